@@ -1,0 +1,1 @@
+"""Export: one verified ONNX graph of the encoder and all heads."""

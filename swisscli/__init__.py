@@ -1,0 +1,22 @@
+"""swiss: one BERT encoder that answers how positive, whether the same, how alike.
+
+Call it from Python with `from swisscli import Predictor`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from swisscli.inference.predictor import Predictor
+
+__all__ = ["Predictor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loading the engine pulls in numpy and ONNX Runtime, which `swiss --help` must not wait for.
+    if name == "Predictor":
+        from swisscli.inference.predictor import Predictor
+
+        return Predictor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

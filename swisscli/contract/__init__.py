@@ -1,0 +1,1 @@
+"""What training, export and prediction agree on. Standard library only."""

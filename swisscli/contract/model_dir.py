@@ -1,0 +1,305 @@
+"""The model directory: file names, format version, configuration, manifest; read, write, verify."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from swisscli.contract.tasks import TASKS, TaskSpec
+from swisscli.errors import ConfigurationError, ModelError
+
+FORMAT_VERSION = 1
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+GRAPH = "model.onnx"
+METRICS = "metrics.json"
+TRAIN_CONFIG = "train_config.toml"
+MANIFEST = "manifest.json"
+
+PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
+"""What prediction needs, the manifest aside."""
+
+Pooling = Literal["cls", "mean"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The encoder's shape, under the key names of Hugging Face's `BertConfig`."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    model_type: str = "bert"
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "EncoderConfig":
+        """Take the known keys of a Hugging Face `config.json`; others are left aside.
+
+        Raises:
+            ModelError: if a key is missing or the architecture is not BERT.
+        """
+        model_type = values.get("model_type", "bert")
+        if model_type != "bert":
+            raise ModelError(
+                f"the encoder's architecture is {model_type!r}", hint="only 'bert' is supported"
+            )
+        position = values.get("position_embedding_type", "absolute")
+        if position != "absolute":
+            raise ModelError(
+                f"the encoder's position embeddings are {position!r}",
+                hint="only 'absolute' is supported",
+            )
+        known = {f.name for f in fields(cls)}
+        try:
+            return cls(**{key: value for key, value in values.items() if key in known})
+        except TypeError as error:
+            raise ModelError(f"incomplete encoder configuration: {error}") from None
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What `config.json` holds.
+
+    Attributes:
+        encoder: The encoder's shape.
+        pooling: `cls`: the first token through the encoder's pooler layer; `mean`: the mean of
+            the last hidden states over real tokens.
+        max_length: Longest input in tokens, special tokens included.
+        tasks: The tasks that the model has a head for.
+    """
+
+    encoder: EncoderConfig
+    pooling: Pooling
+    max_length: int
+    tasks: tuple[TaskSpec, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "encoder": asdict(self.encoder),
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "tasks": [
+                {
+                    "name": task.name,
+                    "kind": task.kind,
+                    "arity": task.arity,
+                    "labels": list(task.labels),
+                    "score_range": task.score_range and list(task.score_range),
+                }
+                for task in self.tasks
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], where: str) -> "ModelConfig":
+        """Read the JSON form.
+
+        Args:
+            values: The parsed file.
+            where: The file's path, for errors.
+
+        Raises:
+            ModelError: if the format version or a task is unknown, or a key is missing or wrong.
+        """
+        _check_format_version(values, where)
+        try:
+            tasks = tuple(_task_from_json(entry, where) for entry in values["tasks"])
+            pooling, max_length = values["pooling"], values["max_length"]
+            encoder = EncoderConfig.from_dict(values["encoder"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{where}: damaged model configuration ({error!r})") from None
+        if pooling not in ("cls", "mean") or not isinstance(max_length, int):
+            raise ModelError(f"{where}: damaged model configuration (pooling or max_length)")
+        return cls(encoder=encoder, pooling=pooling, max_length=max_length, tasks=tasks)
+
+    def task(self, name: str) -> TaskSpec:
+        """The model's task of that name.
+
+        Raises:
+            ConfigurationError: if the model was not trained for it.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise ConfigurationError(
+            f"this model has no head for {name!r}",
+            hint=f"it was trained for: {', '.join(task.name for task in self.tasks)}",
+        )
+
+
+def _task_from_json(entry: dict[str, Any], where: str) -> TaskSpec:
+    task = TASKS.get(entry["name"])
+    if task is None or list(task.labels) != entry["labels"] or task.kind != entry["kind"]:
+        raise ModelError(
+            f"{where}: the task {entry['name']!r} is not one that this version knows",
+            hint="upgrade with: pip install --upgrade swissbert",
+        )
+    return task
+
+
+def _check_format_version(values: dict[str, Any], where: str) -> None:
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{where}: unknown format version {version!r}, this program reads {FORMAT_VERSION}",
+            hint="name a directory that swiss train and swiss export wrote",
+        )
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of the model directory, as the manifest knows it."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` holds.
+
+    Attributes:
+        files: Every file beside the manifest, by name.
+        versions: Versions of the packages that wrote them.
+        source_encoder: Name and sha256 of the encoder that training began from.
+        export: Precision, opset and parity per task; None before the export.
+    """
+
+    files: dict[str, FileEntry]
+    versions: dict[str, str]
+    source_encoder: dict[str, str]
+    export: dict[str, Any] | None = None
+    format_version: int = field(default=FORMAT_VERSION)
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON file of a model directory.
+
+    Raises:
+        ModelError: if it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: not found, so {path.parent} is no model directory",
+            hint="name a directory that swiss train and swiss export wrote",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from None
+
+
+def read_config(directory: Path) -> ModelConfig:
+    """Read `config.json`.
+
+    Raises:
+        ModelError: if it is missing, damaged or of an unknown format.
+    """
+    path = directory / CONFIG
+    return ModelConfig.from_json(read_json(path), str(path))
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        ModelError: if it is missing, damaged or of an unknown format.
+    """
+    path = directory / MANIFEST
+    values = read_json(path)
+    _check_format_version(values, str(path))
+    try:
+        return Manifest(
+            files={name: FileEntry(**entry) for name, entry in values["files"].items()},
+            versions=values["versions"],
+            source_encoder=values["source_encoder"],
+            export=values["export"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: damaged manifest ({error!r})") from None
+
+
+def verify(directory: Path, names: Iterable[str]) -> Manifest:
+    """Check files against the manifest's hashes.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ModelError: if a file is missing from the directory or the manifest, or differs.
+    """
+    manifest = read_manifest(directory)
+    for name in names:
+        path = directory / name
+        entry = manifest.files.get(name)
+        if entry is None or not path.is_file():
+            hint = f"write it with: swiss export {directory}" if name == GRAPH else None
+            raise ModelError(f"{path}: the model has no such file", hint=hint)
+        if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
+            raise ModelError(
+                f"{path}: its sha256 differs from the manifest, the file is damaged",
+                hint="copy or export the model again",
+            )
+    return manifest
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write indented JSON with a last newline."""
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _write_manifest(target: Path, directory: Path, manifest: Manifest) -> None:
+    names = (CONFIG, WEIGHTS, TOKENIZER, GRAPH, METRICS, TRAIN_CONFIG)
+    files = {
+        name: asdict(FileEntry(sha256_of(path), path.stat().st_size))
+        for name in names
+        if (path := directory / name).is_file()
+    }
+    values = asdict(manifest) | {"files": files}
+    write_json(target / MANIFEST, {"format_version": values.pop("format_version"), **values})
+
+
+@contextmanager
+def update(directory: Path, manifest: Manifest) -> Iterator[Path]:
+    """Add or replace files of a model directory so that no reader takes a half-written one.
+
+    Yields an empty folder beside the target to write the new files into. When the block ends
+    well, the old manifest is removed, the files are renamed into place and a new manifest is
+    written last; when it fails, the directory stays as it was.
+
+    Args:
+        directory: The model directory; made if it does not exist.
+        manifest: The new manifest; its `files` are filled in here.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".staging-", dir=directory) as staging:
+        yield Path(staging)
+        (directory / MANIFEST).unlink(missing_ok=True)
+        for path in sorted(Path(staging).iterdir()):
+            path.replace(directory / path.name)
+        _write_manifest(Path(staging), directory, manifest)
+        (Path(staging) / MANIFEST).replace(directory / MANIFEST)

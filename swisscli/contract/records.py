@@ -1,0 +1,66 @@
+"""One record in, one prediction out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
+    """Why a record could not be predicted.
+
+    Attributes:
+        code: `invalid_utf8`, `invalid_json` or `missing_column`.
+        message: One line for a person.
+    """
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One input record.
+
+    Attributes:
+        line: 1-based line of its source on which the record begins.
+        texts: One or two texts; empty when `error` is set.
+        id: The input's own identifier, if it has one.
+        error: Set when the record could not be read; it then passes through unpredicted.
+    """
+
+    line: int
+    texts: tuple[str, ...]
+    id: str | int | float | None = None
+    error: RecordError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer to one record.
+
+    Attributes:
+        record: The record that it answers.
+        task: The task's name.
+        label: The predicted class name; None for regression, a skipped or a failed record.
+        class_index: The predicted class; None likewise.
+        probabilities: One per class in order of class; None likewise.
+        score: Sentiment: the label's probability; paraphrase: the probability of a paraphrase;
+            similarity: 0 to 5. None for a skipped or failed record.
+        num_tokens: Tokens given to the encoder, special tokens included, after truncation.
+        truncated: Whether text was cut to the model's longest input.
+        skipped: `empty` when a text was blank; None otherwise.
+    """
+
+    record: Record
+    task: str
+    label: str | None = None
+    class_index: int | None = None
+    probabilities: tuple[float, ...] | None = None
+    score: float | None = None
+    num_tokens: int = 0
+    truncated: bool = False
+    skipped: str | None = None
+
+    @property
+    def error(self) -> RecordError | None:
+        """Why the record failed, if it did."""
+        return self.record.error

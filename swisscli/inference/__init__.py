@@ -1,0 +1,1 @@
+"""The prediction engine: ONNX Runtime over records, never torch."""

@@ -1,0 +1,86 @@
+"""The one tokenisation path of training, export and prediction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from swisscli.errors import ModelError
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """One tokenised text or pair, special tokens included.
+
+    Attributes:
+        ids: Token ids, shape (T,), int32.
+        type_ids: 0 for the first sentence, 1 for the second, shape (T,), int32.
+        truncated: Whether tokens were cut away to fit the longest input.
+    """
+
+    ids: npt.NDArray[np.int32]
+    type_ids: npt.NDArray[np.int32]
+    truncated: bool
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """A `tokenizer.json` with truncation to a longest input.
+
+    A pair is one sequence, `[CLS] a [SEP] b [SEP]`, with token types 0 and 1; when it is too long
+    the longer sentence is cut first.
+
+    Args:
+        path: The `tokenizer.json`.
+        max_length: Longest input in tokens, special tokens included.
+
+    Raises:
+        ModelError: if the file is missing or no tokenizer.
+    """
+
+    def __init__(self, path: Path, max_length: int) -> None:
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(f"{path}: cannot be read as a tokenizer: {error}") from None
+        # A text that spells "[SEP]" is text: it must not split a pair.
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length, strategy="longest_first")
+
+    def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
+        """Tokenise single texts or pairs, each a tuple of one or two strings."""
+        inputs = [item[0] if len(item) == 1 else item for item in texts]
+        return [
+            Encoding(
+                ids=np.array(encoding.ids, dtype=np.int32),
+                type_ids=np.array(encoding.type_ids, dtype=np.int32),
+                truncated=bool(encoding.overflowing),
+            )
+            for encoding in self._tokenizer.encode_batch_fast(inputs)
+        ]
+
+
+def pad(encodings: Sequence[Encoding], pad_token_id: int) -> tuple[Int64, Int64, Int64]:
+    """Pad encodings to the longest of them.
+
+    Returns:
+        `input_ids`, `attention_mask` and `token_type_ids`, each of shape (B, T) and int64.
+    """
+    shape = (len(encodings), max(map(len, encodings)))
+    input_ids_BT = np.full(shape, pad_token_id, dtype=np.int64)
+    attention_mask_BT = np.zeros(shape, dtype=np.int64)
+    token_type_ids_BT = np.zeros(shape, dtype=np.int64)
+    for row, encoding in enumerate(encodings):
+        length = len(encoding)
+        input_ids_BT[row, :length] = encoding.ids
+        attention_mask_BT[row, :length] = 1
+        token_type_ids_BT[row, :length] = encoding.type_ids
+    return input_ids_BT, attention_mask_BT, token_type_ids_BT

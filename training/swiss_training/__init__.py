@@ -1,0 +1,1 @@
+"""Training: encoder, heads, losses, multitask methods, loop."""
