@@ -46,7 +46,7 @@ METHODS: tuple[MethodSpec, ...] = (
     MethodSpec(
         name="balanced",
         kind="sampler",
-        target="swiss_training.samplers.balanced:BalancedSampler",
+        target="swiss_training.samplers.balanced:balanced",
         summary="one batch of every task per update until the smallest task is through",
         reference="swissBERT, section 4.1",
     ),

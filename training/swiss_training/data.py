@@ -1,0 +1,278 @@
+"""Reading data files, and the stream of batches of each task."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from swiss_training.config import TrainConfig
+from swisscli.contract.tasks import TASKS, Split, TaskSpec
+from swisscli.errors import DataError
+from swisscli.tokenization import Encoding, Tokenizer, pad
+
+POOL = 64
+"""Batches that are sorted by length together: enough for little padding, few enough to mix."""
+
+
+@dataclass
+class Examples:
+    """The labelled examples of a task.
+
+    Attributes:
+        task: The task.
+        texts: One or two sentences each.
+        targets: Class or score of each.
+        skipped: `file:line` of rows left out because a text or the label is empty.
+    """
+
+    task: TaskSpec
+    texts: list[tuple[str, ...]] = field(default_factory=list)
+    targets: list[float] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def read_split(config: TrainConfig, split: Split) -> dict[str, Examples]:
+    """Read a split of every task that has files.
+
+    Raises:
+        DataError: if no task has a file, a named file is missing, or a row is bad.
+    """
+    if config.data and not Path(config.data).is_dir():
+        named = config.train_files.keys() & config.dev_files.keys()
+        if config.data != TrainConfig.data or not named:
+            raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
+    examples = {}
+    for name, task in TASKS.items():
+        files = config.files(split, name)
+        if config.data:
+            default = Path(config.data) / task.file_name(split)
+            files = [file for file in files if file != default or file.is_file()]
+        if files:
+            examples[name] = read_files(task, files)
+    return examples
+
+
+def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Examples]]:
+    """Read the train and dev examples of all tasks.
+
+    Raises:
+        DataError: also if a task has only one of the two splits, or no task has any.
+    """
+    train, dev = read_split(config, "train"), read_split(config, "dev")
+    if not train and not dev:
+        raise DataError(f"{config.data or 'no --data'}: no task's files", hint=_looked_for(config))
+    for name in TASKS:
+        for split, found, other in (("train", train, dev), ("dev", dev, train)):
+            if name in other and name not in found:
+                wanted = Path(config.data) / TASKS[name].file_name(split)  # type: ignore[arg-type]
+                raise DataError(
+                    f"{name} has no {split} file: {wanted} is not there",
+                    hint=f"name one with: --{split} {name}=FILE",
+                )
+    return train, dev
+
+
+def _looked_for(config: TrainConfig) -> str:
+    names = ", ".join(task.file_name(split) for task in TASKS.values() for split in _SPLITS)
+    return (
+        f"looked in {config.data or 'no folder'} for {names};"
+        " name the folder with --data DIR, or files with --train TASK=FILE and --dev TASK=FILE"
+    )
+
+
+_SPLITS: tuple[Split, ...] = ("train", "dev")
+
+
+def read_files(task: TaskSpec, paths: Sequence[Path]) -> Examples:
+    """Read labelled files, comma or TAB separated with csv quoting and a header.
+
+    Rows with an empty text or label are left out and listed in `skipped`.
+
+    Raises:
+        DataError: if a file cannot be read, lacks a column, or a row's label is no class of the
+            task or outside its range, with file, line and column.
+    """
+    examples = Examples(task)
+    for path in paths:
+        before = len(examples.targets)
+        try:
+            # newline="\n": csv must see a lone carriage return, which is part of the text.
+            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
+                _read_file(path, source, examples)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        except csv.Error as error:
+            raise DataError(f"{path}: cannot be read as csv: {error}") from None
+        if len(examples.targets) == before:
+            raise DataError(f"{path}: no labelled example of {task.name}")
+    return examples
+
+
+def _read_file(path: Path, source: Iterator[str], examples: Examples) -> None:
+    task = examples.task
+    header_line = next(source, "")
+    delimiter = "\t" if "\t" in header_line else ","
+    header = next(csv.reader([header_line], delimiter=delimiter), [])
+    texts = [_find_column(path, header, names) for names in task.columns.texts]
+    rescaled = {name: (low, high) for name, low, high in task.columns.rescaled}
+    target = _find_column(path, header, (*task.columns.target, *rescaled))
+    bounds = rescaled.get(header[target])
+    csv.field_size_limit(2**31 - 1)
+    rows = csv.reader(source, delimiter=delimiter)
+    for row in rows:
+        line = rows.line_num + 1
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}:{line}: {len(row)} columns, the header has {len(header)}",
+                hint="quote a text that holds the separator, a quote or a line break",
+            )
+        values = tuple(row[column].strip() for column in texts)
+        for column, value in zip(texts, values, strict=True):
+            if not value.isprintable() and any("\udc80" <= char <= "\udcff" for char in value):
+                raise DataError(f"{path}:{line}: column {header[column]!r} is not UTF-8")
+        label = row[target].strip()
+        if not label or not all(values):
+            examples.skipped.append(f"{path}:{line}")
+            continue
+        examples.texts.append(values)
+        try:
+            examples.targets.append(_parse_target(task, label, bounds))
+        except ValueError as error:
+            raise DataError(
+                f"{path}:{line}: column {header[target]!r} is {label!r}, {error}"
+            ) from None
+
+
+def _find_column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
+    for name in names:
+        if name in header:
+            return header.index(name)
+    raise DataError(
+        f"{path}:1: no column {' or '.join(names)}",
+        hint=f"the columns found are: {', '.join(filter(None, header)) or 'none'}",
+    )
+
+
+def _parse_target(task: TaskSpec, label: str, bounds: tuple[float, float] | None) -> float:
+    if label in task.labels:
+        return float(task.labels.index(label))
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    if task.score_range is None:
+        if value not in range(max(2, len(task.labels))):
+            raise ValueError(f"not a class from 0 to {len(task.labels) - 1}")
+        return value
+    low, high = bounds or task.score_range
+    if not low <= value <= high:
+        raise ValueError(f"not a number from {low:g} to {high:g}")
+    first, last = task.score_range
+    return first + (value - low) * (last - first) / (high - low)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded inputs and their targets: ids, mask and types (B, T) int64, targets (B,) float32."""
+
+    input_ids_BT: Tensor
+    attention_mask_BT: Tensor
+    token_type_ids_BT: Tensor
+    targets_B: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the model takes."""
+        return self.input_ids_BT, self.attention_mask_BT, self.token_type_ids_BT
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+
+
+class TaskDataset:
+    """The tokenised examples of a task.
+
+    Args:
+        examples: The examples.
+        tokenizer: Tokenises them, here and once.
+        pad_token_id: The encoder's padding token.
+    """
+
+    def __init__(self, examples: Examples, tokenizer: Tokenizer, pad_token_id: int) -> None:
+        self.task = examples.task
+        self.texts = examples.texts
+        self.encodings: list[Encoding] = tokenizer.encode(examples.texts)
+        self.targets = np.array(examples.targets, dtype=np.float32)
+        self.lengths = np.array([len(encoding) for encoding in self.encodings])
+        self.pad_token_id = pad_token_id
+
+    def __len__(self) -> int:
+        return len(self.encodings)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Pad the examples at `indices` into a batch."""
+        inputs = pad([self.encodings[index] for index in indices], self.pad_token_id)
+        ids_BT, mask_BT, types_BT = map(torch.from_numpy, inputs)
+        return Batch(ids_BT, mask_BT, types_BT, torch.from_numpy(self.targets[list(indices)]))
+
+    def batches_by_length(self, batch_size: int) -> Iterator[tuple[list[int], Batch]]:
+        """Every example once, in order of length; with each batch its indices."""
+        order = np.argsort(self.lengths, kind="stable").tolist()
+        for start in range(0, len(order), batch_size):
+            indices = order[start : start + batch_size]
+            yield indices, self.batch(indices)
+
+
+class BatchStream:
+    """An endless stream of batches: pass after pass over shuffled examples.
+
+    Within each pool of batches, examples of like length are put together. The order is a function
+    of the seed alone, so a position is a single number and a stream resumes anywhere.
+
+    Args:
+        dataset: The task's examples.
+        batch_size: Examples per batch; the last batch of a pass may be smaller.
+        seed: Seed of the order, for this task.
+        position: Batches already taken.
+    """
+
+    def __init__(
+        self, dataset: TaskDataset, batch_size: int, seed: Sequence[int], position: int = 0
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = tuple(seed)
+        self.position = position
+        self._order: tuple[int, list[list[int]]] = (-1, [])
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in one pass."""
+        return math.ceil(len(self.dataset) / self.batch_size)
+
+    def next(self) -> Batch:
+        """Take a batch."""
+        number, offset = divmod(self.position, self.num_batches)
+        if self._order[0] != number:
+            self._order = (number, self._shuffled(number))
+        self.position += 1
+        return self.dataset.batch(self._order[1][offset])
+
+    def _shuffled(self, number: int) -> list[list[int]]:
+        random = np.random.default_rng((*self.seed, number))
+        shuffled = random.permutation(len(self.dataset))
+        size, lengths = self.batch_size, self.dataset.lengths
+        batches: list[list[int]] = []
+        for start in range(0, len(shuffled), POOL * size):
+            pool = shuffled[start : start + POOL * size]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
+            batches += [pool[i : i + size].tolist() for i in range(0, len(pool), size)]
+        return [batches[i] for i in random.permutation(len(batches))]

@@ -1,0 +1,175 @@
+"""Hugging Face BERT directories: reading, and the reversible table of tensor names."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from swiss_training.model.encoder import ACTIVATIONS, BertEncoder
+from swisscli.contract.model_dir import EncoderConfig, sha256_of
+from swisscli.errors import ModelError
+
+NAMES: tuple[tuple[str, str], ...] = (
+    ("embeddings.word", "embeddings.word_embeddings"),
+    ("embeddings.position", "embeddings.position_embeddings"),
+    ("embeddings.token_type", "embeddings.token_type_embeddings"),
+    ("embeddings.norm", "embeddings.LayerNorm"),
+    ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query"),
+    ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key"),
+    ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value"),
+    ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense"),
+    ("layers.{}.attention_norm", "encoder.layer.{}.attention.output.LayerNorm"),
+    ("layers.{}.up", "encoder.layer.{}.intermediate.dense"),
+    ("layers.{}.down", "encoder.layer.{}.output.dense"),
+    ("layers.{}.feed_forward_norm", "encoder.layer.{}.output.LayerNorm"),
+    ("pooler", "pooler.dense"),
+)
+"""Our module name and Hugging Face's; `{}` is the layer's number."""
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+def _rename(name: str, table: dict[str, str]) -> str | None:
+    module, _, parameter = name.rpartition(".")
+    number = re.search(r"(?<=\.)\d+(?=\.)", module)
+    generic = module[: number.start()] + "{}" + module[number.end() :] if number else module
+    target = table.get(generic)
+    if target is None:
+        return None
+    return f"{target.format(number.group()) if number else target}.{parameter}"
+
+
+def to_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our encoder's tensors to Hugging Face's names.
+
+    Raises:
+        KeyError: if a name is not in the table.
+    """
+    table, renamed = dict(NAMES), {}
+    for name, tensor in state.items():
+        target = _rename(name, table)
+        if target is None:
+            raise KeyError(name)
+        renamed[target] = tensor
+    return renamed
+
+
+def from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename Hugging Face's tensors to ours; those of other heads are left out.
+
+    Accepts the prefix `bert.` of checkpoints with a pretraining head, and `gamma` and `beta`, the
+    old names of layer norm's weight and bias.
+    """
+    table, renamed = {theirs: ours for ours, theirs in NAMES}, {}
+    for name, tensor in state.items():
+        name = name.removeprefix("bert.")
+        name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+        target = _rename(name, table)
+        if target is not None:
+            renamed[target] = tensor
+    return renamed
+
+
+@dataclass(frozen=True)
+class PretrainedEncoder:
+    """An encoder as it was loaded.
+
+    Attributes:
+        encoder: The encoder with its weights.
+        tokenizer: Path of its `tokenizer.json`.
+        source: Its name, and the sha256 of its weights.
+        pooler_initialised: True when the checkpoint had no pooler and a random one was made.
+    """
+
+    encoder: BertEncoder
+    tokenizer: Path
+    source: dict[str, str]
+    pooler_initialised: bool
+
+
+def read_encoder_config(path: Path) -> EncoderConfig:
+    """Read a Hugging Face `config.json`.
+
+    Raises:
+        ModelError: if it cannot be read or is no BERT.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from None
+    config = EncoderConfig.from_dict(values)
+    if config.hidden_act not in ACTIVATIONS:
+        raise ModelError(
+            f"{path}: unknown activation {config.hidden_act!r}",
+            hint=f"known are: {', '.join(ACTIVATIONS)}",
+        )
+    return config
+
+
+def load_pretrained(name: str) -> PretrainedEncoder:
+    """Load an encoder from a Hugging Face style directory or from the Hub.
+
+    Args:
+        name: A directory with `config.json`, `model.safetensors` and `tokenizer.json`, or a Hub
+            repository such as `bert-base-uncased`.
+
+    Raises:
+        ModelError: if a file is missing or damaged, or the Hub cannot be reached.
+    """
+    directory = Path(name) if Path(name).is_dir() else _download(name)
+    missing = [file for file in FILES if not (directory / file).is_file()]
+    if missing:
+        raise ModelError(
+            f"{directory}: not an encoder directory, it lacks {', '.join(missing)}",
+            hint=f"an encoder directory holds {', '.join(FILES)}",
+        )
+    config = read_encoder_config(directory / "config.json")
+    weights = directory / "model.safetensors"
+    try:
+        state = from_hugging_face(load_file(weights))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{weights}: cannot be read: {error}") from None
+    encoder = BertEncoder(config)
+    own = encoder.state_dict()
+    absent = sorted(own.keys() - state.keys())
+    pooler_absent = [key for key in absent if key.startswith("pooler.")]
+    if absent != pooler_absent:
+        raise ModelError(f"{weights}: {len(absent)} tensors are missing, among them {absent[0]}")
+    for key, tensor in state.items():
+        if tensor.shape != own[key].shape:
+            raise ModelError(
+                f"{weights}: {key} has shape {tuple(tensor.shape)},"
+                f" config.json asks for {tuple(own[key].shape)}"
+            )
+    encoder.load_state_dict(
+        {key: tensor.to(torch.float32) for key, tensor in state.items()}, strict=False
+    )
+    return PretrainedEncoder(
+        encoder=encoder,
+        tokenizer=directory / "tokenizer.json",
+        source={"name": name, "sha256": sha256_of(weights)},
+        pooler_initialised=bool(pooler_absent),
+    )
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    hint = "name a directory with " + ", ".join(FILES)
+    if Path(name).is_absolute() or name.startswith("."):
+        raise ModelError(f"{name}: no such directory", hint=hint)
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except (HFValidationError, RepositoryNotFoundError):
+        raise ModelError(f"{name}: neither a directory nor a Hub repository", hint=hint) from None
+    except Exception as error:  # any of the HTTP library's; the Hub's own do not share a base
+        raise ModelError(
+            f"{name}: not a directory, and the Hub cannot be reached ({type(error).__name__})",
+            hint=hint,
+        ) from None

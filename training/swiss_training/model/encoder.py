@@ -1,0 +1,151 @@
+"""The BERT encoder (the paper's minBERT)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swisscli.contract.model_dir import EncoderConfig
+
+ACTIVATIONS = {
+    "gelu": nn.GELU,
+    "gelu_new": lambda: nn.GELU(approximate="tanh"),
+    "relu": nn.ReLU,
+}
+
+
+class Embeddings(nn.Module):
+    """Sum of word, position and token-type embeddings, normalised.
+
+    Shape:
+        input_ids_BT, token_type_ids_BT (B, T) -> (B, T, D)
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(
+            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
+        )
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids_BT: Tensor, token_type_ids_BT: Tensor) -> Tensor:
+        """Embed token ids."""
+        positions_T = torch.arange(input_ids_BT.shape[1], device=input_ids_BT.device)
+        embedded_BTD = (
+            self.word(input_ids_BT)
+            + self.token_type(token_type_ids_BT)
+            + self.position(positions_T)
+        )
+        return self.dropout(self.norm(embedded_BTD))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head scaled dot-product self-attention with its output projection.
+
+    Shape:
+        hidden_BTD (B, T, D), mask_B11T (B, 1, 1, T) bool, True on real tokens -> (B, T, D)
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout_prob = config.attention_probs_dropout_prob
+
+    def forward(self, hidden_BTD: Tensor, mask_B11T: Tensor) -> Tensor:
+        """Attend."""
+        query_BHTK, key_BHTK, value_BHTK = (
+            projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        attended_BHTK = F.scaled_dot_product_attention(
+            query_BHTK,
+            key_BHTK,
+            value_BHTK,
+            attn_mask=mask_B11T,
+            dropout_p=self.dropout_prob if self.training else 0.0,
+        )
+        return self.output(attended_BHTK.transpose(1, 2).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each with dropout, residual and layer norm after it.
+
+    Shape:
+        hidden_BTD (B, T, D), mask_B11T (B, 1, 1, T) -> (B, T, D)
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden_BTD: Tensor, mask_B11T: Tensor) -> Tensor:
+        """Transform the hidden states once."""
+        attended_BTD = self.dropout(self.attention(hidden_BTD, mask_B11T))
+        hidden_BTD = self.attention_norm(hidden_BTD + attended_BTD)
+        fed_BTD = self.dropout(self.down(self.activation(self.up(hidden_BTD))))
+        return self.feed_forward_norm(hidden_BTD + fed_BTD)
+
+
+class BertEncoder(nn.Module):
+    """BERT: embeddings, a stack of layers, and the pooler of the first token.
+
+    Reference: Devlin et al. 2018, arXiv:1810.04805.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()
+
+    def forward(
+        self, input_ids_BT: Tensor, attention_mask_BT: Tensor, token_type_ids_BT: Tensor
+    ) -> Tensor:
+        """Encode.
+
+        Args:
+            input_ids_BT: Token ids, (B, T).
+            attention_mask_BT: 1 on real tokens, 0 on padding, (B, T).
+            token_type_ids_BT: 0 for the first sentence, 1 for the second, (B, T).
+
+        Returns:
+            Last hidden states, (B, T, D).
+        """
+        mask_B11T = attention_mask_BT.bool()[:, None, None, :]
+        hidden_BTD = self.embeddings(input_ids_BT, token_type_ids_BT)
+        for layer in self.layers:
+            hidden_BTD = layer(hidden_BTD, mask_B11T)
+        return hidden_BTD
+
+    def pool_first(self, hidden_BTD: Tensor) -> Tensor:
+        """The first token through the pooler's linear layer and tanh, (B, T, D) -> (B, D)."""
+        return torch.tanh(self.pooler(hidden_BTD[:, 0]))
+
+
+def pool_mean(hidden_BTD: Tensor, attention_mask_BT: Tensor) -> Tensor:
+    """Mean over real tokens, (B, T, D) -> (B, D)."""
+    mask_BT1 = attention_mask_BT.to(hidden_BTD.dtype)[:, :, None]
+    return (hidden_BTD * mask_BT1).sum(1) / mask_BT1.sum(1)

@@ -1,0 +1,30 @@
+"""Automatic weighted loss."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class AutomaticWeightedLoss(nn.Module):
+    r"""Learned variance per task: $\sum_i L_i / (2 \sigma_i^2) + \log(1 + \sigma_i^2)$.
+
+    Liebel and Körner 2018 (arXiv:1805.06334), equation 2, as printed in swissBERT, section 4.2.
+    The regulariser $\log(1 + \sigma^2)$ keeps the loss from turning negative. The parameter is the
+    log variance $s = \log \sigma^2$, so that the variance stays positive; in it the regulariser is
+    $\mathrm{softplus}(s)$.
+
+    Shape:
+        losses_N (N,) -> scalar
+    """
+
+    def __init__(self, num_tasks: int) -> None:
+        super().__init__()
+        self.log_variance_N = nn.Parameter(torch.zeros(num_tasks))
+
+    def forward(self, losses_N: Tensor) -> Tensor:
+        """Weight, regularise and sum."""
+        return (self.weights() * losses_N + F.softplus(self.log_variance_N)).sum()
+
+    def weights(self) -> Tensor:
+        """The factor of each loss, 1 / (2 sigma^2), (N,)."""
+        return 0.5 * torch.exp(-self.log_variance_N)
