@@ -1,12 +1,14 @@
 """The BERT encoder (the paper's minBERT)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swisscli.contract.model_dir import EncoderConfig
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "gelu_new": lambda: nn.GELU(approximate="tanh"),
     "relu": nn.ReLU,

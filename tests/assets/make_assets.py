@@ -1,0 +1,147 @@
+"""Make the small encoder and the small data that the tests train on.
+
+    python tests/assets/make_assets.py
+
+The encoder's weights are random; the sentences are made from templates, so that a small model can
+learn them. The quirks of the real files are here too: an unnamed index column, leading spaces,
+doubled quotes, a row without a label.
+"""
+
+import csv
+import json
+import random
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from swiss_training.model.convert import to_hugging_face
+from swiss_training.model.encoder import BertEncoder
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+
+from swisscli.contract.model_dir import EncoderConfig
+
+HERE = Path(__file__).parent
+
+ADJECTIVES = (
+    ("dreadful", "awful", "horrid"),
+    ("dull", "weak", "bad"),
+    ("plain", "average", "usual"),
+    ("good", "fine", "nice"),
+    ("superb", "brilliant", "wonderful"),
+)
+NOUNS = ("film", "movie", "plot", "cast", "story", "score", "scene", "actor")
+VERBS = ("learn", "cook", "sell", "paint", "repair", "clean", "find", "draw")
+THINGS = ("rice", "bread", "a car", "a house", "python", "a boat", "music", "a chair")
+WORDS = (
+    "the a is and very it how can i do what are way to best ways of this that was man woman dog"
+    " plays runs sings eats sits on in with grass water road red blue small big"
+).split()
+
+
+def make_tokenizer() -> Tokenizer:
+    """A lower-casing WordPiece tokenizer over the templates' words, letters and digits."""
+    words = [*WORDS, *NOUNS, *VERBS, *(w for group in ADJECTIVES for w in group)]
+    words += [word for thing in THINGS for word in thing.split()]
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = [*letters, *(f"##{char}" for char in letters), *".,!?'\"-`()/*"]
+    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces, *words])
+    ids = {token: index for index, token in enumerate(vocabulary)}
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return tokenizer
+
+
+def make_encoder(directory: Path) -> None:
+    """A Hugging Face style directory."""
+    directory.mkdir(exist_ok=True)
+    tokenizer = make_tokenizer()
+    tokenizer.save(str(directory / "tokenizer.json"))
+    config = {
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "max_position_embeddings": 64,
+        "type_vocab_size": 2,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+    }
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    torch.manual_seed(0)
+    encoder = BertEncoder(EncoderConfig.from_dict(config | {"initializer_range": 0.1}))
+    save_file(to_hugging_face(encoder.state_dict()), directory / "model.safetensors")
+
+
+def write(path: Path, columns: list[str], rows: list[list[object]]) -> None:
+    """TAB separated with csv quoting, an unnamed index column and an id first."""
+    with path.open("w", encoding="utf-8", newline="") as sink:
+        writer = csv.writer(sink, delimiter="\t", lineterminator="\n")
+        writer.writerow(["", "id", *columns])
+        for index, row in enumerate(rows):
+            writer.writerow([index, f"{path.stem}-{index}", *row])
+
+
+def sentiment(count: int) -> list[list[object]]:
+    """Sentences whose adjectives tell the class."""
+    rows: list[list[object]] = []
+    for index in range(count):
+        label = index % 5
+        words = random.sample(ADJECTIVES[label], 2)
+        noun, other = random.sample(NOUNS, 2)
+        rows.append([f" the {noun} is {words[0]} and the {other} is very {words[1]} .", label])
+    return rows
+
+
+def paraphrase(count: int) -> list[list[object]]:
+    """Questions about the same thing or not."""
+    rows: list[list[object]] = []
+    for index in range(count):
+        verb, thing = random.choice(VERBS), random.choice(THINGS)
+        same = index % 2
+        other = thing if same else random.choice([t for t in THINGS if t != thing])
+        first = f"How can I {verb} {thing}?"
+        second = f'What are the best ways to {verb} "{other}"?'
+        rows.append([first, second, f"{same:.1f}"])
+    rows.append(["What is this?", "", ""])
+    return rows
+
+
+def similarity(count: int) -> list[list[object]]:
+    """Sentences that share as many words as their score says."""
+    rows: list[list[object]] = []
+    for index in range(count):
+        score = index % 6
+        first = random.sample(WORDS, 5)
+        rest = [word for word in WORDS if word not in first]
+        second = first[:score] + random.sample(rest, 5 - score)
+        rows.append([" ".join(first), " ".join(second), f"{score:.1f}"])
+    return rows
+
+
+def main() -> None:
+    """Write everything."""
+    random.seed(0)
+    make_encoder(HERE / "tiny-encoder")
+    data = HERE / "tiny-data"
+    data.mkdir(exist_ok=True)
+    pair = ["sentence1", "sentence2"]
+    for split, count in (("train", 96), ("dev", 30)):
+        write(data / f"ids-sst-{split}.csv", ["sentence", "sentiment"], sentiment(count))
+        write(data / f"quora-{split}.csv", [*pair, "is_duplicate"], paraphrase(count + 32))
+        write(data / f"sts-{split}.csv", [*pair, "similarity"], similarity(count + 16))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The run's log: one JSON object per event, a line each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from swiss_training.loop import Evaluated, Event
+
+FILE = "log.jsonl"
+
+
+def logged(run: Path, events: Iterator[Event]) -> Iterator[Event]:
+    """Pass events through, each written to the run folder's log first.
+
+    When a run is resumed, the entries after the state it goes on from are removed: those steps
+    are taken, and logged, again.
+    """
+    path = run / FILE
+    for event in events:
+        entry = to_json(event)
+        if entry["event"] == "Started":
+            _truncate(path, entry["step"])
+        with path.open("a", encoding="utf-8") as sink:
+            time = datetime.now(UTC).isoformat(timespec="seconds")
+            sink.write(json.dumps({"time": time, **entry}) + "\n")
+        yield event
+
+
+def to_json(event: Event) -> dict[str, Any]:
+    """An event as a JSON object, its kind under `event`."""
+    entry = {"event": type(event).__name__, **asdict(event)}
+    if isinstance(event, Evaluated):
+        entry["evaluation"] = event.evaluation.to_json()
+    return entry
+
+
+def read(run: Path) -> list[dict[str, Any]]:
+    """The entries of a run's log."""
+    path = run / FILE
+    if not path.is_file():
+        return []
+    # A killed run can leave half a line at the end.
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _truncate(path: Path, step: int) -> None:
+    kept = [entry for entry in read(path.parent) if entry["step"] <= step]
+    staged = path.with_suffix(".tmp")
+    staged.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+    staged.replace(path)
