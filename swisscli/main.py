@@ -1,0 +1,147 @@
+"""The `swiss` program: its commands, loaded when they are run, and the one error handler."""
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from swisscli import __version__, console
+from swisscli.errors import DataError, SwissError
+
+COMMANDS = {
+    "train": "Train one encoder for all tasks.",
+    "export": "Write a trained model as a verified ONNX graph.",
+    "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+}
+_INTERRUPTED = 130
+# The base of typer's usage errors, under whichever package name typer keeps it.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _Group(TyperGroup):
+    """Imports a command's module when the command is run or its help is asked for."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"swisscli.commands.{cmd_name}")
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(cmd_name)(getattr(module, cmd_name))
+        command = typer.main.get_command(single)
+        command.params += [param for param in self.params if param.name == "debug"]
+        return command
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
+        """Run the program and exit with its status."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        sys.exit(_run(self, arguments))
+
+
+app = typer.Typer(
+    cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"swiss {__version__}")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", expose_value=False, help="Show the traceback of an error."),
+    ] = False,
+) -> None:
+    """One BERT encoder, three answers: sentiment, paraphrase and similarity.
+
+    \b
+    swiss predict sentiment reviews.txt
+    cat reviews.txt | swiss predict sentiment | sort
+    swiss train --awl
+    swiss export runs/my-model
+    """  # noqa: D301
+
+
+def _run(group: _Group, args: Sequence[str]) -> int:
+    """Run a command line; every error ends here, as a message and an exit status."""
+    try:
+        status = _invoke(group, args)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except _UsageError as error:
+        error.show()
+        return int(error.exit_code)
+    except Exception as error:
+        if "--debug" in args:
+            traceback.print_exc()
+        return _report(error)
+    finally:
+        _abandon_closed_streams()
+
+
+def _invoke(group: _Group, args: Sequence[str]) -> int:
+    try:
+        with group.make_context("swiss", list(args)) as context:
+            group.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        return _INTERRUPTED
+    return 0
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        error = DataError(f"{where}{error.strerror or error}")
+    if isinstance(error, SwissError):
+        console.error(error.message, error.hint)
+        return error.exit_code
+    console.error(
+        f"unexpected {type(error).__name__}: {error}",
+        hint="this is a bug in swiss; run it again with --debug and report what it shows",
+    )
+    return 1
+
+
+def _abandon_closed_streams() -> None:
+    """Let the interpreter's last flush go nowhere when a stream cannot take it any more."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def main() -> None:
+    """The entry point of the `swiss` program."""
+    app()
