@@ -1,43 +1,43 @@
 """`swiss train`: read options, train, show what happens."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from swiss_training.config import TrainConfig
 
+from swiss_training.config import TrainConfig
+from swisscli.commands.extras import requires_extra
 from swisscli.contract.methods import METHODS, MethodKind
+from swisscli.contract.model_dir import METRICS, read_json
 from swisscli.contract.tasks import resolve_task
 from swisscli.errors import ConfigurationError
 
-DEFAULT = TrainConfig()
+if TYPE_CHECKING:
+    from swiss_training.loop import Event
+    from swisscli.console import TrainingDisplay
 
-DATA = "Data and encoder"
-METHOD = "Multitask methods"
-OPTIMISATION = "Optimisation"
-CONTROL = "Evaluation and checkpoints"
+DEFAULT = TrainConfig()
 
 
 def _methods(kind: MethodKind) -> str:
     return "; ".join(f"{spec.name}: {spec.summary}" for spec in METHODS if spec.kind == kind)
 
 
-def _option(name: str, panel: str, text: str, key: str | None = None, **extra: Any) -> Any:
+def _option(name: str, text: str, key: str | None = None, **extra: Any) -> Any:
     """An option whose default is the configuration's, so that a recipe can set it as well."""
     shown = str(getattr(DEFAULT, key)) if key else False
-    return typer.Option(name, help=text, rich_help_panel=panel, show_default=shown, **extra)
+    return typer.Option(name, help=text, show_default=shown, **extra)
 
 
 def train(
     data: Annotated[
         str | None,
-        _option("--data", DATA, "Folder with the files of the CS224N project.", "data"),
+        _option("--data", "Folder with the files of the CS224N project.", "data"),
     ] = None,
     train_files: Annotated[
         list[str] | None,
         _option(
             "--train",
-            DATA,
             "A training file in place of the task's file in --data; TASK+=FILE: besides it."
             " Repeat for several.",
             metavar="TASK=FILE",
@@ -45,59 +45,52 @@ def train(
     ] = None,
     dev_files: Annotated[
         list[str] | None,
-        _option("--dev", DATA, "The same for dev files.", metavar="TASK=FILE"),
+        _option("--dev", "The same for dev files.", metavar="TASK=FILE"),
     ] = None,
     encoder: Annotated[
         str | None,
-        _option(
-            "--encoder", DATA, "Hugging Face style directory, or name on the Hub.", "encoder"
-        ),
+        _option("--encoder", "Hugging Face style directory, or name on the Hub.", "encoder"),
     ] = None,
     output: Annotated[
         str | None,
-        _option("--output", DATA, "Run folder; it becomes the model directory.", "output"),
+        _option("--output", "Run folder; it becomes the model directory.", "output"),
     ] = None,
     config: Annotated[
         Path | None,
-        _option("--config", DATA, "Recipe (TOML); options given besides it win."),
+        _option("--config", "Recipe (TOML); options given besides it win."),
     ] = None,
     resume: Annotated[
         Path | None,
         _option(
             "--resume",
-            DATA,
             "Go on with the run in this folder where its last checkpoint stands.",
             metavar="RUN",
         ),
     ] = None,
     awl: Annotated[
         bool,
-        _option("--awl", METHOD, "Automatic weighted loss; short for --weighting awl."),
+        _option("--awl", "Automatic weighted loss; short for --weighting awl."),
     ] = False,
     awl_learning_rate: Annotated[
         float | None,
         _option(
             "--awl-lr",
-            METHOD,
             "Peak learning rate of the loss weighting's parameters.",
             "awl_learning_rate",
         ),
     ] = None,
     weighting: Annotated[
         str | None,
-        _option(
-            "--weighting", METHOD, f"Loss weighting. {_methods('weighting')}.", "weighting"
-        ),
+        _option("--weighting", f"Loss weighting. {_methods('weighting')}.", "weighting"),
     ] = None,
     sampler: Annotated[
         str | None,
-        _option("--sampler", METHOD, f"Task sampler. {_methods('sampler')}.", "sampler"),
+        _option("--sampler", f"Task sampler. {_methods('sampler')}.", "sampler"),
     ] = None,
     pooling: Annotated[
         str | None,
         _option(
             "--pooling",
-            METHOD,
             "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
             " states, better for encoders made for sentence embeddings.",
             "pooling",
@@ -105,99 +98,88 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        _option(
-            "--epochs", OPTIMISATION, "Epochs, as the task sampler defines them.", "epochs"
-        ),
+        _option("--epochs", "Epochs, as the task sampler defines them.", "epochs"),
     ] = None,
     max_steps: Annotated[
         int | None,
-        _option("--max-steps", OPTIMISATION, "Optimizer steps; 0: by --epochs.", "max_steps"),
+        _option("--max-steps", "Optimizer steps; 0: by --epochs.", "max_steps"),
     ] = None,
     batch_size: Annotated[
         int | None,
-        _option("--batch-size", OPTIMISATION, "Examples per task and batch.", "batch_size"),
+        _option("--batch-size", "Examples per task and batch.", "batch_size"),
     ] = None,
     gradient_accumulation_steps: Annotated[
         int | None,
         _option(
             "--gradient-accumulation-steps",
-            OPTIMISATION,
             "Updates whose gradients are averaged in an optimizer step.",
             "gradient_accumulation_steps",
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        _option("--learning-rate", OPTIMISATION, "Peak learning rate.", "learning_rate"),
+        _option("--learning-rate", "Peak learning rate.", "learning_rate"),
     ] = None,
     warmup_ratio: Annotated[
         float | None,
         _option(
             "--warmup-ratio",
-            OPTIMISATION,
             "Share of the steps over which the learning rate rises; it then falls to 0.",
             "warmup_ratio",
         ),
     ] = None,
     weight_decay: Annotated[
         float | None,
-        _option("--weight-decay", OPTIMISATION, "AdamW's weight decay.", "weight_decay"),
+        _option("--weight-decay", "AdamW's weight decay.", "weight_decay"),
     ] = None,
     max_grad_norm: Annotated[
         float | None,
-        _option(
-            "--max-grad-norm", OPTIMISATION, "Gradient clipping; 0: none.", "max_grad_norm"
-        ),
+        _option("--max-grad-norm", "Gradient clipping; 0: none.", "max_grad_norm"),
     ] = None,
     dropout: Annotated[
         float | None,
-        _option("--dropout", OPTIMISATION, "Dropout before the heads.", "dropout"),
+        _option("--dropout", "Dropout before the heads.", "dropout"),
     ] = None,
     max_length: Annotated[
         int | None,
         _option(
             "--max-length",
-            OPTIMISATION,
             "Longest input in tokens; 0: as long as the encoder takes.",
             "max_length",
         ),
     ] = None,
     precision: Annotated[
         str | None,
-        _option("--precision", OPTIMISATION, "fp32, bf16 (autocast) or auto.", "precision"),
+        _option("--precision", "fp32, bf16 (autocast) or auto.", "precision"),
     ] = None,
     device: Annotated[
         str | None,
-        _option("--device", OPTIMISATION, "auto, cpu, cuda or cuda:N.", "device"),
+        _option("--device", "auto, cpu, cuda or cuda:N.", "device"),
     ] = None,
     seed: Annotated[
         int | None,
-        _option(
-            "--seed", OPTIMISATION, "Of initialisation, data order and dropout.", "seed"
-        ),
+        _option("--seed", "Of initialisation, data order and dropout.", "seed"),
     ] = None,
     eval_every: Annotated[
         int | None,
         _option(
             "--eval-every",
-            CONTROL,
             "Steps between dev evaluations; 0: after each epoch.",
             "eval_every",
         ),
     ] = None,
     save_every: Annotated[
         int | None,
-        _option("--save-every", CONTROL, "Steps between checkpoints.", "save_every"),
+        _option("--save-every", "Steps between checkpoints.", "save_every"),
     ] = None,
     log_every: Annotated[
         int | None,
-        _option("--log-every", CONTROL, "Steps between log lines.", "log_every"),
+        _option("--log-every", "Steps between log lines.", "log_every"),
     ] = None,
     patience: Annotated[
         int | None,
         _option(
             "--patience",
-            CONTROL,
             "Evaluations without a better overall score after which to stop; 0: never.",
             "patience",
         ),
@@ -208,14 +190,14 @@ def train(
     Writes a run folder: the model directory of the best state on the dev sets, the checkpoint of
     the last, and log.jsonl. Then: swiss export RUN.
 
-    Examples:
+    \b
+    swiss train --data data/cs224n --awl
+    swiss train --encoder encoders/minilm --pooling mean --train sst+=phrases.tsv
+    swiss train --resume runs/swiss
 
-        swiss train --data data/cs224n --awl
-
-        swiss train --encoder encoders/minilm --pooling mean --train sst+=phrases.tsv
-
-        swiss train --resume runs/swiss
-    """
+    Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
+    encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
+    """  # noqa: D301
     given = {
         name: value
         for name, value in locals().items()
@@ -247,9 +229,7 @@ def _named(split: str, own: Any, extra: Any) -> list[tuple[str, dict[str, list[s
     return [(f"{split}_files", own), (f"extra_{split}_files", extra)]
 
 
-def parse_files(
-    option: str, specs: list[str]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Read `TASK=FILE` and `TASK+=FILE`.
 
     Args:
@@ -276,13 +256,50 @@ def parse_files(
 
 
 def run(what: TrainConfig | Path) -> None:
-    """Train a new run, or resume the one in a folder, and show its events."""
-    from swiss_training import log, loop
+    """Train a new run, or resume the one in a folder, and show its events.
 
+    The dev metrics of the best state go to standard output, the rest to standard error.
+    """
+    with requires_extra("train"):
+        from swiss_training import log, loop
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
     events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
-    with TrainingDisplay(folder) as display:
-        for event in log.logged(folder, events):
-            display.show(event)
+    with TrainingDisplay() as display:
+        try:
+            for event in log.logged(folder, events):
+                show(event, display)
+        except KeyboardInterrupt:
+            display.line(f"interrupted; go on with: swiss train --resume {folder}")
+            raise
+    best = read_json(folder / METRICS)["train"]
+    overall = best["dev"].pop("overall")
+    for task, score in best["dev"].items():
+        typer.echo(f"{task}\t{score['metric']}\t{score['value']:.4f}\t{score['rows']}")
+    typer.echo(f"overall\tmean\t{overall:.4f}")
+    display.line(f"the best state, of step {best['step']}, is in {folder}")
+    display.line(f"next: swiss export {folder}")
+
+
+def show(event: "Event", display: "TrainingDisplay") -> None:
+    """Show an event."""
+    from swiss_training import loop
+
+    match event:
+        case loop.Started():
+            rows = ", ".join(f"{task} {count:,}" for task, count in event.train_rows.items())
+            display.line(
+                f"training rows: {rows}; {event.num_steps:,} steps on {event.device}"
+                f" in {event.precision}"
+            )
+            for note in event.notes:
+                display.line(note)
+            display.start(event.num_steps, event.step)
+        case loop.StepsDone():
+            display.steps(**vars(event))
+        case loop.Evaluated():
+            scores = {task: score.value for task, score in event.evaluation.scores.items()}
+            display.evaluation(event.step, scores, event.evaluation.overall, best=event.best)
+        case loop.Finished(stopped_early=True):
+            display.line(f"stopped early at step {event.step}")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from swiss_training.model.convert import to_hugging_face
-from swiss_training.model.encoder import BertEncoder
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 
+from swiss_training.model.convert import to_hugging_face
+from swiss_training.model.encoder import BertEncoder
 from swisscli.contract.model_dir import EncoderConfig
 
 HERE = Path(__file__).parent
@@ -33,10 +33,46 @@ ADJECTIVES = (
 NOUNS = ("film", "movie", "plot", "cast", "story", "score", "scene", "actor")
 VERBS = ("learn", "cook", "sell", "paint", "repair", "clean", "find", "draw")
 THINGS = ("rice", "bread", "a car", "a house", "python", "a boat", "music", "a chair")
-WORDS = (
-    "the a is and very it how can i do what are way to best ways of this that was man woman dog"
-    " plays runs sings eats sits on in with grass water road red blue small big"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "is",
+    "and",
+    "very",
+    "it",
+    "how",
+    "can",
+    "i",
+    "do",
+    "what",
+    "are",
+    "way",
+    "to",
+    "best",
+    "ways",
+    "of",
+    "this",
+    "that",
+    "was",
+    "man",
+    "woman",
+    "dog",
+    "plays",
+    "runs",
+    "sings",
+    "eats",
+    "sits",
+    "on",
+    "in",
+    "with",
+    "grass",
+    "water",
+    "road",
+    "red",
+    "blue",
+    "small",
+    "big",
+]
 
 
 def make_tokenizer() -> Tokenizer:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
-from swiss_training.model.encoder import BertEncoder
 from transformers import BertConfig, BertModel
 
+from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
+from swiss_training.model.encoder import BertEncoder
 from swisscli.contract.model_dir import EncoderConfig
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from swiss_training.config import TrainConfig
 from swiss_training.data import BatchStream, Examples, TaskDataset, read_files, read_tasks
-
 from swisscli.contract.tasks import TASKS
 from swisscli.errors import DataError
 from swisscli.tokenization import Tokenizer
@@ -153,7 +153,7 @@ def test_real_files(task: str, file: str, rows: int, skipped: int) -> None:
 
 @pytest.fixture(scope="module")
 def dataset() -> TaskDataset:
-    words = "the film is good and very nice".split()
+    words = ["the", "film", "is", "good", "and", "very", "nice"]
     examples = Examples(TASKS["sentiment"])
     for index in range(103):
         examples.texts.append((" ".join(words[: 1 + index % 7]),))

@@ -1,0 +1,49 @@
+"""The run configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from swiss_training.config import TrainConfig
+from swisscli.errors import ConfigurationError
+
+RECIPES = Path(__file__).parents[2] / "training" / "swiss_training" / "recipes"
+
+
+def test_toml_round_trip(tmp_path: Path) -> None:
+    config = TrainConfig(
+        encoder='a "quoted" \\ näme',
+        learning_rate=3e-5,
+        train_files={"sentiment": ["a.tsv", "b.tsv"]},
+        extra_dev_files={"similarity": ["c.tsv"]},
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8")
+    assert TrainConfig.read(path) == config
+    assert TrainConfig.read(path, epochs=3).epochs == 3
+
+
+def test_all_problems_are_listed_together() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        TrainConfig(pooling="max", epochs=0, dropout=1.0, weighting="x")  # type: ignore[arg-type]
+    for part in ("pooling is 'max'", "weighting is 'x'", "epochs is 0", "dropout is 1.0"):
+        assert part in caught.value.message
+
+
+def test_unknown_keys_and_wrong_types(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('epoch = 3\nepochs = "3"\nlearning_rate = 1\nseed = true\n')
+    with pytest.raises(ConfigurationError) as caught:
+        TrainConfig.read(path)
+    assert "unknown key 'epoch'" in caught.value.message
+    assert "epochs must be a int" in caught.value.message
+    assert "seed must be a int" in caught.value.message
+    assert "learning_rate" not in caught.value.message
+    path.write_text("epochs 3")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        TrainConfig.read(path)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_are_valid(recipe: Path) -> None:
+    assert TrainConfig.read(recipe).output

@@ -1,0 +1,201 @@
+"""The training loop: accumulation, early stopping, checkpoints, resume, log."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from swiss_training import log, loop
+from swiss_training.checkpoint import LAST, load_model
+from swiss_training.config import TrainConfig
+from swiss_training.evaluation import evaluate
+from swisscli.contract import model_dir
+from swisscli.errors import ConfigurationError, DeviceError, ModelError, SwissError
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+def tiny(output: Path, **values: object) -> TrainConfig:
+    defaults = {
+        "encoder": str(ASSETS / "tiny-encoder"),
+        "data": str(ASSETS / "tiny-data"),
+        "output": str(output),
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+        "epochs": 2,
+        "log_every": 2,
+        "precision": "fp32",
+        "device": "cpu",
+        "weighting": "awl",
+    }
+    return TrainConfig(**(defaults | values))  # type: ignore[arg-type]
+
+
+def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run")
+    events = list(loop.fit(config))
+    assert isinstance(events[0], loop.Started)
+    assert events[0].num_steps == 12
+    finished = events[-1]
+    assert isinstance(finished, loop.Finished)
+    model_dir.verify(
+        tmp_path / "run",
+        ("config.json", "model.safetensors", "tokenizer.json", "metrics.json", "train_config.toml"),
+    )
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["seed"] == config.seed
+    assert metrics["train"]["dev"]["overall"] == finished.best
+    run = loop.Run(replace(config, output=str(tmp_path / "other")))
+    again = evaluate(load_model(tmp_path / "run"), run.dev, run.autocast)
+    assert again.to_json() == metrics["train"]["dev"]
+    assert TrainConfig.read(tmp_path / "run" / "train_config.toml") == config
+
+
+def test_training_learns(tmp_path: Path) -> None:
+    events = list(loop.fit(tiny(tmp_path / "run", epochs=20, dropout=0.0, pooling="mean")))
+    sentiment = [
+        event.evaluation.scores["sentiment"].value
+        for event in events
+        if isinstance(event, loop.Evaluated)
+    ]
+    assert sentiment[-1] > 0.9
+
+
+@pytest.mark.parametrize("stop", [1, 4, 6, 9])
+def test_resume_equals_the_uninterrupted_run(tmp_path: Path, stop: int) -> None:
+    whole = list(loop.fit(tiny(tmp_path / "whole", save_every=1)))
+    for event in loop.fit(tiny(tmp_path / "cut", save_every=1)):
+        if isinstance(event, loop.Saved) and event.step == stop:
+            break
+    resumed = list(loop.resume(tmp_path / "cut"))
+    assert isinstance(resumed[0], loop.Started)
+    assert resumed[0].step == stop
+    for file in (Path("model.safetensors"), LAST):
+        first, second = load_file(tmp_path / "whole" / file), load_file(tmp_path / "cut" / file)
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+    def figures(events: list[loop.Event]) -> list[object]:
+        return [
+            replace(event, sequences_per_second=0.0)
+            for event in events
+            if isinstance(event, loop.StepsDone) and event.step > stop
+        ]
+
+    assert figures(whole) == figures(resumed)
+
+
+def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    for file in ("model.safetensors", "tokenizer.json"):
+        (encoder / file).write_bytes((ASSETS / "tiny-encoder" / file).read_bytes())
+    values = json.loads((ASSETS / "tiny-encoder" / "config.json").read_text())
+    values |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (encoder / "config.json").write_text(json.dumps(values))
+
+    def gradients(name: str, size: int, accumulation: int) -> dict[str, torch.Tensor]:
+        run = loop.Run(
+            tiny(
+                tmp_path / name,
+                encoder=str(encoder),
+                batch_size=size,
+                gradient_accumulation_steps=accumulation,
+                weighting="none",
+                dropout=0.0,
+                max_grad_norm=0.0,
+            )
+        )
+        taken = [next_examples(run) for _ in range(accumulation)]
+        for stream in run.streams.values():
+            stream.position = 0
+        run._step([run.tasks] * accumulation)
+        assert len(taken) == accumulation
+        return {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
+
+    def next_examples(run: loop.Run) -> list[int]:
+        return [len(stream.next().targets_B) for stream in run.streams.values()]
+
+    # One pool holds the whole data, so 96 examples are the same whether as one batch or six.
+    whole = gradients("a", 96, 1)
+    parts = gradients("b", 16, 6)
+    sentiment = "heads.sentiment.linear.weight"
+    assert torch.allclose(whole[sentiment], parts[sentiment], atol=1e-5)
+
+
+def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
+    events = list(
+        loop.fit(tiny(tmp_path / "run", epochs=50, eval_every=1, patience=2, learning_rate=1e-9))
+    )
+    finished = events[-1]
+    assert isinstance(finished, loop.Finished)
+    assert finished.stopped_early
+    best = [e.step for e in events if isinstance(e, loop.Evaluated) and e.best]
+    assert finished.best_step == best[-1]
+    assert finished.step == finished.best_step + 2
+
+
+def test_max_steps_and_eval_every(tmp_path: Path) -> None:
+    events = list(loop.fit(tiny(tmp_path / "run", max_steps=5, eval_every=2)))
+    assert [e.step for e in events if isinstance(e, loop.Evaluated)] == [2, 4, 5]
+
+
+def test_bf16_trains(tmp_path: Path) -> None:
+    events = list(loop.fit(tiny(tmp_path / "run", epochs=1, precision="bf16")))
+    assert isinstance(events[0], loop.Started)
+    assert events[0].precision == "bf16"
+    assert isinstance(events[-1], loop.Finished)
+    weights = load_file(tmp_path / "run" / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(SwissError, match=r"step \d+: the loss of sentiment is not"):
+        list(loop.fit(tiny(tmp_path / "run", learning_rate=1e30, max_grad_norm=0.0)))
+
+
+def test_the_log_forgets_steps_after_the_checkpoint(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for event in log.logged(run, loop.fit(tiny(run, save_every=5, log_every=1))):
+        if event.step == 8:
+            break
+    with (run / log.FILE).open("a") as sink:
+        sink.write('{"event": "half')
+    list(log.logged(run, loop.resume(run)))
+    entries = log.read(run)
+    steps = [entry["step"] for entry in entries if entry["event"] == "StepsDone"]
+    assert steps == list(range(1, 13))
+    assert [entry["step"] for entry in entries if entry["event"] == "Started"] == [0, 6]
+    assert [entry["step"] for entry in entries if entry["event"] == "Evaluated"] == [6, 12]
+
+
+def test_refusals(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigurationError, match="is not an empty folder"):
+        loop.fit(tiny(tmp_path))
+    with pytest.raises(ConfigurationError, match="no checkpoint to resume"):
+        loop.resume(tmp_path)
+    with pytest.raises(ConfigurationError, match="max_length is 65, the encoder takes 64 tokens"):
+        loop.fit(tiny(tmp_path / "run", max_length=65))
+    with pytest.raises(ConfigurationError, match="unknown device 'tpu'"):
+        loop.fit(tiny(tmp_path / "run", device="tpu"))
+    with pytest.raises(DeviceError, match="no such GPU"):
+        loop.fit(tiny(tmp_path / "run", device="cuda:99"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_models_are_refused(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    list(loop.fit(tiny(run, epochs=1)))
+    weights = run / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ModelError, match="sha256 differs"):
+        load_model(run)
+    (run / LAST).write_bytes(b"no checkpoint")
+    with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
+        loop.resume(run)
