@@ -201,7 +201,7 @@ def train(
     given = {
         name: value
         for name, value in locals().items()
-        if value not in (None, False) and name in TrainConfig.__dataclass_fields__
+        if value is not None and name in TrainConfig.__dataclass_fields__
     }
     for split, specs in (("train", train_files), ("dev", dev_files)):
         given.pop(f"{split}_files", None)

@@ -1,0 +1,133 @@
+"""`swiss train`: output, errors, exit codes, and a run that is killed."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DATA = ASSETS / "tiny-data"
+TINY = (
+    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
+)
+
+
+def test_a_run_prints_its_figures_and_says_what_is_next(swiss: Any, tmp_path: Path) -> None:
+    outcome = swiss("train", *TINY, "--awl", "--epochs", 2, "--log-every", 6, "--output", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    dev = json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["dev"]
+    assert outcome.stdout.decode() == (
+        f"sentiment\taccuracy\t{dev['sentiment']['value']:.4f}\t30\n"
+        f"paraphrase\taccuracy\t{dev['paraphrase']['value']:.4f}\t62\n"
+        f"similarity\tpearson\t{dev['similarity']['value']:.4f}\t46\n"
+        f"overall\tmean\t{dev['overall']:.4f}\n"
+    )
+    lines = outcome.stderr.splitlines()
+    assert lines[0] == (
+        "training rows: sentiment 96, paraphrase 128, similarity 112; 12 steps on cpu in fp32"
+    )
+    assert (
+        f"1 train rows without a text or label are left out ({DATA}/quora-train.csv:130)"
+        in (lines[1])
+    )
+    assert lines[3].startswith("step 6/12  epoch 1  lr ")
+    assert "loss: sentiment " in lines[3]
+    assert lines[-1] == "next: swiss export run"
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    kinds = [entry["event"] for entry in log]
+    assert kinds == ["Started", *["StepsDone", "Evaluated", "Saved"] * 2, "Finished"]
+    assert 'weighting = "awl"' in (tmp_path / "run" / "train_config.toml").read_text()
+
+
+def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("dropout = 0.5\npatience = 3\nepochs = 1\n")
+    options = ("--config", "recipe.toml", "--dropout", 0, "--patience", 0, "--output", "run")
+    assert swiss("train", *TINY, *options).exit_code == 0
+    written = (tmp_path / "run" / "train_config.toml").read_text()
+    assert "dropout = 0.0" in written
+    assert "patience = 0" in written
+    assert "epochs = 1\n" in written
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "messages"),
+    [
+        ((), 3, ("data: no such folder", "ids-sst-train.csv", "--data DIR")),
+        (("--data", "absent"), 3, ("absent: no such folder", "quora-train.csv")),
+        (("--data", "."), 3, (".: no task's files", "sts-dev.csv")),
+        (("--data", DATA, "--train", "sst"), 2, ("--train 'sst' is not TASK=FILE",)),
+        (("--data", DATA, "--dev", "qa=x.tsv"), 2, ("unknown task 'qa'", "sentiment, sst")),
+        (("--data", DATA, "--train", "sst=no.tsv"), 3, ("no.tsv: cannot be read",)),
+        (("--weighting", "none", "--awl"), 2, ("contradict each other",)),
+        (("--weighting", "x", "--epochs", 0), 2, ("weighting is 'x'", "epochs is 0")),
+        (("--epochs", "many"), 2, ("Invalid value for '--epochs'",)),
+        (("--config", "absent.toml"), 2, ("absent.toml: cannot be read",)),
+        (("--resume", "absent"), 2, ("absent: no checkpoint to resume",)),
+        (("--resume", "run", "--seed", 1), 2, ("seed was given", "swiss train --resume run")),
+        (("--data", DATA, "--encoder", "./absent"), 4, ("./absent: no such directory",)),
+        (("--data", DATA, "--encoder", DATA), 4, ("lacks config.json, model.safetensors",)),
+        (("--data", DATA, "--device", "cuda:99"), 6, ("cuda:99: no such GPU",)),
+        (("--data", DATA, "--output", str(DATA)), 2, ("is not an empty folder", "--resume")),
+    ],
+)
+def test_mistakes(
+    swiss: Any, args: tuple[object, ...], exit_code: int, messages: tuple[str, ...]
+) -> None:
+    outcome = swiss("train", *args)
+    assert outcome.exit_code == exit_code
+    assert outcome.stdout == b""
+    assert "Traceback" not in outcome.stderr
+    for message in messages:
+        assert message in outcome.stderr
+    assert not Path("runs").exists()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_path: Path) -> None:
+    options = (*TINY, "--awl", "--epochs", 10, "--save-every", 7, "--log-every", 1)
+    assert swiss("train", *options, "--output", "whole").exit_code == 0
+    process = spawn("train", *options, "--output", "killed")
+    log = tmp_path / "killed" / "log.jsonl"
+    wait_for(lambda: log.is_file() and '"step": 20,' in log.read_text())
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    outcome = swiss("train", "--resume", "killed")
+    assert outcome.exit_code == 0, outcome.stderr
+    for file in ("model.safetensors", "checkpoints/last.safetensors"):
+        whole, killed = (load_file(tmp_path / run / file) for run in ("whole", "killed"))
+        assert whole.keys() == killed.keys()
+        assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    assert (tmp_path / "whole/metrics.json").read_text() == (
+        tmp_path / "killed/metrics.json"
+    ).read_text()
+    losses = []
+    for run in ("whole", "killed"):
+        entries = [json.loads(line) for line in (tmp_path / run / "log.jsonl").open()]
+        losses.append([e["losses"] for e in entries if e["event"] == "StepsDone"])
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 60
+
+
+def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
+    process = spawn("train", *TINY, "--epochs", 1000, "--output", "run")
+    log = tmp_path / "run" / "log.jsonl"
+    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"swiss train --resume run" in stderr
+    assert b"Traceback" not in stderr
