@@ -1,0 +1,78 @@
+"""Collects the nodes and constants of an ONNX graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+Array = npt.NDArray[Any]
+
+OPSET = 17
+"""Old enough for every ONNX Runtime that prediction accepts."""
+IR_VERSION = 8
+"""The file format that came with the opset."""
+CONTRIB = "com.microsoft"
+"""Domain of ONNX Runtime's own operators."""
+
+CONTRIB_OPERATORS = frozenset(
+    {
+        "Attention",
+        "BiasGelu",
+        "DynamicQuantizeMatMul",
+        "FastGelu",
+        "QAttention",
+        "SkipLayerNormalization",
+    }
+)
+
+
+class GraphBuilder:
+    """Nodes and constants under construction; values are passed around by their names."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, array: Array) -> str:
+        """Store a tensor in the graph.
+
+        Returns:
+            Its name.
+        """
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+        return name
+
+    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Add a node of one output.
+
+        Returns:
+            The output's name.
+        """
+        self.add_many(operator, inputs, [output], **attributes)
+        return output
+
+    def add_many(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> None:
+        """Add a node of several outputs."""
+        domain = CONTRIB if operator in CONTRIB_OPERATORS else ""
+        self._nodes.append(
+            helper.make_node(
+                operator, inputs, outputs, name=outputs[0], domain=domain, **attributes
+            )
+        )
+
+    def model(
+        self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.ModelProto:
+        """The finished model."""
+        graph = helper.make_graph(
+            self._nodes, "swiss", inputs, outputs, list(self._constants.values())
+        )
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="swissbert"
+        )

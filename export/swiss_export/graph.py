@@ -1,0 +1,172 @@
+"""The multitask model as one ONNX graph, built operator by operator from its weights."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from swiss_export.arithmetic import ARITHMETIC, Precision
+from swiss_export.builder import Array, GraphBuilder
+from swisscli.contract.model_dir import ModelConfig
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def build_graph(
+    config: ModelConfig, weights: Mapping[str, Array], precision: Precision
+) -> onnx.ModelProto:
+    """Build the graph of the encoder, the pooled output and all heads.
+
+    Args:
+        config: Encoder shape, pooling and tasks.
+        weights: The model's state by name, float32.
+        precision: Of the encoder; the pooled output and the heads are float32.
+
+    Returns:
+        The model, a function of the arguments alone: equal weights give equal bytes.
+    """
+    bert = _Bert(config, weights, precision)
+    pooled_BD = bert.pool(bert.encode())
+    for task in config.tasks:
+        bert.linear(pooled_BD, f"heads.{task.name}.linear", task.name)
+    return bert.graph.model(
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in INPUTS],
+        [
+            helper.make_tensor_value_info(task.name, TensorProto.FLOAT, ["B", task.num_outputs])
+            for task in config.tasks
+        ],
+    )
+
+
+class _Bert:
+    """The parts of the graph. Each method adds nodes and returns the name of their result.
+
+    Reference: Devlin et al. 2018, arXiv:1810.04805; `swiss_training.model` is the same in torch.
+    """
+
+    def __init__(
+        self, config: ModelConfig, weights: Mapping[str, Array], precision: Precision
+    ) -> None:
+        self.graph = GraphBuilder()
+        self._arithmetic = ARITHMETIC[precision](self.graph)
+        self._pooling = config.pooling
+        self._config = config.encoder
+        self._weights = weights
+        self._mask_BT = self.graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
+        self._first = self.graph.constant("first", np.array([0]))
+        self._second = self.graph.constant("second", np.array([1]))
+
+    def encode(self) -> str:
+        """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
+        hidden = self._embed()
+        for number in range(self._config.num_hidden_layers):
+            last = number == self._config.num_hidden_layers - 1
+            hidden = self._layer(f"encoder.layers.{number}", hidden, last)
+        return hidden
+
+    def pool(self, hidden: str) -> str:
+        """The pooled output, (B, D)."""
+        if self._pooling == "cls":
+            first_BD = self.graph.add("Squeeze", [hidden, self._second], "first_token")
+            return self.graph.add(
+                "Tanh", [self.linear(first_BD, "encoder.pooler", "pooler")], "pooled_output"
+            )
+        mask_BT = self.graph.add("Cast", ["attention_mask"], "mask.fp32", to=TensorProto.FLOAT)
+        length_B1 = self.graph.add("ReduceSum", [mask_BT, self._second], "length", keepdims=1)
+        share_BT = self.graph.add("Div", [mask_BT, length_B1], "share")
+        share_B1T = self.graph.add("Unsqueeze", [share_BT, self._second], "share.row")
+        mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
+        return self.graph.add("Squeeze", [mean_B1D, self._second], "pooled_output")
+
+    def linear(self, x_BI: str, module: str, output: str) -> str:
+        """A linear layer in float32, (B, I) -> (B, O)."""
+        weight = self.graph.constant(f"{module}.weight", self._weights[f"{module}.weight"])
+        return self.graph.add("Gemm", [x_BI, weight, self._bias(module)], output, transB=1)
+
+    def _embed(self) -> str:
+        graph, module = self.graph, "encoder.embeddings"
+        word_BTD = self._arithmetic.lookup(
+            "input_ids", f"{module}.word", self._weights[f"{module}.word.weight"]
+        )
+        type_table = graph.constant(
+            f"{module}.token_type.weight", self._weights[f"{module}.token_type.weight"]
+        )
+        type_BTD = graph.add("Gather", [type_table, "token_type_ids"], f"{module}.token_type")
+        position_table = graph.constant(
+            f"{module}.position.weight", self._weights[f"{module}.position.weight"]
+        )
+        length = graph.add("Shape", ["input_ids"], "num_tokens", start=1, end=2)
+        position_TD = graph.add(
+            "Slice", [position_table, self._first, length, self._first], f"{module}.position"
+        )
+        sum_BTD = graph.add("Add", [word_BTD, type_BTD], f"{module}.sum")
+        return self._add_and_normalise(sum_BTD, position_TD, f"{module}.norm")
+
+    def _layer(self, module: str, hidden_BTD: str, last: bool) -> str:
+        arithmetic = self._arithmetic
+        query, key, value = (f"{module}.attention.{part}" for part in ("query", "key", "value"))
+        attended = arithmetic.attention(
+            arithmetic.enter(hidden_BTD),
+            self._mask_BT,
+            f"{module}.attention",
+            np.concatenate([self._transposed(part) for part in (query, key, value)], axis=1),
+            np.concatenate([self._weights[f"{part}.bias"] for part in (query, key, value)]),
+            self._config.num_attention_heads,
+        )
+        if last and self._pooling == "cls":
+            # Nothing reads the other tokens from here on.
+            attended = self._first_token(attended)
+            hidden_BTD = self._first_token(hidden_BTD)
+        projected = self._product(attended, f"{module}.attention.output")
+        hidden_BTD = self._add_and_normalise(
+            arithmetic.leave(projected),
+            hidden_BTD,
+            f"{module}.attention_norm",
+            self._bias(f"{module}.attention.output"),
+        )
+        up = self._product(arithmetic.enter(hidden_BTD), f"{module}.up")
+        down = self._product(self._activate(up, f"{module}.up"), f"{module}.down")
+        return self._add_and_normalise(
+            arithmetic.leave(down),
+            hidden_BTD,
+            f"{module}.feed_forward_norm",
+            self._bias(f"{module}.down"),
+        )
+
+    def _activate(self, x: str, module: str) -> str:
+        """The activation function of `x` and the module's bias."""
+        bias = self._arithmetic.constant(f"{module}.bias", self._weights[f"{module}.bias"])
+        output = f"{module}.activation"
+        if self._config.hidden_act == "relu":
+            return self.graph.add(
+                "Relu", [self.graph.add("Add", [x, bias], f"{module}.sum")], output
+            )
+        fused = {"gelu": "BiasGelu", "gelu_new": "FastGelu"}[self._config.hidden_act]
+        return self.graph.add(fused, [x, bias], output)
+
+    def _add_and_normalise(self, x: str, skip: str, module: str, *bias: str) -> str:
+        """Layer norm of `x`, a residual and a bias, in float32."""
+        scale, shift = (
+            self.graph.constant(f"{module}.{part}", self._weights[f"{module}.{part}"])
+            for part in ("weight", "bias")
+        )
+        return self.graph.add(
+            "SkipLayerNormalization",
+            [x, skip, scale, shift, *bias],
+            module,
+            epsilon=self._config.layer_norm_eps,
+        )
+
+    def _first_token(self, x_BTD: str) -> str:
+        return self.graph.add("Gather", [x_BTD, self._first], f"{x_BTD}.first", axis=1)
+
+    def _product(self, x: str, module: str) -> str:
+        return self._arithmetic.product(x, module, self._transposed(module))
+
+    def _transposed(self, module: str) -> Array:
+        """A linear layer's weight as a right factor, (I, O)."""
+        return self._weights[f"{module}.weight"].T
+
+    def _bias(self, module: str) -> str:
+        return self.graph.constant(f"{module}.bias", self._weights[f"{module}.bias"])

@@ -1,0 +1,177 @@
+"""Whether a graph computes what the trained model computes."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from swiss_training.data import TaskDataset
+from swiss_training.evaluation import BATCH_SIZE, predict_logits, score
+from swiss_training.model.multitask import MultitaskModel
+
+from swiss_export.arithmetic import Precision
+from swiss_export.sentences import texts
+from swisscli.errors import VerificationError
+from swisscli.inference.session import Session
+from swisscli.tokenization import Encoding, Int64, Tokenizer, pad
+
+TOLERANCE = 1e-4
+"""Largest absolute difference of a float32 graph's logit from torch's."""
+BATCH_SIZES = (1, 2, 3, 5, 8, 13)
+SAMPLED_ROWS = 200
+"""Dev rows of each task whose logits are compared, from the shortest to the longest."""
+
+Inputs = tuple[Int64, Int64, Int64]
+
+
+@dataclass(frozen=True)
+class DevFigure:
+    """A task's dev metric.
+
+    Attributes:
+        metric: Its name.
+        rows: Dev rows.
+        graph: The graph's value.
+        torch: The float32 model's value; None if it was not measured.
+    """
+
+    metric: str
+    rows: int
+    graph: float
+    torch: float | None
+
+    @property
+    def drop(self) -> float:
+        """How far the graph falls below torch."""
+        return 0.0 if self.torch is None else self.torch - self.graph
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, without what was not measured."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def parity_batches(
+    tokenizer: Tokenizer, max_length: int, pad_token_id: int, dev: Mapping[str, TaskDataset]
+) -> list[Inputs]:
+    """Batches of mixed lengths, thus with padding: built-in text, and dev rows where there are any.
+
+    Returns:
+        `input_ids`, `attention_mask` and `token_type_ids` of each, (B, T).
+    """
+    encodings = tokenizer.encode(texts(max_length))
+    for dataset in dev.values():
+        order = np.argsort(dataset.lengths, kind="stable")
+        sampled = np.linspace(0, len(order) - 1, min(SAMPLED_ROWS, len(order))).astype(int)
+        encodings += [dataset.encodings[index] for index in order[sampled]]
+    shuffled = [encodings[i] for i in np.random.default_rng(0).permutation(len(encodings))]
+    return [pad(batch, pad_token_id) for batch in _batches(shuffled)]
+
+
+def _batches(encodings: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
+    start = 0
+    for size in cycle(BATCH_SIZES):
+        if start >= len(encodings):
+            return
+        yield encodings[start : start + size]
+        start += size
+
+
+def compare(
+    model: MultitaskModel, session: Session, batches: Sequence[Inputs]
+) -> dict[str, float]:
+    """Compare all heads' logits with torch in float32.
+
+    Returns:
+        Largest absolute difference per task.
+
+    Raises:
+        VerificationError: if a logit is not finite.
+    """
+    parity = dict.fromkeys(model.heads, 0.0)
+    for inputs in batches:
+        with torch.inference_mode():
+            pooled_BD = model.pool(*map(torch.from_numpy, inputs))
+            expected = {task: head(pooled_BD).numpy() for task, head in model.heads.items()}
+        for task, expected_BC in expected.items():
+            difference = np.abs(_logits(session, task, inputs) - expected_BC).max()
+            parity[task] = max(parity[task], float(difference))
+    return parity
+
+
+def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
+    """Hold a float32 graph to the tolerance; the others are held to their dev metrics.
+
+    Raises:
+        VerificationError: if a task's largest difference is above it, with the figures of all.
+    """
+    if precision != "fp32" or all(value <= TOLERANCE for value in parity.values()):
+        return
+    figures = "\n".join(
+        f"  {task}: {value:.2e}{_mark(value > TOLERANCE)}" for task, value in parity.items()
+    )
+    raise VerificationError(
+        f"the graph's logits differ from torch, at most {TOLERANCE:g} is allowed:\n{figures}",
+        hint="nothing was written; please report this with the model's config.json",
+    )
+
+
+def score_dev(
+    model: MultitaskModel, session: Session, dataset: TaskDataset, precision: Precision
+) -> DevFigure:
+    """Measure a task's dev metric with the graph and, unless that is float32 too, with torch.
+
+    Raises:
+        VerificationError: if a logit of the graph is not finite.
+    """
+    task = dataset.task
+    logits_NC = np.empty((len(dataset), task.num_outputs), dtype=np.float32)
+    for indices, batch in dataset.batches_by_length(BATCH_SIZE):
+        inputs = [tensor.numpy() for tensor in batch.inputs]
+        logits_NC[indices] = _logits(session, task.name, (inputs[0], inputs[1], inputs[2]))
+    graph = score(task, logits_NC, dataset.targets)
+    reference = None
+    if precision != "fp32":
+        exact = torch.autocast("cpu", enabled=False)
+        expected_NC = predict_logits(model, dataset, exact)
+        reference = score(task, expected_NC, dataset.targets).value
+    return DevFigure(graph.metric, graph.rows, graph.value, reference)
+
+
+def check_dev(figures: Mapping[str, DevFigure], precision: Precision, max_drop: float) -> None:
+    """Hold a graph to the dev metrics of the model that it came from.
+
+    Raises:
+        VerificationError: if any falls by more than `max_drop`, with the figures of all tasks.
+    """
+    # A score's last bits are noise of the mean: 0.005 is not more than 0.005.
+    limit = max_drop + 1e-9
+    if all(figure.drop <= limit for figure in figures.values()):
+        return
+    lines = "\n".join(
+        f"  {task}: {figure.metric} {figure.torch:.4f} -> {figure.graph:.4f},"
+        f" drop {figure.drop:.4f} on {figure.rows} rows{_mark(figure.drop > limit)}"
+        for task, figure in figures.items()
+    )
+    raise VerificationError(
+        f"the {precision} graph falls behind the trained model, at most {max_drop:g} is"
+        f" allowed:\n{lines}",
+        hint="nothing was written; use --precision fp32, or allow more with --max-drop",
+    )
+
+
+def _mark(failed: bool) -> str:
+    return "  <- too much" if failed else ""
+
+
+def _logits(session: Session, task: str, inputs: Inputs) -> npt.NDArray[np.float32]:
+    logits_BC = session.run(task, *inputs)
+    if not math.isfinite(logits_BC.sum()):
+        raise VerificationError(
+            f"the graph's logits for {task} are not finite, for a batch of shape {inputs[0].shape}",
+            hint="nothing was written; use --precision fp32",
+        )
+    return logits_BC
