@@ -5,24 +5,41 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from typer.testing import CliRunner
 
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import EncoderConfig, Manifest, ModelConfig
 from swisscli.contract.tasks import TASKS
+from swisscli.main import app
 
 MAX_LENGTH = 16
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("good", "bad", "film", "a", "the", "##s", "!", ".", "nan", *"bcdefghijklmnopqrstuvwxyz")
 HIDDEN = 6
 
-Swiss = Callable[..., subprocess.CompletedProcess[bytes]]
+PROGRAM = (sys.executable, "-c", "from swisscli.main import main; main()")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the program ended."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+
+Swiss = Callable[..., Outcome]
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def build_tokenizer() -> Tokenizer:
@@ -127,21 +144,29 @@ def environment(tiny_model: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def swiss(environment: dict[str, str], tmp_path: Path) -> Swiss:
-    """Run the program in an empty folder: `swiss("predict", "sentiment", input=b"...")`."""
+def swiss(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Swiss:
+    """Run the program in this process and an empty folder: `swiss("predict", "sst", input=b"")`."""
+    monkeypatch.setenv("SWISS_MODEL", str(tiny_model))
+    monkeypatch.chdir(tmp_path)
 
-    def run(*args: object, input: bytes = b"", **extra: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            [sys.executable, "-m", "swisscli.main", *map(str, args)],
-            input=input,
-            capture_output=True,
-            cwd=tmp_path,
-            env=environment | extra,
-            timeout=60,
-            check=False,
-        )
+    def run(*args: object, input: bytes = b"", **env: str) -> Outcome:
+        result = CliRunner().invoke(app, list(map(str, args)), input=input, env=env)
+        return Outcome(result.exit_code, result.stdout_bytes, result.stderr)
 
     return run
+
+
+@pytest.fixture
+def spawn(environment: dict[str, str], tmp_path: Path) -> Spawn:
+    """Start the program as a process of its own in an empty folder."""
+
+    def start(*args: object, **options: Any) -> subprocess.Popen[bytes]:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, args)], **{"cwd": tmp_path, "env": environment} | pipes | options
+        )
+
+    return start
 
 
 @pytest.fixture

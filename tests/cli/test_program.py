@@ -1,0 +1,253 @@
+"""The program as a process: help, imports, pipes, signals, terminals."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from swisscli import __version__
+from swisscli.main import COMMANDS
+
+HEAVY = ("torch", "onnxruntime", "numpy", "tokenizers", "rich.console", "rich.table", "pydantic")
+
+
+def read_terminal(master, seconds=20):
+    """Everything a program writes to a terminal until it ends."""
+    output = b""
+    while select.select([master], [], [], seconds)[0]:
+        try:
+            chunk = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not chunk:
+            break
+        output += chunk
+    return output
+
+
+def test_help_lists_the_commands(swiss):
+    outcome = swiss("--help")
+    assert outcome.exit_code == 0
+    for name, summary in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(summary)}$", outcome.stdout.decode(), re.M)
+
+
+def test_help_of_predict_names_its_options(swiss):
+    outcome = swiss("predict", "--help")
+    assert outcome.exit_code == 0
+    for option in ("--columns", "--input-format", "--output", "--device", "--strict", "--debug"):
+        assert option in outcome.stdout.decode()
+
+
+def test_version(swiss):
+    assert swiss("--version").stdout == f"swiss {__version__}\n".encode()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import swisscli",
+        "from swisscli.main import app; run(['--help'])",
+        "from swisscli.main import app; run(['predict', '--help'])",
+    ],
+)
+def test_nothing_heavy_is_imported_for_help(environment, code):
+    script = f"""
+import sys
+def run(args):
+    try: app(args)
+    except SystemExit: pass
+{code}
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment, check=True
+    )
+    assert done.stderr == b"[]\n"
+
+
+def test_prediction_imports_neither_torch_nor_rich(environment):
+    script = """
+import sys
+from swisscli.main import app
+try: app(["predict", "sst"])
+except SystemExit: pass
+print([name for name in ("torch", "onnx", "rich") if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=b"good\n",
+        capture_output=True,
+        env=environment,
+        check=True,
+    )
+    assert (done.stdout.count(b"\n"), done.stderr) == (1, b"[]\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["predict"], ["predict", "sst", "--nonsense"]]
+)
+def test_wrong_usage_is_2(swiss, arguments):
+    outcome = swiss(*arguments)
+    assert outcome.exit_code == 2
+    assert "swiss" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_damaged_model_is_4(swiss, make_model):
+    model = make_model()
+    graph = model / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    outcome = swiss("predict", "sst", "--model", model, input=b"good\n")
+    assert outcome.exit_code == 4
+    assert f"{graph}: its sha256 differs" in outcome.stderr
+
+
+def test_a_task_that_the_model_lacks_is_2(swiss, make_model):
+    model = make_model(tasks=("sentiment",))
+    outcome = swiss("predict", "sts", "--model", model, input=b"good\tbad\n")
+    assert outcome.exit_code == 2
+    assert "no head for 'similarity'" in outcome.stderr
+
+
+def test_debug_shows_the_traceback(swiss):
+    for arguments in (["--debug", "predict", "sst", "none.txt"], ["predict", "sst", "none.txt", "--debug"]):
+        outcome = swiss(*arguments)
+        assert outcome.exit_code == 3
+        assert "Traceback" in outcome.stderr
+
+
+def test_no_input_on_a_terminal_is_a_usage_error(spawn):
+    master, slave = pty.openpty()
+    process = spawn("predict", "sst", stdin=slave)
+    stdout, stderr = process.communicate(timeout=30)
+    os.close(master)
+    os.close(slave)
+    assert (process.returncode, stdout) == (2, b"")
+    assert b"hint: swiss predict sentiment reviews.txt" in stderr
+
+
+def test_closed_standard_input_is_a_usage_error(spawn):
+    process = spawn("predict", "sst", stdin=None, preexec_fn=lambda: os.close(0))
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert b"no input" in stderr
+
+
+@pytest.mark.parametrize("arguments", [["predict", "sst"], ["--help"], ["predict", "--help"]])
+def test_a_closed_pipe_is_silent(spawn, arguments):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = spawn(*arguments, stdout=write_end)
+    os.close(write_end)
+    _, stderr = process.communicate(b"good film\n" * 50_000, timeout=60)
+    assert (process.returncode, stderr) == (0, b"")
+
+
+def test_a_reader_that_stops_early_ends_the_program(spawn):
+    process = spawn("predict", "sst")
+    process.stdin.write(b"good film\n" * 2000)
+    process.stdin.flush()
+    assert process.stdout.readline() == b"very positive\t0.9722\tgood film\n"
+    process.stdout.close()
+    process.stdin.write(b"good film\n" * 2000)
+    process.stdin.close()
+    assert process.wait(timeout=30) == 0
+    assert process.stderr.read() == b""
+
+
+def test_answers_come_before_the_pipe_is_closed(spawn):
+    process = spawn("predict", "sst")
+    for text in (b"good film", b"bad film"):
+        process.stdin.write(text + b"\n")
+        process.stdin.flush()
+        assert select.select([process.stdout], [], [], 20)[0]
+        assert process.stdout.readline().rstrip().endswith(text)
+    process.stdin.close()
+    assert process.wait(timeout=30) == 0
+
+
+def test_an_interrupt_is_130_and_shows_no_traceback(spawn, tmp_path):
+    process = spawn("predict", "sst", "--output", "out.tsv")
+    process.stdin.write(b"good film\n")
+    process.stdin.flush()
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert process.stderr.read() == b""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_gets_a_table_without_control_characters(spawn, tmp_path):
+    (tmp_path / "x.txt").write_text("good [b]film[/b] \x1b]0;title\x07 \x9b31m \u202e\nbad film\n")
+    master, slave = pty.openpty()
+    process = spawn("predict", "sst", "x.txt", stdout=slave, stderr=slave)
+    os.close(slave)
+    output = read_terminal(master).decode()
+    os.close(master)
+    assert process.wait(timeout=30) == 0
+    assert "\x1b[32mvery positive\x1b[0m" in output
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
+    assert not re.search(r"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e]", plain)
+    words = " ".join(plain.split())
+    assert r"good [b]film[/b] \u001b]0;title\u0007 \u009b31m \u202e" in words
+    assert "2 records in" in words
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_without_color(spawn, environment, tmp_path, variables):
+    (tmp_path / "x.txt").write_text("good film\n")
+    master, slave = pty.openpty()
+    process = spawn("predict", "sst", "x.txt", stdout=slave, env=environment | variables)
+    os.close(slave)
+    output = read_terminal(master)
+    os.close(master)
+    process.communicate()
+    assert b"very positive" in output
+    assert b"\x1b[" not in output
+
+
+@pytest.mark.parametrize("layout", ["tsv", "csv", "jsonl"])
+def test_other_formats_are_safe_on_a_terminal(spawn, tmp_path, layout):
+    (tmp_path / "x.txt").write_text("good \x1b[31m \x9b \u202e film\n")
+    master, slave = pty.openpty()
+    process = spawn("predict", "sst", "x.txt", "--format", layout, stdout=slave)
+    os.close(slave)
+    output = read_terminal(master).decode()
+    os.close(master)
+    process.communicate()
+    assert r"good \u001b[31m \u009b \u202e film" in output
+
+
+def test_progress_only_on_a_terminal(spawn, tmp_path):
+    (tmp_path / "x.txt").write_text("good film\n" * 3000)
+    master, slave = pty.openpty()
+    process = spawn("predict", "sst", "x.txt", stderr=slave)
+    os.close(slave)
+    stdout, _ = process.communicate()
+    messages = read_terminal(master).decode()
+    os.close(master)
+    assert stdout == b"very positive\t0.9722\tgood film\n" * 3000
+    assert "3,000 records in" in messages
+
+
+def test_a_hundred_thousand_lines_in_order_and_alike(spawn, tmp_path):
+    letters = "bcdefghijklmnopqrstuvwxyz"
+    texts = [" ".join(letters[(n * n + i) % 25] for i in range(n % 9 + 1)) for n in range(100_000)]
+    (tmp_path / "x.txt").write_text("\n".join(texts))
+    outputs = []
+    for stdin in (None, (tmp_path / "x.txt").read_bytes()):
+        process = spawn("predict", "sst", *(["x.txt"] if stdin is None else []))
+        stdout, _ = process.communicate(stdin, timeout=120)
+        assert process.returncode == 0
+        outputs.append(stdout)
+    assert [line.split("\t")[2] for line in outputs[0].decode().splitlines()] == texts
+    assert outputs[0] == outputs[1]
