@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -287,7 +287,7 @@ def _write_manifest(target: Path, directory: Path, manifest: Manifest) -> None:
 def update(directory: Path, manifest: Manifest) -> Iterator[Path]:
     """Add or replace files of a model directory so that no reader takes a half-written one.
 
-    Yields an empty folder beside the target to write the new files into. When the block ends
+    Yields an empty folder inside the directory to write the new files into. When the block ends
     well, the old manifest is removed, the files are renamed into place and a new manifest is
     written last; when it fails, the directory stays as it was.
 
@@ -295,11 +295,15 @@ def update(directory: Path, manifest: Manifest) -> Iterator[Path]:
         directory: The model directory; made if it does not exist.
         manifest: The new manifest; its `files` are filled in here.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".staging-", dir=directory) as staging:
-        yield Path(staging)
+    staging = directory / ".staging"
+    shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
+    staging.mkdir(parents=True)
+    try:
+        yield staging
         (directory / MANIFEST).unlink(missing_ok=True)
-        for path in sorted(Path(staging).iterdir()):
+        for path in sorted(staging.iterdir()):
             path.replace(directory / path.name)
-        _write_manifest(Path(staging), directory, manifest)
-        (Path(staging) / MANIFEST).replace(directory / MANIFEST)
+        _write_manifest(staging, directory, manifest)
+        (staging / MANIFEST).replace(directory / MANIFEST)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -69,6 +69,8 @@ def save_model(
     with model_dir.update(run, manifest) as staging:
         model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
         save_file(_contiguous(model.state_dict()), staging / model_dir.WEIGHTS)
+        # safetensors leaves a file that only its owner may read.
+        (staging / model_dir.WEIGHTS).chmod((staging / model_dir.CONFIG).stat().st_mode)
         (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
         model_dir.write_json(staging / model_dir.METRICS, metrics)
         (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")

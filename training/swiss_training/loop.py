@@ -169,7 +169,12 @@ class Run:
         self.steps_per_epoch = -(-len(self._updates(0)) // config.gradient_accumulation_steps)
         self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
         self.notes = _notes(train, "train") + _notes(dev, "dev")
-        if self.pretrained.pooler_initialised and config.pooling == "cls":
+        self.notes += [
+            f"{task}: no files, so the model gets no head for it"
+            for task in TASKS
+            if task not in train
+        ]
+        if self.pretrained.pooler_initialised:
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
     def _make_model(self, pretrained: PretrainedEncoder) -> MultitaskModel:
