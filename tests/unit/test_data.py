@@ -127,7 +127,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     (tmp_path / "sts-dev.csv").write_bytes((ASSETS / "tiny-data" / "sts-dev.csv").read_bytes())
     with pytest.raises(DataError, match=r"similarity has no train file: .*sts-train\.csv"):
         read_tasks(config(data=str(tmp_path)))
-    with pytest.raises(DataError, match="absent.tsv: cannot be read"):
+    with pytest.raises(DataError, match=r"absent\.tsv: cannot be read"):
         read_tasks(config(train_files={"sentiment": [str(tmp_path / "absent.tsv")]}))
 
 
