@@ -267,12 +267,11 @@ class _Tally:
 
     def report(self, device: str, max_length: int) -> None:
         counts = self.counts
+        of_all = f"of {counts['read']:,} records"
         if counts["failed"] > _MAX_WARNINGS:
-            console.warning(f"{counts['failed']:,} records failed, the first {_MAX_WARNINGS} above")
+            console.warning(f"failed: {counts['failed']:,} {of_all}, {_MAX_WARNINGS} shown above")
         if counts["truncated"]:
-            console.warning(
-                f"{counts['truncated']:,} records were longer than {max_length} tokens and were cut"
-            )
+            console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
         seconds = time.monotonic() - self._started
         console.note(
             f"{counts['read']:,} records in {seconds:.1f} s on {device}: {counts['failed']:,} "

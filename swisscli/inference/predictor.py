@@ -141,10 +141,12 @@ class Predictor:
         pending = [row for row, item in enumerate(predictions) if not (item.error or item.skipped)]
         encodings = self._encode([window[row].texts for row in pending])
         for batch in self._batches([len(encoding) for encoding in encodings]):
-            logits_BC = self._logits(task, [encodings[index] for index in batch])
-            for index, logits_C in zip(batch, logits_BC, strict=True):
-                row = pending[index]
-                predictions[row] = _decode(task, window[row], encodings[index], logits_C)
+            rows = [pending[index] for index in batch]
+            of_batch = [encodings[index] for index in batch]
+            logits_BC = self._logits(task, of_batch)
+            answers = _decode(task, [window[row] for row in rows], of_batch, logits_BC)
+            for row, answer in zip(rows, answers, strict=True):
+                predictions[row] = answer
         return predictions
 
     def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
@@ -219,26 +221,48 @@ def _is_blank(record: Record) -> bool:
 
 
 def _decode(
-    task: TaskSpec, record: Record, encoding: Encoding, logits_C: npt.NDArray[np.float64]
-) -> Prediction:
-    """Turn logits, shape (C,), into the task's answer."""
-    prediction = Prediction(
-        record, task.name, num_tokens=len(encoding), truncated=encoding.truncated
-    )
-    if not np.isfinite(logits_C).all():
-        error = RecordError("not_finite", "the model's output for this record is not a number")
-        return replace(prediction, record=replace(record, error=error))
+    task: TaskSpec,
+    records: Sequence[Record],
+    encodings: Sequence[Encoding],
+    logits_BC: npt.NDArray[np.float64],
+) -> Iterator[Prediction]:
+    """Turn the logits of a batch into predictions."""
+    is_finite_B = np.isfinite(logits_BC.sum(axis=1)).tolist()
+    rows = zip(records, encodings, _answers(task, logits_BC), is_finite_B, strict=True)
+    for record, encoding, answer, is_finite in rows:
+        if not is_finite:
+            error = RecordError("not_finite", "the model's output for this record is not a number")
+            record, answer = replace(record, error=error), {}
+        yield Prediction(
+            record,
+            task.name,
+            num_tokens=len(encoding),
+            truncated=encoding.truncated,
+            **answer,
+        )
+
+
+def _answers(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> Iterator[dict[str, Any]]:
+    """The fields of `Prediction` that the logits decide, row by row."""
     if task.score_range is not None:
-        return replace(prediction, score=float(np.clip(logits_C[0], *task.score_range)))
-    # A binary logit is the second class's against 0 for the first, so softmax is its sigmoid.
-    logits_C = logits_C if task.kind == "multiclass" else np.array([0.0, logits_C[0]])
-    exponentials_C = np.exp(logits_C - logits_C.max())
-    probabilities_C = exponentials_C / exponentials_C.sum()
-    class_index = int(probabilities_C.argmax())
-    return replace(
-        prediction,
-        label=task.labels[class_index],
-        class_index=class_index,
-        probabilities=tuple(probabilities_C.tolist()),
-        score=float(probabilities_C[class_index if task.kind == "multiclass" else 1]),
-    )
+        for score in np.clip(logits_BC[:, 0], *task.score_range).tolist():
+            yield {"score": score}
+        return
+    probabilities_BC = _probabilities(task, logits_BC)
+    classes_B = probabilities_BC.argmax(axis=1).tolist()
+    for class_index, probabilities in zip(classes_B, probabilities_BC.tolist(), strict=True):
+        yield {
+            "label": task.labels[class_index],
+            "class_index": class_index,
+            "probabilities": tuple(probabilities),
+            "score": probabilities[class_index if task.kind == "multiclass" else 1],
+        }
+
+
+def _probabilities(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Softmax over the classes; a binary logit is the second class's against 0 for the first."""
+    if task.kind == "binary":
+        logits_BC = np.hstack([np.zeros_like(logits_BC), logits_BC])
+    with np.errstate(invalid="ignore"):  # rows that are not finite are told apart by the caller
+        exponentials_BC = np.exp(logits_BC - logits_BC.max(axis=1, keepdims=True))
+        return np.asarray(exponentials_BC / exponentials_BC.sum(axis=1, keepdims=True))

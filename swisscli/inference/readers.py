@@ -49,13 +49,16 @@ class Columns:
             ConfigurationError: if the choice does not fit the task or the formats.
         """
         formats = {source.format for source in sources}
+        example = "--columns " + ",".join("12"[: task.arity])
         if self.chosen and len(self.chosen) != task.arity:
             raise ConfigurationError(
                 f"--columns names {len(self.chosen)}, {task.name} reads {task.arity}",
-                hint="for example: --columns " + ",".join("12"[: task.arity]),
+                hint="for example: " + example,
             )
         if "0" in self.chosen or "" in self.chosen:
-            raise ConfigurationError("--columns takes names, or numbers that begin with 1")
+            raise ConfigurationError(
+                "--columns takes names, or numbers that begin with 1", hint="for example: " + example
+            )
         if self.chosen and InputFormat.TXT in formats:
             raise ConfigurationError(
                 "--columns has no meaning for lines of text", hint="add --input-format tsv"
@@ -142,7 +145,9 @@ def find_sources(
             else f"swiss predict {task.name} pairs.tsv",
         )
     if paths.count(STDIN) > 1:
-        raise ConfigurationError("'-' is given twice, standard input can be read once")
+        raise ConfigurationError(
+            "'-' is given twice, but standard input can be read once", hint="leave out one '-'"
+        )
     if STDIN in paths and sys.stdin is None:
         raise ConfigurationError("standard input is closed", hint="name a file instead of '-'")
     sources = []
@@ -276,7 +281,7 @@ class _Layout:
                 for index, name in zip(self.texts, self.names, strict=True)
                 if index >= len(fields)
             )
-            error = RecordError("missing_column", f"{len(fields)} columns, no {lacking}")
+            error = RecordError("missing_column", f"the row has no {lacking}")
         return Record(row.line, texts, id=identifier, error=error)
 
 

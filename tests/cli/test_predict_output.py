@@ -11,13 +11,13 @@ PAIRS = b"good\tbad film\n\tbad\n"
 
 def test_tsv_of_each_task(swiss):
     assert swiss("predict", "sentiment", input=b"good film\n").stdout == (
-        b"very positive\t0.9722\tgood film\n"
+        b"positive\t0.8776\tgood film\n"
     )
     assert swiss("predict", "paraphrase", input=PAIRS).stdout == (
-        b"not paraphrase\t0.0012\tgood\tbad film\n\t\t\tbad\n"
+        b"paraphrase\t0.9999\tgood\tbad film\n\t\t\tbad\n"
     )
     assert swiss("predict", "similarity", input=PAIRS).stdout == (
-        b"0.3345\tgood\tbad film\n\t\tbad\n"
+        b"2.1392\tgood\tbad film\n\t\tbad\n"
     )
 
 
@@ -69,8 +69,8 @@ def test_json_numbers(swiss, jsonl):
     assert sentiment["probabilities"][sentiment["class"]] == sentiment["score"]
     (pair,) = jsonl(swiss("predict", "para", *arguments, "tsv", input=b"good\tbad film").stdout)
     assert pair["score"] == pair["probabilities"][1]
-    assert (pair["class"], pair["label"]) == (0, "not paraphrase")
-    assert pair["num_tokens"] == len("[CLS] good [SEP] bad film [SEP]".split())
+    assert (pair["class"], pair["label"]) == (1, "paraphrase")
+    assert pair["num_tokens"] == len(["[CLS]", "good", "[SEP]", "bad", "film", "[SEP]"])
 
 
 def test_non_ascii_text_is_written_as_it_is(swiss):
@@ -80,7 +80,7 @@ def test_non_ascii_text_is_written_as_it_is(swiss):
 
 def test_no_text(swiss):
     assert swiss("predict", "sst", "--no-text", input=b"good film\n\n").stdout == (
-        b"very positive\t0.9722\n\t\n"
+        b"positive\t0.8776\n\t\n"
     )
 
 
@@ -89,7 +89,7 @@ def test_output_file_appears_when_complete(swiss, tmp_path):
     source.write_text("good film\n")
     outcome = swiss("predict", "sst", source, "--output", target)
     assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (0, b"", "")
-    assert target.read_text() == "label,score,text\nvery positive,0.9722,good film\n"
+    assert target.read_text() == "label,score,text\npositive,0.8776,good film\n"
     refused = swiss("predict", "sst", source, "--output", target)
     assert refused.exit_code == 2
     assert swiss("predict", "sst", source, "--output", target, "--force").exit_code == 0
@@ -113,7 +113,7 @@ def test_output_through_a_link_keeps_the_link(swiss, tmp_path):
     link.symlink_to(target)
     assert swiss("predict", "sst", "--output", link, "--force", input=b"good\n").exit_code == 0
     assert link.is_symlink()
-    assert target.read_text().startswith("very")
+    assert target.read_text().startswith("positive")
 
 
 def test_output_file_has_the_usual_permissions(swiss, tmp_path):
@@ -139,7 +139,7 @@ def test_a_table_in_a_pipe_is_plain(swiss):
     header, rule, row = outcome.stdout.decode().rstrip("\n").split("\n")
     assert header.split() == ["label", "score", "text"]
     assert set(rule) == {"─"}
-    assert row.split(maxsplit=3)[3].rstrip() == (
+    assert row.split(maxsplit=2)[2].rstrip() == (
         r"[bold red]good[/] :smile: \u001b[31m film \u202e"
     )
 

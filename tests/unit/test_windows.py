@@ -46,14 +46,14 @@ def test_a_pause_closes_the_window():
 
 def test_a_trickle_does_not_fill_a_window():
     def trickle() -> Iterator[Record]:
-        for record in records(40):
+        for record in records(400):
             time.sleep(0.05)
             yield record
 
     started = time.monotonic()
     first = next(prompt_windows(trickle()))
-    assert time.monotonic() - started < 1.7
-    assert len(first) < 40
+    assert time.monotonic() - started < 10
+    assert len(first) < 200
 
 
 def test_the_producer_is_read_a_bounded_number_ahead():

@@ -1,0 +1,139 @@
+"""Whatever the input holds: one record out per record in, in order, and always valid output."""
+
+import csv
+import io
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from swisscli.contract.tasks import TASKS
+from swisscli.inference.readers import Columns, InputFormat, Source, read_records
+from swisscli.main import app
+
+SENTIMENT, PARAPHRASE = TASKS["sentiment"], TASKS["paraphrase"]
+anything = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+few = settings(anything, max_examples=8)
+
+# Bytes and texts that are rich in what could go wrong.
+PIECES = [b'"', b"\t", b",", b"\n", b"\r\n", b"\r", b"\\", b"\x00", b"\xff", b"{", b"}", b" "]
+WORDS = [
+    "good",
+    "text",
+    "\u2028",
+    "\x85",
+    "\x0c",
+    "\ufeff",
+    "\u202e",
+    "\U0001f3ac",
+    '{"text": "b"}',
+]
+raw = st.lists(
+    st.sampled_from(PIECES + [word.encode() for word in WORDS]) | st.binary(max_size=3), max_size=25
+).map(b"".join)
+text = st.text(max_size=8) | st.lists(
+    st.sampled_from([*WORDS, '"', "\t", ",", "\n", "\r", "\\", " "]), max_size=8
+).map("".join)
+# A line of a text file ends with a newline, and a carriage return before it belongs to the end.
+line = text.filter(lambda value: "\n" not in value and not value.endswith("\r"))
+
+
+def read(tmp_path, data, layout, task=SENTIMENT, columns=Columns()):  # noqa: B008
+    path = tmp_path / "input"
+    path.write_bytes(data)
+    return list(read_records(Source(str(path), layout), task, columns))
+
+
+def lines_of(data):
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    return data.removesuffix(b"\n").split(b"\n") if data else []
+
+
+@anything
+@given(data=raw)
+@pytest.mark.parametrize("layout", [InputFormat.TXT, InputFormat.JSONL])
+def test_bytes_by_line(tmp_path, layout, data):
+    records = read(tmp_path, data, layout)
+    assert [record.line for record in records] == list(range(1, len(lines_of(data)) + 1))
+    for record, expected in zip(records, lines_of(data), strict=True):
+        try:
+            expected.decode("utf-8")
+        except UnicodeDecodeError:
+            assert record.error.code == "invalid_utf8"
+        else:
+            assert record.error is None or record.error.code != "invalid_utf8"
+
+
+@anything
+@given(data=raw)
+@pytest.mark.parametrize("layout", [InputFormat.TSV, InputFormat.CSV])
+def test_bytes_by_row(tmp_path, layout, data):
+    """Every line is in exactly one row, and a row is longer than a line only by its quotes."""
+    records = read(tmp_path, data, layout, PARAPHRASE, Columns(has_header=False))
+    starts = [record.line for record in records]
+    assert starts == sorted(set(starts))
+    lines = lines_of(data)
+    assert set(starts) <= set(range(1, len(lines) + 1))
+    assert bool(starts) == bool(lines)
+    for start, end in pairwise([*starts, len(lines) + 1]):
+        assert end == start + 1 or b'"' in lines[start - 1]
+
+
+@anything
+@given(texts=st.lists(line))
+def test_lines_of_text(tmp_path, texts):
+    data = "".join(f"{value}\n" for value in texts).encode()
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = b"\xef\xbb\xbf" + data
+    assert [record.texts[0] for record in read(tmp_path, data, InputFormat.TXT)] == texts
+
+
+@anything
+@given(rows=st.lists(st.tuples(text, text)), end=st.sampled_from(["\n", "\r\n"]))
+def test_csv_as_it_is_written(tmp_path, rows, end):
+    stream = io.StringIO(newline="")
+    csv.writer(stream, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
+    columns = Columns(has_header=False)
+    data = stream.getvalue().encode()
+    records = read(tmp_path, data, InputFormat.CSV, PARAPHRASE, columns)
+    assert [record.texts for record in records] == rows
+
+
+@anything
+@given(rows=st.lists(st.tuples(line, line)))
+def test_tsv_as_it_is_written(tmp_path, rows):
+    stream = io.StringIO(newline="")
+    csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    columns = Columns(has_header=False)
+    data = stream.getvalue().encode()
+    records = read(tmp_path, data, InputFormat.TSV, PARAPHRASE, columns)
+    assert [record.texts for record in records] == rows
+
+
+@anything
+@given(texts=st.lists(st.text(st.characters(codec=None), max_size=6)))
+def test_json_as_it_is_written(tmp_path, texts):
+    data = "".join(json.dumps({"text": value}) + "\n" for value in texts).encode()
+    assert [record.texts[0] for record in read(tmp_path, data, InputFormat.JSONL)] == texts
+
+
+@few
+@given(data=raw)
+@pytest.mark.parametrize("layout", list(InputFormat))
+def test_every_output_has_every_record(tmp_path, tiny_model, layout, data):
+    count = len(read(tmp_path, data, layout))
+    arguments = ["predict", "sst", "-", "--model", str(tiny_model), "--input-format", layout]
+    for output in ("tsv", "csv", "jsonl"):
+        result = CliRunner().invoke(app, [*arguments, "--format", output], input=data)
+        assert result.exit_code in (0, 1), result.stderr
+        lines = result.stdout_bytes.decode("utf-8").split("\n")
+        assert lines.pop() == ""
+        assert len(lines) == count + (output == "csv")
+        if output == "jsonl":
+            starts = [json.loads(item)["line"] for item in lines]
+            assert starts == sorted(set(starts))

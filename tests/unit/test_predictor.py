@@ -1,0 +1,211 @@
+"""The predictor on a tiny real graph."""
+
+import itertools
+import math
+import pickle
+import random
+
+import numpy as np
+import pytest
+
+from swisscli import Predictor
+from swisscli.contract import model_dir
+from swisscli.contract.records import Prediction, Record, RecordError
+from swisscli.errors import ConfigurationError, DeviceError, ModelError
+from swisscli.inference import session
+from swisscli.tokenization import Tokenizer
+
+LETTERS = "bcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture
+def predictor(tiny_model):
+    return Predictor(tiny_model)
+
+
+def random_texts(count, seed=0):
+    rng = random.Random(seed)
+    return [" ".join(rng.choices(LETTERS, k=rng.randint(1, 20))) for _ in range(count)]
+
+
+def test_softmax_sigmoid_and_clipping(predictor, tiny_model):
+    text, pair = "good film", ("good", "bad film")
+    tokenizer = Tokenizer(tiny_model / model_dir.TOKENIZER, 16)
+
+    def logits(task, texts):
+        (encoding,) = tokenizer.encode([texts])
+        ids, types = (np.array([x], dtype=np.int64) for x in (encoding.ids, encoding.type_ids))
+        return predictor._session.run(task, ids, np.ones_like(ids), types)[0].astype(float)
+
+    (sentiment,) = predictor.predict("sentiment", [text])
+    exponentials = np.exp(logits("sentiment", (text,)))
+    assert sentiment.probabilities == pytest.approx(exponentials / exponentials.sum())
+    assert sentiment.score == max(sentiment.probabilities)
+    assert sentiment.label == "positive"
+    assert sentiment.class_index == 3
+
+    (paraphrase,) = predictor.predict("paraphrase", [pair])
+    expected = 1 / (1 + math.exp(-logits("paraphrase", pair)[0]))
+    assert paraphrase.score == pytest.approx(expected)
+    assert paraphrase.probabilities == pytest.approx((1 - expected, expected))
+    assert paraphrase.label == ("paraphrase" if expected > 0.5 else "not paraphrase")
+
+    pairs = [pair, *itertools.permutations(LETTERS, 2)]
+    scores = [item.score for item in predictor.predict("similarity", pairs)]
+    expected = [float(np.clip(logits("similarity", item)[0], 0, 5)) for item in pairs]
+    assert scores == pytest.approx(expected, abs=1e-5)
+    assert {0.0, 5.0} < set(scores)
+
+
+def test_an_answer_does_not_depend_on_the_batch(tiny_model):
+    texts = random_texts(300)
+    alone = Predictor(tiny_model, batch_tokens=1)
+    together = Predictor(tiny_model, batch_tokens=100_000)
+    for one, many in zip(alone.predict("sst", texts), together.predict("sst", texts), strict=True):
+        assert one.probabilities == pytest.approx(many.probabilities, abs=1e-6)
+
+
+def test_batches_keep_to_the_token_budget(tiny_model):
+    predictor = Predictor(tiny_model, batch_tokens=40)
+    lengths = [len(text.split()) + 2 for text in random_texts(200)]
+    batches = list(predictor._batches(lengths))
+    assert sorted(index for batch in batches for index in batch) == list(range(200))
+    for batch in batches:
+        assert max(lengths[index] for index in batch) * len(batch) <= 40
+
+
+def test_records_of_every_kind_in_order(predictor):
+    failed = Record(8, (), error=RecordError("missing_column", "no text"))
+    records = ["good", ["bad"], Record(7, ("film",), id="x"), failed, "  \t", ""]
+    predictions = list(predictor.predict("sentiment", records))
+    assert [item.record.line for item in predictions] == [1, 2, 7, 8, 5, 6]
+    assert [item.skipped for item in predictions] == [None, None, None, None, "empty", "empty"]
+    assert predictions[3] == Prediction(failed, "sentiment")
+
+
+def test_prediction_is_lazy(predictor):
+    taken = 0
+
+    def endless():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield "good film"
+
+    predictions = predictor.predict("sst", endless())
+    assert taken == 0
+    assert next(predictions).label == "positive"
+    assert taken < 1000
+
+
+@pytest.mark.parametrize("record", ["one text", ("a", "b", "c"), Record(1, ("a",))])
+def test_a_wrong_number_of_texts(predictor, record):
+    with pytest.raises(ConfigurationError, match=r"similarity needs 2"):
+        list(predictor.predict("similarity", [record]))
+
+
+def test_an_unknown_task(predictor):
+    with pytest.raises(ConfigurationError, match="unknown task"):
+        predictor.predict("irony", [])
+
+
+def test_truncation_is_told(predictor):
+    texts = [" ".join("b" * length) for length in (14, 15)] + ["b" * 1_000_000]
+    predictions = list(predictor.predict("sst", texts))
+    assert [item.truncated for item in predictions] == [False, True, True]
+    assert [item.num_tokens for item in predictions] == [16, 16, 3]
+
+
+def test_what_is_not_a_number_is_an_error(predictor):
+    for task, record in (("sst", "nan"), ("para", ("b", "nan")), ("sts", ("nan", "b"))):
+        (prediction,) = predictor.predict(task, [record])
+        assert prediction.error.code == "not_finite"
+        assert (prediction.score, prediction.label, prediction.probabilities) == (None, None, None)
+
+
+def test_lone_surrogates_are_no_obstacle(predictor):
+    (prediction,) = predictor.predict("sst", ["good \ud800"])
+    assert prediction.label is not None
+
+
+def test_a_pickled_predictor_opens_its_model_again(predictor, monkeypatch, tmp_path):
+    copied = pickle.dumps(predictor)
+    assert len(copied) < 1000
+    monkeypatch.chdir(tmp_path)
+    texts = random_texts(50)
+    expected = list(predictor.predict("sst", texts))
+    assert list(pickle.loads(copied).predict("sst", texts)) == expected
+
+
+def test_the_model_of_the_environment(tiny_model, monkeypatch):
+    monkeypatch.setenv("SWISS_MODEL", str(tiny_model))
+    assert Predictor().model == tiny_model
+
+
+def test_no_model(monkeypatch, tmp_path):
+    monkeypatch.delenv("SWISS_MODEL", raising=False)
+    monkeypatch.setattr("swisscli.inference.predictor._MODELS", tmp_path)
+    with pytest.raises(ModelError, match="0 models") as caught:
+        Predictor()
+    assert "--model" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", model_dir.PREDICTION_FILES)
+def test_a_damaged_file_is_refused(make_model, name):
+    model = make_model()
+    path = model / name
+    path.write_bytes(path.read_bytes().replace(b"e", b"f", 1))
+    with pytest.raises(ModelError, match=f"{name}: its sha256 differs"):
+        Predictor(model)
+
+
+def test_a_model_that_was_not_exported(make_model):
+    model = make_model()
+    (model / model_dir.GRAPH).unlink()
+    with pytest.raises(ModelError, match=r"model\.onnx: the model has no such file") as caught:
+        Predictor(model)
+    assert "swiss export" in caught.value.hint
+
+
+def test_a_graph_without_a_task(tiny_model):
+    with pytest.raises(ModelError, match="irony"):
+        session.Session(tiny_model / model_dir.GRAPH, ["sentiment", "irony"])
+
+
+@pytest.mark.parametrize("options", [{"threads": 0}, {"batch_tokens": 0}, {"device": "tpu"}])
+def test_wrong_options(tiny_model, options):
+    with pytest.raises(ConfigurationError):
+        Predictor(tiny_model, **options)
+
+
+def test_int8_runs_on_the_cpu_only(make_model, recwarn):
+    model = make_model(precision="int8")
+    with pytest.raises(DeviceError, match="int8"):
+        Predictor(model, device="cuda")
+    assert Predictor(model).device == "cpu"
+
+
+@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+def test_no_gpu_is_no_fallback(tiny_model, recwarn, capfd):
+    assert Predictor(tiny_model, device="auto").device == "cpu"
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+def test_a_gpu_that_does_not_work_is_told_once(tiny_model, monkeypatch, capfd):
+    monkeypatch.setattr(session, "_has_cuda_device", lambda: True)
+    with pytest.warns(session.DeviceFallbackWarning, match="using the CPU") as caught:
+        predictor = Predictor(tiny_model, device="auto")
+    assert len(caught) == 1
+    assert predictor.device == "cpu"
+    assert [item.label for item in predictor.predict("sst", ["good film"])] == ["positive"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+def test_cuda_never_falls_back(tiny_model, capfd):
+    with pytest.raises(DeviceError, match=r"cuda:1 cannot be used") as caught:
+        Predictor(tiny_model, device="cuda:1")
+    assert caught.value.exit_code == 6
+    assert capfd.readouterr() == ("", "")
