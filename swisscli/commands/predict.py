@@ -18,7 +18,7 @@ from swisscli.contract.records import Prediction
 from swisscli.contract.tasks import TaskSpec, resolve_task, task_names
 from swisscli.errors import DataError
 from swisscli.inference.readers import (
-    Columns,
+    ColumnChoice,
     InputFormat,
     Source,
     find_sources,
@@ -43,7 +43,7 @@ _MAX_WARNINGS = 20
 class _Request:
     task: TaskSpec
     sources: list[Source]
-    columns: Columns
+    columns: ColumnChoice
     output: Path | None
     format: OutputFormat
     with_texts: bool
@@ -76,7 +76,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="A[,B]",
-            help="Columns with the texts, by name or by number from 1. Without it: text or "
+            help="ColumnChoice with the texts, by name or by number from 1. Without it: text or "
             "sentence; text_a and text_b, or sentence1 and sentence2; else the first columns.",
         ),
     ] = None,
@@ -145,7 +145,9 @@ def predict(
     console.choose_color(color)
     spec = resolve_task(task)
     sources = find_sources(files or [], spec, input_format)
-    where = Columns(header, tuple(name.strip() for name in columns.split(",")) if columns else ())
+    where = ColumnChoice(
+        header, tuple(name.strip() for name in columns.split(",")) if columns else ()
+    )
     where.check(spec, sources)
     check_output(output, force=force, inputs=[source.path for source in sources])
     num_failed = _predict(

@@ -78,17 +78,15 @@ def _not_utf8(number: int, body: bytes, position: int) -> str:
 
 
 class _Split(NamedTuple):
-    """A row cut into fields, and what its quotes were like.
+    """A row cut into fields.
 
     Attributes:
         fields: The fields, unquoted.
         is_unclosed: A quoted field has no closing quote, so it may go on in the next line.
-        is_malformed: A field begins with a quote but is not quoted correctly.
     """
 
     fields: list[str]
     is_unclosed: bool
-    is_malformed: bool
 
 
 class RowReader:
@@ -130,10 +128,10 @@ class RowReader:
             row = self._split(_join(lines))
         expected = self._num_columns = self._num_columns or len(row.fields)
         error = next((line.error for line in lines if line.error), None)
-        # A lone quote is text. In a CSV, though, the text may have been cut at a comma.
-        may_be_cut = row.is_malformed and self._delimiter != TAB and len(row.fields) != expected
-        if error is None and may_be_cut:
-            error = RecordError("invalid_csv", "a field begins with a quote but is not quoted")
+        if error is None and self._delimiter != TAB and any(row.fields[expected:]):
+            # Going on would predict a text that was cut at its first comma.
+            message = f"{len(row.fields)} fields instead of {expected}: is a text not quoted?"
+            error = RecordError("invalid_csv", message)
         return Row(first.number, row.fields, error)
 
     def names(self, text: str) -> list[str]:
@@ -142,20 +140,19 @@ class RowReader:
 
     def _split(self, text: str) -> _Split:
         if '"' not in text:
-            return _Split(text.split(self._delimiter), False, False)
-        fields, start, is_unclosed, is_malformed = [], 0, False, False
+            return _Split(text.split(self._delimiter), False)
+        fields, start, is_unclosed = [], 0, False
         while True:
             if match := self._quoted.match(text, start):
                 fields.append(match[1].replace('""', '"'))
                 end = match.end()
             else:
-                is_malformed = is_malformed or text.startswith('"', start)
                 is_unclosed = is_unclosed or bool(self._unclosed.match(text, start))
                 end = text.find(self._delimiter, start)
                 end = len(text) if end < 0 else end
                 fields.append(text[start:end])
             if end == len(text):
-                return _Split(fields, is_unclosed, is_malformed)
+                return _Split(fields, is_unclosed)
             start = end + 1
 
     def _quoted_lines(self, first: Line) -> list[Line]:

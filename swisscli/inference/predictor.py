@@ -227,7 +227,7 @@ def _decode(
     logits_BC: npt.NDArray[np.float64],
 ) -> Iterator[Prediction]:
     """Turn the logits of a batch into predictions."""
-    is_finite_B = np.isfinite(logits_BC.sum(axis=1)).tolist()
+    is_finite_B = np.isfinite(logits_BC).min(axis=1).tolist()
     rows = zip(records, encodings, _answers(task, logits_BC), is_finite_B, strict=True)
     for record, encoding, answer, is_finite in rows:
         if not is_finite:

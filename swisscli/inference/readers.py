@@ -30,7 +30,7 @@ class InputFormat(StrEnum):
 
 
 @dataclass(frozen=True)
-class Columns:
+class ColumnChoice:
     """Where the texts are.
 
     Attributes:
@@ -49,15 +49,16 @@ class Columns:
             ConfigurationError: if the choice does not fit the task or the formats.
         """
         formats = {source.format for source in sources}
-        example = "--columns " + ",".join("12"[: task.arity])
+        example = "for example: --columns " + ",".join("12"[: task.arity])
         if self.chosen and len(self.chosen) != task.arity:
             raise ConfigurationError(
                 f"--columns names {len(self.chosen)}, {task.name} reads {task.arity}",
-                hint="for example: " + example,
+                hint=example,
             )
         if "0" in self.chosen or "" in self.chosen:
             raise ConfigurationError(
-                "--columns takes names, or numbers that begin with 1", hint="for example: " + example
+                "--columns takes names, or numbers that begin with 1",
+                hint=example,
             )
         if self.chosen and InputFormat.TXT in formats:
             raise ConfigurationError(
@@ -197,7 +198,7 @@ def _format_of(path: str, task: TaskSpec) -> InputFormat:
         ) from None
 
 
-def read_records(source: Source, task: TaskSpec, columns: Columns) -> Iterator[Record]:
+def read_records(source: Source, task: TaskSpec, columns: ColumnChoice) -> Iterator[Record]:
     """Read a source, record by record.
 
     Args:
@@ -286,7 +287,7 @@ class _Layout:
 
 
 def _delimited_records(
-    source: Source, lines: Iterator[Line], task: TaskSpec, columns: Columns
+    source: Source, lines: Iterator[Line], task: TaskSpec, columns: ColumnChoice
 ) -> Iterator[Record]:
     first = next(lines, None)
     if first is None:
@@ -321,7 +322,7 @@ def _find_known(names: Sequence[str], task: TaskSpec) -> tuple[int, ...] | None:
     return tuple(found)
 
 
-def _sniff_delimiter(header: str, task: TaskSpec, columns: Columns) -> str:
+def _sniff_delimiter(header: str, task: TaskSpec, columns: ColumnChoice) -> str:
     """The delimiter with which the header names the columns needed; else the comma."""
     for delimiter in (",", TAB, ";"):
         names = [name.strip() for name in RowReader([], delimiter).names(header)]
@@ -331,7 +332,7 @@ def _sniff_delimiter(header: str, task: TaskSpec, columns: Columns) -> str:
     return ","
 
 
-def _layout(where: str, header: Sequence[str], task: TaskSpec, columns: Columns) -> _Layout:
+def _layout(where: str, header: Sequence[str], task: TaskSpec, columns: ColumnChoice) -> _Layout:
     """Find the columns.
 
     Args:

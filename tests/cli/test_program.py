@@ -45,6 +45,14 @@ def test_help_of_predict_names_its_options(swiss):
         assert option in outcome.stdout.decode()
 
 
+@pytest.mark.parametrize("command", ["train", "export"])
+def test_other_commands_are_wired(swiss, command):
+    outcome = swiss(command, "--help")
+    assert outcome.exit_code == 0
+    assert outcome.stdout.startswith(f"Usage: swiss {command} ".encode())
+    assert b"--debug" in outcome.stdout
+
+
 def test_version(swiss):
     assert swiss("--version").stdout == f"swiss {__version__}\n".encode()
 

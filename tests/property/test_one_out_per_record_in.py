@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from swisscli.contract.tasks import TASKS
-from swisscli.inference.readers import Columns, InputFormat, Source, read_records
+from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
 from swisscli.main import app
 
 SENTIMENT, PARAPHRASE = TASKS["sentiment"], TASKS["paraphrase"]
@@ -43,7 +43,7 @@ text = st.text(max_size=8) | st.lists(
 line = text.filter(lambda value: "\n" not in value and not value.endswith("\r"))
 
 
-def read(tmp_path, data, layout, task=SENTIMENT, columns=Columns()):  # noqa: B008
+def read(tmp_path, data, layout, task=SENTIMENT, columns=ColumnChoice()):  # noqa: B008
     path = tmp_path / "input"
     path.write_bytes(data)
     return list(read_records(Source(str(path), layout), task, columns))
@@ -74,7 +74,7 @@ def test_bytes_by_line(tmp_path, layout, data):
 @pytest.mark.parametrize("layout", [InputFormat.TSV, InputFormat.CSV])
 def test_bytes_by_row(tmp_path, layout, data):
     """Every line is in exactly one row, and a row is longer than a line only by its quotes."""
-    records = read(tmp_path, data, layout, PARAPHRASE, Columns(has_header=False))
+    records = read(tmp_path, data, layout, PARAPHRASE, ColumnChoice(has_header=False))
     starts = [record.line for record in records]
     assert starts == sorted(set(starts))
     lines = lines_of(data)
@@ -98,7 +98,7 @@ def test_lines_of_text(tmp_path, texts):
 def test_csv_as_it_is_written(tmp_path, rows, end):
     stream = io.StringIO(newline="")
     csv.writer(stream, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
-    columns = Columns(has_header=False)
+    columns = ColumnChoice(has_header=False)
     data = stream.getvalue().encode()
     records = read(tmp_path, data, InputFormat.CSV, PARAPHRASE, columns)
     assert [record.texts for record in records] == rows
@@ -109,7 +109,7 @@ def test_csv_as_it_is_written(tmp_path, rows, end):
 def test_tsv_as_it_is_written(tmp_path, rows):
     stream = io.StringIO(newline="")
     csv.writer(stream, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
-    columns = Columns(has_header=False)
+    columns = ColumnChoice(has_header=False)
     data = stream.getvalue().encode()
     records = read(tmp_path, data, InputFormat.TSV, PARAPHRASE, columns)
     assert [record.texts for record in records] == rows

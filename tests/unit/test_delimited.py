@@ -64,11 +64,12 @@ def test_csv_round_trip():
     assert read(text.getvalue().encode(), ",") == rows
 
 
-def test_a_csv_text_that_a_stray_quote_may_have_cut_is_an_error():
-    lines = decode_lines(io.BytesIO(b'text\n"Nice, really\n"Nice, really"\n'))
+def test_a_csv_text_that_was_cut_at_a_comma_is_an_error():
+    lines = decode_lines(io.BytesIO(b'text\n"Nice, really\nNice, so\n"Nice, really"\ngood,,\n'))
     rows = list(RowReader(lines, ","))
-    assert [row.error and row.error.code for row in rows] == [None, "invalid_csv", None]
-    assert rows[2].fields == ["Nice, really"]
+    codes = [row.error and row.error.code for row in rows]
+    assert codes == [None, "invalid_csv", "invalid_csv", None, None]
+    assert rows[3].fields == ["Nice, really"]
 
 
 def test_only_newlines_end_a_line():

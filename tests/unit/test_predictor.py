@@ -11,8 +11,10 @@ import pytest
 from swisscli import Predictor
 from swisscli.contract import model_dir
 from swisscli.contract.records import Prediction, Record, RecordError
+from swisscli.contract.tasks import TASKS
 from swisscli.errors import ConfigurationError, DeviceError, ModelError
 from swisscli.inference import session
+from swisscli.inference.predictor import _decode
 from swisscli.tokenization import Tokenizer
 
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
@@ -121,6 +123,19 @@ def test_what_is_not_a_number_is_an_error(predictor):
         (prediction,) = predictor.predict(task, [record])
         assert prediction.error.code == "not_finite"
         assert (prediction.score, prediction.label, prediction.probabilities) == (None, None, None)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("logits", [[np.inf, -np.inf, 0, 0, 0], [np.nan] * 5, [-np.inf] * 5])
+def test_no_answer_from_an_infinite_logit(predictor, logits):
+    (encoding,) = predictor._encode([("good",)])
+    record = Record(1, ("good",))
+    finite = [0.0, 0.0, 1e30, 0.0, 0.0]
+    first, second = _decode(
+        TASKS["sentiment"], [record, record], [encoding] * 2, np.array([logits, finite])
+    )
+    assert first.error.code == "not_finite"
+    assert second.probabilities == (0, 0, 1, 0, 0)
 
 
 def test_lone_surrogates_are_no_obstacle(predictor):
