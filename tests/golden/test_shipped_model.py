@@ -1,0 +1,106 @@
+"""The model inside the package: its size, its answers, its figures, its card."""
+
+import json
+import re
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from swiss_training.data import read_files
+from swiss_training.evaluation import score
+from swisscli import Predictor
+from swisscli.contract import model_dir
+from swisscli.contract.tasks import TASKS
+from swisscli.inference.predictor import default_model
+
+HERE = Path(__file__).parent
+DATA = HERE.parents[2] / "shared" / "data" / "cs224n"
+
+
+def load_maker() -> Any:
+    spec = spec_from_file_location("make_predictions", HERE / "make_predictions.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def directory() -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SWISS_MODEL", raising=False)
+        return default_model()
+
+
+@pytest.fixture(scope="module")
+def predictor(directory: Path) -> Predictor:
+    return Predictor(directory, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def metrics(directory: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((directory / model_dir.METRICS).read_text())
+    return values
+
+
+def test_golden_predictions(predictor: Predictor) -> None:
+    """Dynamic quantisation rounds a little differently from processor to processor."""
+    golden = json.loads((HERE / "predictions.json").read_text())
+    for task, answers in load_maker().predict(predictor).items():
+        for answer, expected in zip(answers, golden[task], strict=True):
+            assert answer["num_tokens"] == expected["num_tokens"]
+            assert answer["truncated"] == expected["truncated"]
+            assert answer["label"] == expected["label"]
+            tolerance = 0.1 if task == "similarity" else 0.03
+            assert answer["score"] == pytest.approx(expected["score"], abs=tolerance)
+
+
+def test_it_is_small_and_whole(directory: Path) -> None:
+    manifest = model_dir.verify(directory, model_dir.PREDICTION_FILES)
+    assert manifest.export is not None
+    assert manifest.export["precision"] == "int8"
+    assert sum(path.stat().st_size for path in directory.iterdir()) <= 30e6
+    assert not (directory / model_dir.WEIGHTS).exists()
+
+
+def test_its_figures_are_good_enough(metrics: dict[str, Any]) -> None:
+    dev = metrics["export"]["dev"]
+    assert metrics["export"]["precision"] == "int8"
+    assert [dev[task]["rows"] for task in TASKS] == [1101, 20212, 863]
+    assert dev["sentiment"]["value"] >= 0.49
+    assert dev["paraphrase"]["value"] >= 0.85
+    assert dev["similarity"]["value"] >= 0.86
+    assert dev["overall"] >= 0.74
+
+
+def test_the_card_has_the_figures_of_the_metrics(directory: Path, metrics: dict[str, Any]) -> None:
+    card = (directory / "README.md").read_text(encoding="utf-8")
+    for figures in (metrics["train"]["dev"], metrics["export"]["dev"]):
+        for task in TASKS:
+            assert f"{figures[task]['value']:.4f}" in card
+        assert f"{figures['overall']:.4f}" in card
+    assert f"seed {metrics['seed']}" in card
+    assert re.search(r"Quora duplicates", card)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the dev sets are not beside the project")
+@pytest.mark.parametrize("task", TASKS)
+def test_its_figures_are_what_it_does_on_the_dev_sets(
+    predictor: Predictor, metrics: dict[str, Any], task: str
+) -> None:
+    spec = TASKS[task]
+    examples = read_files(spec, [DATA / spec.file_name("dev")])
+    answers = list(predictor.predict(task, examples.texts))
+    if spec.kind == "multiclass":
+        outputs = np.array([answer.probabilities for answer in answers])
+    else:
+        # A binary score is a probability: above one half is a logit above zero.
+        shift = 0.5 if spec.kind == "binary" else 0.0
+        outputs = np.array([[(answer.score or 0.0) - shift] for answer in answers])
+    result = score(spec, outputs, np.array(examples.targets))
+    assert result.rows == metrics["export"]["dev"][task]["rows"]
+    assert result.value == pytest.approx(metrics["export"]["dev"][task]["value"], abs=0.003)
