@@ -21,7 +21,8 @@ from swisscli.tokenization import Encoding, Tokenizer, pad
 
 MODEL_VARIABLE = "SWISS_MODEL"
 _MODELS = Path(__file__).resolve().parent.parent / "models"
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 32768}
+# On a CPU the activations of a batch should fit its cache; a GPU has to be filled.
+_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
