@@ -200,12 +200,10 @@ class TrainingDisplay:
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
             )
-            colors = "standard" if is_colored(sys.stderr) else None
-            self._live = Live(
-                get_renderable=self._render,
-                console=Console(stderr=True, color_system=colors),
-                refresh_per_second=4,
+            console = Console(
+                stderr=True, color_system="standard" if is_colored(sys.stderr) else None
             )
+            self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
             self._live.start()
         return self
 
