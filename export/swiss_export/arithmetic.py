@@ -1,5 +1,6 @@
 """How the encoder's tables, matrix products and attention are computed in each precision."""
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import numpy as np
@@ -9,14 +10,8 @@ from swiss_export.builder import Array, GraphBuilder
 
 Precision = Literal["fp32", "fp16", "int8"]
 
-EMBEDDING_LIMIT = 127
-"""Largest magnitude of a quantised embedding: 8 bits."""
-WEIGHT_LIMIT = 63
-"""Largest magnitude of a quantised weight: 7 bits.
-
-x86 processors without VNNI add two 8 by 8 bit products in 16 bits, which saturate: 2 * 255 * 127 is
-too much, 2 * 255 * 63 is not. With 7 bits every processor computes the same integers.
-"""
+PEAK_SHARE = 0.25
+"""Share of an input's largest magnitude that a channel keeps before an integer product."""
 
 
 class Arithmetic(Protocol):
@@ -26,7 +21,7 @@ class Arithmetic(Protocol):
     which float16 is too narrow for.
     """
 
-    def __init__(self, graph: GraphBuilder) -> None: ...
+    def __init__(self, graph: GraphBuilder, peaks: Mapping[str, Array]) -> None: ...
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """Rows of an embedding table, (B, T) -> (B, T, D) float32."""
@@ -73,8 +68,9 @@ class Arithmetic(Protocol):
 class Float32:
     """Everything in float32."""
 
-    def __init__(self, graph: GraphBuilder) -> None:
+    def __init__(self, graph: GraphBuilder, peaks: Mapping[str, Array]) -> None:
         self._graph = graph
+        self._peaks = peaks
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """See `Arithmetic`."""
@@ -138,13 +134,17 @@ class Int8(Float32):
     """Integer products of int8 weights and activations that are quantised as they come.
 
     A weight has one scale per output column, an embedding table one per row, a batch of
-    activations one in all. Softmax, activation function and layer norm stay in float32.
+    activations one in all. A few channels of BERT's activations are far larger than the rest and
+    would leave these a handful of steps: they are scaled down, their weights up. Softmax,
+    activation function and layer norm stay in float32.
+
+    Reference: Xiao et al. 2022, SmoothQuant, arXiv:2211.10438, eq. 3; here only peaks move.
     """
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """See `Arithmetic`."""
         graph = self._graph
-        table_VD, scale_V1 = quantize(table_VD, axis=1, limit=EMBEDDING_LIMIT)
+        table_VD, scale_V1 = quantize_rows(table_VD)
         table = graph.constant(f"{name}.weight", table_VD)
         scale = graph.constant(f"{name}.scale", scale_V1)
         rows = graph.add("Gather", [table, ids_BT], f"{name}.rows")
@@ -163,29 +163,35 @@ class Int8(Float32):
     ) -> str:
         """See `Arithmetic`."""
         graph = self._graph
+        x_BTD, weight, weight_scale, zero = self._balanced(x_BTD, name, weight_DE)
         quantized = [f"{name}.{part}" for part in ("input", "input_scale", "input_zero")]
         graph.add_many("DynamicQuantizeLinear", [x_BTD], quantized)
         x, x_scale, x_zero = quantized
-        weight, weight_scale, weight_zero = self._weight(name, weight_DE)
         bias = graph.constant(f"{name}.bias", bias_E)
         return graph.add(
             "QAttention",
-            [x, weight, bias, x_scale, weight_scale, mask_BT, x_zero, weight_zero],
+            [x, weight, bias, x_scale, weight_scale, mask_BT, x_zero, zero],
             name,
             num_heads=num_heads,
         )
 
     def product(self, x: str, name: str, weight_IO: Array) -> str:
         """See `Arithmetic`."""
-        return self._graph.add("DynamicQuantizeMatMul", [x, *self._weight(name, weight_IO)], name)
+        return self._graph.add("DynamicQuantizeMatMul", self._balanced(x, name, weight_IO), name)
 
-    def _weight(self, name: str, weight_IO: Array) -> tuple[str, str, str]:
-        """Names of a quantised weight, (I, O) int8, its scales, (O,), and its zero point."""
-        weight_IO, scale_1O = quantize(weight_IO, axis=0, limit=WEIGHT_LIMIT)
+    def _balanced(self, x: str, name: str, weight_IO: Array) -> tuple[str, str, str, str]:
+        """The input without its peaks, the weight, (I, O) int8, its scales, (O,), and its zero."""
+        graph, peak_I = self._graph, self._peaks.get(name)
+        if peak_I is not None:
+            factor_I = peak_factors(peak_I)
+            x = graph.add("Mul", [x, graph.constant(f"{name}.factor", 1 / factor_I)], f"{name}.x")
+            weight_IO = weight_IO * factor_I[:, None]
+        weight_IO, scale_O = quantize_weight(weight_IO)
         return (
-            self._graph.constant(f"{name}.weight", weight_IO),
-            self._graph.constant(f"{name}.scale", scale_1O[0]),
-            self._graph.constant("zero", np.zeros((), np.int8)),
+            x,
+            graph.constant(f"{name}.weight", weight_IO),
+            graph.constant(f"{name}.scale", scale_O),
+            graph.constant("zero", np.zeros((), np.int8)),
         )
 
 
@@ -196,18 +202,41 @@ ARITHMETIC: dict[Precision, type[Arithmetic]] = {
 }
 
 
-def quantize(matrix: Array, axis: int, limit: int) -> tuple[Array, Array]:
-    """Symmetric quantisation to int8.
+def peak_factors(peak_I: Array) -> Array:
+    """By how much to scale each channel down, (I,), so that none exceeds a share of the largest.
 
-    Args:
-        matrix: Two-dimensional, float32.
-        axis: The axis over which values share a scale.
-        limit: Largest magnitude of an integer, 127 at most.
+    They are powers of two: the division is exact, and a last bit of a peak changes nothing.
+    """
+    exceeding_I = np.maximum(peak_I / max(PEAK_SHARE * peak_I.max(), np.float32(1e-12)), 1)
+    return np.exp2(np.ceil(np.log2(exceeding_I))).astype(np.float32)
+
+
+def quantize_rows(table_VD: Array) -> tuple[Array, Array]:
+    """Quantise an embedding table row by row.
 
     Returns:
-        The integers, shaped as `matrix`, and the float32 scales, with 1 along `axis`; their product
-        is the matrix to within half a scale.
+        Integers, (V, D) int8, and scales, (V, 1) float32; their product is the table.
     """
-    scale = np.abs(matrix).max(axis=axis, keepdims=True) / np.float32(limit)
-    scale[scale == 0] = 1
-    return np.rint(matrix / scale).astype(np.int8), scale
+    scale_V1 = np.abs(table_VD).max(axis=1, keepdims=True) / np.float32(127)
+    scale_V1[scale_V1 == 0] = 1
+    return np.rint(table_VD / scale_V1).astype(np.int8), scale_V1
+
+
+def quantize_weight(weight_IO: Array) -> tuple[Array, Array]:
+    """Quantise a weight column by column.
+
+    x86 processors without VNNI add the products of two neighbours in 16 bits, where 255 * 128 fits
+    and more saturates. The scale therefore makes the magnitudes of any two neighbours in a column
+    add up to 128 at most, so that every processor computes the same integers. Plain 7-bit weights
+    would be as safe and half again as coarse.
+
+    Returns:
+        Integers, (I, O) int8, and scales, (O,) float32; their product is the weight.
+    """
+    magnitude_IO = np.abs(weight_IO)
+    if len(magnitude_IO) % 2:
+        magnitude_IO = np.concatenate([magnitude_IO, np.zeros_like(magnitude_IO[:1])])
+    # 127, because both may be rounded up by a half.
+    scale_O = (magnitude_IO[::2] + magnitude_IO[1::2]).max(axis=0) / np.float32(127)
+    scale_O[scale_O == 0] = 1
+    return np.rint(weight_IO / scale_O).astype(np.int8), scale_O

@@ -14,7 +14,10 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def build_graph(
-    config: ModelConfig, weights: Mapping[str, Array], precision: Precision
+    config: ModelConfig,
+    weights: Mapping[str, Array],
+    precision: Precision,
+    peaks: Mapping[str, Array],
 ) -> onnx.ModelProto:
     """Build the graph of the encoder, the pooled output and all heads.
 
@@ -22,11 +25,12 @@ def build_graph(
         config: Encoder shape, pooling and tasks.
         weights: The model's state by name, float32.
         precision: Of the encoder; the pooled output and the heads are float32.
+        peaks: Largest magnitude of each input channel of products, by name; int8 alone uses them.
 
     Returns:
         The model, a function of the arguments alone: equal weights give equal bytes.
     """
-    bert = _Bert(config, weights, precision)
+    bert = _Bert(config, weights, precision, peaks)
     pooled_BD = bert.pool(bert.encode())
     for task in config.tasks:
         bert.linear(pooled_BD, f"heads.{task.name}.linear", task.name)
@@ -46,10 +50,14 @@ class _Bert:
     """
 
     def __init__(
-        self, config: ModelConfig, weights: Mapping[str, Array], precision: Precision
+        self,
+        config: ModelConfig,
+        weights: Mapping[str, Array],
+        precision: Precision,
+        peaks: Mapping[str, Array],
     ) -> None:
         self.graph = GraphBuilder()
-        self._arithmetic = ARITHMETIC[precision](self.graph)
+        self._arithmetic = ARITHMETIC[precision](self.graph, peaks)
         self._pooling = config.pooling
         self._config = config.encoder
         self._weights = weights

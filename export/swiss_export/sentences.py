@@ -1,5 +1,7 @@
 """Real text of many lengths and scripts, for comparing a graph with torch."""
 
+from itertools import pairwise
+
 SENTENCES = (
     "Yes.",
     "A lovely film!",
@@ -24,7 +26,7 @@ SENTENCES = (
     "naïve café, nai\u0308ve cafe\u0301: the same words, composed and decomposed",
     "Pneumonoultramicroscopicsilicovolcanoconiosis is antidisestablishmentarianism's rival.",
     "[CLS] this text spells [SEP] the special tokens [MASK] of the tokenizer [PAD]",
-    "C:\\Users\\me> pip install --upgrade swissbert && echo \"done\" # <b>not</b> &amp; markup",
+    'C:\\Users\\me> pip install --upgrade swissbert && echo "done" # <b>not</b> &amp; markup',
 )
 
 PASSAGE = """\
@@ -58,5 +60,5 @@ def texts(max_length: int) -> list[tuple[str, ...]]:
     # A word is at least a token.
     full = " ".join(words * (max_length // len(words) + 1))
     singles = ["", *SENTENCES, *(" ".join(words[:count]) for count in _PREFIXES), full]
-    pairs = list(zip(singles[1:], singles[2:], strict=False))
+    pairs = pairwise(singles[1:])
     return [*((text,) for text in singles), *pairs]

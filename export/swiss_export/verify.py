@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from swiss_training.data import TaskDataset
-from swiss_training.evaluation import BATCH_SIZE, predict_logits, score
-from swiss_training.model.multitask import MultitaskModel
 
 from swiss_export.arithmetic import Precision
 from swiss_export.sentences import texts
+from swiss_training.data import TaskDataset
+from swiss_training.evaluation import BATCH_SIZE, predict_logits, score
+from swiss_training.model.multitask import MultitaskModel
 from swisscli.errors import VerificationError
 from swisscli.inference.session import Session
 from swisscli.tokenization import Encoding, Int64, Tokenizer, pad
@@ -80,9 +80,7 @@ def _batches(encodings: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
         start += size
 
 
-def compare(
-    model: MultitaskModel, session: Session, batches: Sequence[Inputs]
-) -> dict[str, float]:
+def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) -> dict[str, float]:
     """Compare all heads' logits with torch in float32.
 
     Returns:

@@ -1,0 +1,98 @@
+"""Writes a verified graph: into its run, or as a directory of its own."""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from swisscli.contract import model_dir
+from swisscli.contract.model_dir import Manifest
+from swisscli.errors import ConfigurationError, ModelError
+
+COPIED = (model_dir.CONFIG, model_dir.TOKENIZER, model_dir.TRAIN_CONFIG)
+_DEPLOYABLE = {*COPIED, model_dir.GRAPH, model_dir.METRICS, model_dir.MANIFEST}
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Refuse to replace what is not a deployable directory.
+
+    Raises:
+        ConfigurationError: if something is there and `force` is not set, or if it holds anything
+            that an export does not write, the weights of a run for one.
+    """
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not output.is_dir():
+        raise ConfigurationError(f"{output}: exists and is not a folder", hint="choose another")
+    foreign = sorted({path.name for path in output.iterdir()} - _DEPLOYABLE)
+    if foreign:
+        raise ConfigurationError(
+            f"{output}: holds {foreign[0]}, which swiss export --output does not write",
+            hint="choose another folder; to add the graph to a run, leave out --output",
+        )
+    if not force:
+        raise ConfigurationError(
+            f"{output}: exists already", hint="choose another folder or add --force"
+        )
+
+
+def describe(source: Manifest, export: dict[str, Any]) -> Manifest:
+    """The manifest of a model with its graph.
+
+    Args:
+        source: The run's manifest.
+        export: Precision, opset, parity and dev figures.
+    """
+    versions = {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+    return replace(source, versions=source.versions | versions, export=export)
+
+
+def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: dict[str, Any]) -> None:
+    """Move a graph into its run and write its metrics, all or nothing.
+
+    Raises:
+        ModelError: if the run's weights have changed meanwhile.
+    """
+    _check_unchanged(run, manifest)
+    with model_dir.update(run, manifest) as staging:
+        graph.replace(staging / model_dir.GRAPH)
+        model_dir.write_json(staging / model_dir.METRICS, metrics)
+
+
+def write_directory(
+    output: Path, run: Path, graph: Path, manifest: Manifest, metrics: dict[str, Any]
+) -> None:
+    """Write what prediction needs, without float32 weights, beside the target and rename it.
+
+    Raises:
+        ModelError: if the run's weights have changed meanwhile.
+    """
+    _check_unchanged(run, manifest)
+    with tempfile.TemporaryDirectory(prefix=".staging-", dir=output.parent) as folder:
+        staged, replaced = Path(folder) / "new", Path(folder) / "old"
+        with model_dir.update(staged, manifest) as staging:
+            for name in COPIED:
+                shutil.copyfile(run / name, staging / name)
+            shutil.move(graph, staging / model_dir.GRAPH)
+            model_dir.write_json(staging / model_dir.METRICS, metrics)
+        if output.exists():
+            output.replace(replaced)
+        try:
+            staged.replace(output)
+        except BaseException:
+            if replaced.exists():
+                replaced.replace(output)
+            raise
+
+
+def _check_unchanged(run: Path, manifest: Manifest) -> None:
+    now = model_dir.read_manifest(run).files.get(model_dir.WEIGHTS)
+    if now != manifest.files[model_dir.WEIGHTS]:
+        raise ModelError(
+            f"{run}: training has written other weights since the export began",
+            hint="export again",
+        )

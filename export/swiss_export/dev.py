@@ -1,0 +1,77 @@
+"""Finding and reading the dev data of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from swiss_training.config import TrainConfig
+from swiss_training.data import TaskDataset, read_files
+from swisscli.contract.model_dir import TOKENIZER, TRAIN_CONFIG, ModelConfig
+from swisscli.contract.tasks import TaskSpec
+from swisscli.errors import DataError
+from swisscli.tokenization import Tokenizer
+
+Files = Mapping[str, Sequence[str]]
+
+
+def dev_config(
+    run: Path, data: str | None, dev_files: Files, extra_dev_files: Files
+) -> TrainConfig:
+    """The configuration of a run, with other dev data where some is named.
+
+    Args:
+        run: The run folder.
+        data: A folder in place of all the run's files; None keeps them.
+        dev_files: Files per task in place of the task's own.
+        extra_dev_files: Files per task besides its own.
+
+    Raises:
+        ConfigurationError: if the run's configuration cannot be read.
+    """
+    config = TrainConfig.read(run / TRAIN_CONFIG)
+    if data is not None:
+        config = replace(config, data=data, dev_files={}, extra_dev_files={})
+    return replace(
+        config,
+        dev_files=config.dev_files | {task: list(files) for task, files in dev_files.items()},
+        extra_dev_files=config.extra_dev_files
+        | {task: list(files) for task, files in extra_dev_files.items()},
+    )
+
+
+def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list[Path]]:
+    """The dev files of every task.
+
+    Raises:
+        DataError: if a task has none or one is missing.
+    """
+    found = {}
+    for task in tasks:
+        files = config.files("dev", task.name)
+        default = Path(config.data) / task.file_name("dev")
+        present = [file for file in files if file.is_file()]
+        missing = [file for file in files if file not in present and file != default]
+        if missing or not present:
+            wanted = (missing or files or [default])[0]
+            raise DataError(
+                f"the dev data of {task.name} is not there: {wanted}",
+                hint=f"name it with: --dev {task.name}=FILE, or the folder with: --data DIR",
+            )
+        found[task.name] = present
+    return found
+
+
+def read_datasets(
+    run: Path, model: ModelConfig, files: Mapping[str, Sequence[Path]]
+) -> dict[str, TaskDataset]:
+    """Read and tokenise the dev rows of every task.
+
+    Raises:
+        DataError: if a row is bad.
+    """
+    tokenizer = Tokenizer(run / TOKENIZER, model.max_length)
+    pad_token_id = model.encoder.pad_token_id
+    return {
+        name: TaskDataset(read_files(model.task(name), paths), tokenizer, pad_token_id)
+        for name, paths in files.items()
+    }

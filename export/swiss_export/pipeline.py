@@ -1,0 +1,198 @@
+"""The steps of an export: a generator of events. It prints nothing."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from swiss_export import bundle, dev, verify
+from swiss_export.arithmetic import Precision
+from swiss_export.builder import OPSET
+from swiss_export.calibration import channel_peaks
+from swiss_export.dev import Files
+from swiss_export.graph import build_graph
+from swiss_export.verify import DevFigure
+from swiss_training.checkpoint import load_model
+from swiss_training.evaluation import Evaluation, Score
+from swisscli.contract import model_dir
+from swisscli.contract.model_dir import ModelConfig
+from swisscli.errors import DataError
+from swisscli.inference.session import DeviceFallbackWarning, Session
+from swisscli.tokenization import Tokenizer
+
+SOURCES = (
+    model_dir.CONFIG,
+    model_dir.WEIGHTS,
+    model_dir.TOKENIZER,
+    model_dir.METRICS,
+    model_dir.TRAIN_CONFIG,
+)
+"""What an export reads of a run."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export.
+
+    Attributes:
+        run: The run folder.
+        precision: Of the encoder.
+        output: A directory to write in place of adding to the run.
+        force: Whether `output` may be replaced.
+        max_drop: How far a dev metric may fall.
+        data: Folder of dev data, in place of the run's.
+        dev_files: Dev files per task, in place of the run's.
+        extra_dev_files: Dev files per task, besides the run's.
+    """
+
+    run: Path
+    precision: Precision = "fp32"
+    output: Path | None = None
+    force: bool = False
+    max_drop: float = 0.005
+    data: str | None = None
+    dev_files: Files = field(default_factory=dict)
+    extra_dev_files: Files = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done next."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the user should know."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The graph is verified and written.
+
+    Attributes:
+        directory: Where.
+        graph_bytes: The graph's size.
+        parity: Largest absolute difference of a logit from torch, per task.
+        dev: Dev metrics per task; empty if there was no dev data.
+    """
+
+    directory: Path
+    graph_bytes: int
+    parity: dict[str, float]
+    dev: dict[str, DevFigure]
+
+
+Event = Step | Note | Exported
+
+
+def export(request: Request) -> Iterator[Event]:
+    """Build, verify and write a run's graph. Until the last step nothing is changed.
+
+    Raises:
+        ConfigurationError: if the output may not be written.
+        ModelError: if the run is missing, damaged or of an unknown format.
+        DataError: if dev data is needed or named and cannot be read.
+        VerificationError: if the graph is not faithful enough.
+    """
+    run, precision = request.run, request.precision
+    if request.output:
+        bundle.check_output(request.output, request.force)
+        request.output.parent.mkdir(parents=True, exist_ok=True)
+    manifest = model_dir.verify(run, SOURCES)
+    config = model_dir.read_config(run)
+    files, note = _find_dev_files(request, config)
+    if note:
+        yield Note(note)
+
+    yield Step(f"building the {precision} graph")
+    model = load_model(run)
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
+    pad_token_id = config.encoder.pad_token_id
+    peaks = {}
+    if precision == "int8":
+        # Of the built-in text alone, so that a graph depends on nothing but its model.
+        text = verify.parity_batches(tokenizer, config.max_length, pad_token_id, {})
+        peaks = channel_peaks(model, text)
+    graph = build_graph(config, weights, precision, peaks)
+    onnx.checker.check_model(graph, full_check=True)
+    parent = request.output.parent if request.output else run
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder:
+        path = Path(folder) / model_dir.GRAPH
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+        tasks = [task.name for task in config.tasks]
+        session = _open_session(path, tasks, precision)
+        datasets = dev.read_datasets(run, config, files)
+        yield Step(f"comparing logits with torch, the graph on {session.device}")
+        batches = verify.parity_batches(tokenizer, config.max_length, pad_token_id, datasets)
+        parity = verify.compare(model, session, batches)
+        verify.check_parity(parity, precision)
+        figures = {}
+        for name, dataset in datasets.items():
+            yield Step(f"measuring {name} on {len(dataset):,} dev rows")
+            figures[name] = verify.score_dev(model, session, dataset, precision)
+        verify.check_dev(figures, precision, request.max_drop)
+
+        yield Step("writing")
+        size = path.stat().st_size
+        described = bundle.describe(
+            manifest,
+            {
+                "precision": precision,
+                "opset": OPSET,
+                "device": session.device,
+                "parity": parity,
+                "dev": {name: figure.to_json() for name, figure in figures.items()},
+            },
+        )
+        metrics = {
+            **model_dir.read_json(run / model_dir.METRICS),
+            "export": {"precision": precision, "dev": _evaluation(figures)},
+        }
+        if request.output:
+            bundle.write_directory(request.output, run, path, described, metrics)
+        else:
+            bundle.add_to_run(run, path, described, metrics)
+    yield Exported(request.output or run, size, parity, figures)
+
+
+def _find_dev_files(
+    request: Request, config: ModelConfig
+) -> tuple[dict[str, list[Path]], str | None]:
+    """Dev files of all tasks; none, and why, where a float32 graph can do without.
+
+    Raises:
+        DataError: if they are needed or named and are not there.
+    """
+    named = request.data is not None or request.dev_files or request.extra_dev_files
+    try:
+        settings = dev.dev_config(
+            request.run, request.data, request.dev_files, request.extra_dev_files
+        )
+        return dev.find_files(settings, config.tasks), None
+    except DataError as error:
+        if named or request.precision != "fp32":
+            raise
+        return {}, f"{error.message}; no dev metric is measured ({error.hint})"
+
+
+def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:
+    """Open a graph where its precision is meant to run: float16 on a GPU, if there is one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeviceFallbackWarning)
+        device = "auto" if precision == "fp16" else "cpu"
+        return Session(path, tasks, device=device, precision=precision)
+
+
+def _evaluation(figures: Mapping[str, DevFigure]) -> dict[str, Any]:
+    """The graph's dev metrics as `metrics.json` has them; empty without any."""
+    scores = {name: Score(f.metric, f.graph, f.rows) for name, f in figures.items()}
+    return Evaluation(scores).to_json() if scores else {}

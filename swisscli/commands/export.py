@@ -1,0 +1,141 @@
+"""`swiss export`: read options, export, show the figures."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.extras import requires_extra
+from swisscli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from swiss_export.pipeline import Exported, Request
+
+_COLUMNS = (
+    ("task", 12),
+    ("metric", 10),
+    ("dev rows", 9),
+    ("torch", 8),
+    ("graph", 8),
+    ("drop", 8),
+    ("largest difference of a logit", 12),
+)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of swiss train.")],
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="fp32|fp16|int8",
+            help="Of the encoder: fp32 runs anywhere, fp16 is for GPUs, int8 is for CPUs: a quarter"
+            " of the size and about twice as fast.",
+        ),
+    ] = "fp32",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a new directory with what prediction needs and leave RUN as it is; without"
+            " it the graph is added to RUN.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace --output if it exists.")] = False,
+    max_drop: Annotated[
+        float,
+        typer.Option(help="How far a task's dev metric may fall below the trained model's."),
+    ] = 0.005,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder with the dev files, by the names of the CS224N project."),
+    ] = None,
+    dev: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=FILE",
+            help="A dev file in place of the run's; TASK+=FILE: besides it. Repeat for several.",
+        ),
+    ] = None,
+) -> None:
+    """Write a trained model as one ONNX graph, once it is proved to compute the same.
+
+    \b
+    swiss export runs/swiss
+    swiss export runs/swiss --precision int8 --output models/small
+    swiss export runs/swiss --precision fp16 --dev sst=dev.tsv --max-drop 0.002
+
+    Every head is compared with the trained model on real text. fp32 must agree to 0.0001 in every
+    logit; with fp16 and int8 no dev metric may fall by more than --max-drop. The dev data is the
+    one that the run was trained with, unless --data or --dev names another.
+
+    Exit status: 0 all well; 1 the graph is not faithful, nothing is written; 2 wrong usage;
+    3 unreadable data; 4 no usable run.
+    """  # noqa: D301
+    with requires_extra("train"):
+        from swiss_export.arithmetic import ARITHMETIC
+        from swiss_export.pipeline import Request
+        from swisscli.commands.train import parse_files
+
+    known = next((name for name in ARITHMETIC if name == precision), None)
+    if known is None:
+        raise ConfigurationError(
+            f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(ARITHMETIC)}"
+        )
+    if not max_drop >= 0:
+        raise ConfigurationError(f"--max-drop is {max_drop}, it must not be negative")
+    if force and output is None:
+        raise ConfigurationError("--force replaces a directory", hint="name it with --output DIR")
+    dev_files, extra_dev_files = parse_files("--dev", dev or [])
+    _export(
+        Request(
+            run=run,
+            precision=known,
+            output=output,
+            force=force,
+            max_drop=max_drop,
+            data=data,
+            dev_files=dev_files,
+            extra_dev_files=extra_dev_files,
+        )
+    )
+
+
+def _export(request: "Request") -> None:
+    """Export, with the steps on standard error and the figures on standard output."""
+    from swiss_export import pipeline
+
+    for event in pipeline.export(request):
+        match event:
+            case pipeline.Step():
+                console.note(event.description)
+            case pipeline.Note():
+                console.warning(event.message)
+            case pipeline.Exported():
+                _show(event)
+
+
+def _show(exported: "Exported") -> None:
+    rows = []
+    for task, difference in exported.parity.items():
+        figure = exported.dev.get(task)
+        reference = figure.torch if figure else None
+        rows.append(
+            (
+                task,
+                figure.metric if figure else "",
+                f"{figure.rows}" if figure else "",
+                "" if reference is None else f"{reference:.4f}",
+                f"{figure.graph:.4f}" if figure else "",
+                "" if reference is None or figure is None else f"{figure.drop:.4f}",
+                f"{difference:.2e}",
+            )
+        )
+    if console.is_terminal(sys.stdout):
+        layout = console.TableLayout(_COLUMNS)
+        cells = [[(text, "") for text in row] for row in rows]
+        typer.echo(layout.header() + layout.rows(cells), nl=False)
+    else:
+        typer.echo("\n".join(map("\t".join, rows)))
+    graph = exported.directory / "model.onnx"
+    console.note(f"wrote {graph}, {exported.graph_bytes / 1e6:.1f} MB")

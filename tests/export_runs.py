@@ -1,0 +1,105 @@
+"""Small runs and their graphs for the export tests."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from swiss_export.arithmetic import Precision
+from swiss_export.builder import Array
+from swiss_export.calibration import channel_peaks
+from swiss_export.graph import build_graph
+from swiss_export.verify import Inputs, parity_batches
+from swiss_training.checkpoint import save_model
+from swiss_training.config import TrainConfig
+from swiss_training.model.convert import read_encoder_config
+from swiss_training.model.multitask import MultitaskModel
+from swisscli.contract.model_dir import ModelConfig, Pooling
+from swisscli.contract.tasks import TASKS
+from swisscli.inference.session import Session
+from swisscli.tokenization import Tokenizer
+
+ASSETS = Path(__file__).parent / "assets"
+DATA = ASSETS / "tiny-data"
+TOKENIZER = ASSETS / "tiny-encoder" / "tokenizer.json"
+MAX_LENGTH = 64
+
+
+def make_model(pooling: Pooling = "mean", activation: str = "gelu") -> MultitaskModel:
+    """A random model of two layers whose logits differ from text to text."""
+    torch.manual_seed(0)
+    encoder = read_encoder_config(ASSETS / "tiny-encoder" / "config.json")
+    config = ModelConfig(
+        encoder=replace(encoder, hidden_act=activation, initializer_range=0.2),
+        pooling=pooling,
+        max_length=MAX_LENGTH,
+        tasks=tuple(TASKS.values()),
+    )
+    model = MultitaskModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.2)
+    return model.eval()
+
+
+def write_run(run: Path, model: MultitaskModel, data: Path | str = DATA) -> Path:
+    """A run folder as training leaves it."""
+    config = TrainConfig(data=str(data), output=str(run))
+    source = {"name": "random", "sha256": ""}
+    save_model(run, model, TOKENIZER, config, {"seed": 0, "train": {"step": 1}}, source)
+    return run
+
+
+def weights_of(model: MultitaskModel) -> dict[str, Array]:
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def text_batches() -> list[Inputs]:
+    return parity_batches(Tokenizer(TOKENIZER, MAX_LENGTH), MAX_LENGTH, 0, {})
+
+
+def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:
+    peaks = channel_peaks(model, text_batches()) if precision == "int8" else {}
+    return build_graph(model.config, weights_of(model), precision, peaks)
+
+
+def session_of(graph: onnx.ModelProto, folder: Path) -> Session:
+    path = folder / "model.onnx"
+    onnx.save(graph, path)
+    return Session(path, tuple(TASKS), device="cpu")
+
+
+def constants_of(graph: onnx.ModelProto) -> Mapping[str, Array]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+
+
+def torch_logits(model: MultitaskModel, task: str, inputs: Inputs) -> Array:
+    with torch.inference_mode():
+        logits_BC: Array = model(task, *map(torch.from_numpy, inputs)).numpy()
+    return logits_BC
+
+
+def random_inputs(num_rows: int, num_tokens: int, seed: int = 0) -> Inputs:
+    """Random ids, with padding on the right of every row but the first."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, num_tokens + 1, num_rows)
+    lengths[0] = num_tokens
+    mask_BT = (np.arange(num_tokens) < lengths[:, None]).astype(np.int64)
+    ids_BT = rng.integers(1, 164, mask_BT.shape) * mask_BT
+    types_BT = (np.arange(num_tokens) > lengths[:, None] // 2).astype(np.int64) * mask_BT
+    return ids_BT, mask_BT, types_BT
+
+
+def spoil(graph: onnx.ModelProto, name: str, factor: float) -> onnx.ModelProto:
+    """Multiply one constant of a graph."""
+    for tensor in graph.graph.initializer:
+        if tensor.name == name:
+            array = numpy_helper.to_array(tensor) * np.float32(factor)
+            tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float32), name))
+            return graph
+    raise KeyError(name)

@@ -1,0 +1,103 @@
+"""The exported graph against torch: precisions, poolings, activations, shapes, masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swiss_export.arithmetic import Precision
+from swiss_training.model.encoder import ACTIVATIONS
+from swisscli.contract.model_dir import Pooling
+from swisscli.contract.tasks import TASKS
+from tests.export_runs import (
+    MAX_LENGTH,
+    graph_of,
+    make_model,
+    random_inputs,
+    session_of,
+    text_batches,
+    torch_logits,
+)
+
+# Largest difference of a logit; the logits' own standard deviation is about 0.6.
+LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.3}
+SHAPES = ((1, 2), (1, 7), (3, 33), (17, 5), (40, MAX_LENGTH))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_every_shape(precision: Precision, pooling: Pooling, tmp_path: Path) -> None:
+    model = make_model(pooling)
+    session = session_of(graph_of(model, precision), tmp_path)
+    for shape in SHAPES:
+        inputs = random_inputs(*shape)
+        for task, spec in TASKS.items():
+            logits_BC = session.run(task, *inputs)
+            assert logits_BC.shape == (shape[0], spec.num_outputs)
+            assert logits_BC.dtype == np.float32
+            expected_BC = torch_logits(model, task, inputs)
+            np.testing.assert_allclose(logits_BC, expected_BC, atol=LIMITS[precision], rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_rounding_is_small_beside_what_the_logits_say(precision: Precision, tmp_path: Path) -> None:
+    model = make_model()
+    session = session_of(graph_of(model, precision), tmp_path)
+    for task in TASKS:
+        pairs = [
+            (session.run(task, *inputs), torch_logits(model, task, inputs))
+            for inputs in text_batches()
+        ]
+        given, expected = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        error = np.sqrt(np.mean((given - expected) ** 2)) / (expected - expected.mean(0)).std()
+        assert 0 < error < {"fp16": 0.005, "int8": 0.08}[precision]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_every_activation(precision: Precision, activation: str, tmp_path: Path) -> None:
+    model = make_model(activation=activation)
+    session = session_of(graph_of(model, precision), tmp_path)
+    inputs = random_inputs(9, 21)
+    for task in TASKS:
+        np.testing.assert_allclose(
+            session.run(task, *inputs),
+            torch_logits(model, task, inputs),
+            atol=LIMITS[precision],
+            rtol=0,
+        )
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_padding_changes_nothing(pooling: Pooling, tmp_path: Path) -> None:
+    session = session_of(graph_of(make_model(pooling), "fp32"), tmp_path)
+    ids_BT, mask_BT, types_BT = random_inputs(12, 40)
+    batch = session.run("sentiment", ids_BT, mask_BT, types_BT)
+    for row, length in enumerate(mask_BT.sum(1)):
+        alone = (array[row : row + 1, :length] for array in (ids_BT, mask_BT, types_BT))
+        np.testing.assert_allclose(
+            session.run("sentiment", *alone)[0], batch[row], atol=1e-5, rtol=0
+        )
+
+
+def test_the_mask_may_be_anywhere(tmp_path: Path) -> None:
+    model = make_model()
+    session = session_of(graph_of(model, "fp32"), tmp_path)
+    ids_BT, mask_BT, types_BT = random_inputs(8, 20)
+    for mask in (mask_BT[:, ::-1].copy(), np.random.default_rng(1).permuted(mask_BT, axis=1)):
+        inputs = (ids_BT, mask, types_BT)
+        np.testing.assert_allclose(
+            session.run("similarity", *inputs),
+            torch_logits(model, "similarity", inputs),
+            atol=1e-5,
+            rtol=0,
+        )
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_almost_only_padding_is_a_number(precision: Precision, tmp_path: Path) -> None:
+    session = session_of(graph_of(make_model(), precision), tmp_path)
+    ids_BT, mask_BT, types_BT = random_inputs(5, MAX_LENGTH)
+    mask_BT[:, 1:] = 0
+    for task in TASKS:
+        assert np.isfinite(session.run(task, ids_BT, mask_BT, types_BT)).all()

@@ -1,0 +1,121 @@
+"""What is in an exported graph, and how weights are quantised."""
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+
+from swiss_export.arithmetic import Precision, peak_factors, quantize_rows, quantize_weight
+from swiss_export.builder import Array
+from swisscli.contract.model_dir import Pooling
+from swisscli.contract.tasks import TASKS
+from tests.export_runs import constants_of, graph_of, make_model
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
+
+def test_the_contract() -> None:
+    for precision in PRECISIONS:
+        graph = graph_of(make_model(), precision)
+        onnx.checker.check_model(graph, full_check=True)
+        inputs = {value.name: value.type.tensor_type for value in graph.graph.input}
+        assert set(inputs) == {"input_ids", "attention_mask", "token_type_ids"}
+        for tensor in inputs.values():
+            assert tensor.elem_type == onnx.TensorProto.INT64
+            assert [size.dim_param for size in tensor.shape.dim] == ["B", "T"]
+        outputs = {value.name: value.type.tensor_type for value in graph.graph.output}
+        assert list(outputs) == list(TASKS)
+        for name, tensor in outputs.items():
+            batch, classes = tensor.shape.dim
+            assert tensor.elem_type == onnx.TensorProto.FLOAT
+            assert (batch.dim_param, classes.dim_value) == ("B", TASKS[name].num_outputs)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_equal_weights_give_equal_bytes(precision: Precision) -> None:
+    first, second = (graph_of(make_model(), precision).SerializeToString() for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("precision", "attention", "product"),
+    [
+        ("fp32", "Attention", "MatMul"),
+        ("fp16", "Attention", "MatMul"),
+        ("int8", "QAttention", "DynamicQuantizeMatMul"),
+    ],
+)
+def test_fused_operators(precision: Precision, attention: str, product: str) -> None:
+    model = make_model("cls")
+    layers = model.config.encoder.num_hidden_layers
+    operators = Counter(node.op_type for node in graph_of(model, precision).graph.node)
+    assert operators[attention] == layers
+    assert operators[product] == 3 * layers
+    assert operators["BiasGelu"] == layers
+    assert operators["SkipLayerNormalization"] == 2 * layers + 1
+    assert not {"Softmax", "LayerNormalization", "Erf"} & set(operators)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize(
+    ("precision", "encoder_type"), [("fp32", "float32"), ("fp16", "float16"), ("int8", "int8")]
+)
+def test_the_encoder_is_narrow_and_the_heads_are_not(
+    precision: Precision, encoder_type: str, pooling: Pooling
+) -> None:
+    for name, array in constants_of(graph_of(make_model(pooling), precision)).items():
+        head = name.startswith(("heads.", "encoder.pooler"))
+        if head or "norm" in name:
+            assert array.dtype == np.float32, name
+        elif name.endswith((".up.weight", ".down.weight", ".attention.weight", ".word.weight")):
+            assert array.dtype == encoder_type, name
+        if array.dtype.kind == "f":
+            assert np.isfinite(array).all()
+            assert np.abs(array).max() < 65504, f"{name} is infinite in float16"
+
+
+def test_int8_is_a_quarter_of_the_size() -> None:
+    sizes = {}
+    for precision in PRECISIONS:
+        arrays = constants_of(graph_of(make_model(), precision))
+        matrices = [a.nbytes for n, a in arrays.items() if a.ndim == 2 and "layers" in n]
+        sizes[precision] = sum(matrices) + arrays["encoder.embeddings.word.weight"].nbytes
+    assert sizes["fp32"] == 2 * sizes["fp16"] == 4 * sizes["int8"]
+
+
+def a_matrix(rows: int, columns: int) -> Array:
+    matrix = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+    matrix[:, 1] = 0
+    matrix[:, 2] *= 1e-20
+    matrix[3] = 0
+    return matrix
+
+
+@pytest.mark.parametrize("rows", [64, 63, 4])
+def test_quantised_weights(rows: int) -> None:
+    weight_IO = a_matrix(rows, 8)
+    integers_IO, scale_O = quantize_weight(weight_IO)
+    assert integers_IO.dtype == np.int8
+    error_IO = np.abs(integers_IO * scale_O - weight_IO)
+    assert (error_IO <= scale_O * 0.501).all()
+    padded = np.abs(np.concatenate([integers_IO, np.zeros((rows % 2, 8))]).astype(int))
+    sums = padded[::2] + padded[1::2]
+    assert sums.max() in (126, 127, 128)
+    # What a processor without VNNI adds up in 16 bits.
+    assert 255 * sums.max() < 2**15
+
+
+def test_quantised_rows() -> None:
+    table_VD = a_matrix(20, 6)
+    integers_VD, scale_V1 = quantize_rows(table_VD)
+    assert integers_VD.dtype == np.int8
+    assert np.abs(integers_VD.astype(int)).max() == 127
+    assert (np.abs(integers_VD * scale_V1 - table_VD) <= scale_V1 * 0.501).all()
+    assert not integers_VD[3].any()
+
+
+def test_only_peaks_are_scaled_down_and_by_powers_of_two() -> None:
+    peaks = np.array([1.0, 8.0, 7.9, 10.0, 32.0, 0.0], dtype=np.float32)
+    assert peak_factors(peaks).tolist() == [1, 1, 1, 2, 4, 1]
+    assert peak_factors(np.zeros(3, dtype=np.float32)).tolist() == [1, 1, 1]
