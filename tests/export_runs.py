@@ -16,6 +16,7 @@ from swiss_export.graph import build_graph
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.checkpoint import save_model
 from swiss_training.config import TrainConfig
+from swiss_training.data import TaskDataset, read_files
 from swiss_training.model.convert import read_encoder_config
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.model_dir import ModelConfig, Pooling
@@ -45,6 +46,26 @@ def make_model(pooling: Pooling = "mean", activation: str = "gelu") -> Multitask
             if name.endswith("bias"):
                 parameter.normal_(std=0.2)
     return model.eval()
+
+
+def dev_rows(task: str) -> TaskDataset:
+    examples = read_files(TASKS[task], [DATA / TASKS[task].file_name("dev")])
+    return TaskDataset(examples, Tokenizer(TOKENIZER, MAX_LENGTH), pad_token_id=0)
+
+
+def make_fitted_model() -> MultitaskModel:
+    """A random encoder whose similarity head is the best linear one on the dev rows."""
+    model = make_model()
+    rows = dev_rows("similarity")
+    batch = rows.batch(range(len(rows)))
+    head = model.heads["similarity"].linear
+    with torch.no_grad():
+        pooled_BD = model.pool(*batch.inputs)
+        features_BE = torch.cat([pooled_BD, torch.ones(len(rows), 1)], dim=1)
+        solution_E1 = torch.linalg.lstsq(features_BE, batch.targets_B[:, None]).solution
+        head.weight.copy_(solution_E1[:-1].T)
+        head.bias.copy_(solution_E1[-1])
+    return model
 
 
 def write_run(run: Path, model: MultitaskModel, data: Path | str = DATA) -> Path:
