@@ -129,9 +129,11 @@ class TableLayout:
 
     Attributes:
         columns: Name and width in cells of every column; None shares what the terminal has left.
+        colored: Whether to colour it.
     """
 
     columns: tuple[tuple[str, int | None], ...]
+    colored: bool
 
     def header(self) -> str:
         """The names and a rule."""
@@ -165,14 +167,13 @@ class TableLayout:
     def _render(self, table: "Table") -> str:
         from rich.console import Console
 
-        has_color = is_colored(sys.stdout)
         text = StringIO()
         Console(
             file=text,
             width=max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns),
-            force_terminal=has_color,
-            color_system="standard" if has_color else None,
-            no_color=not has_color,
+            force_terminal=self.colored,
+            color_system="standard" if self.colored else None,
+            no_color=not self.colored,
             legacy_windows=False,
         ).print(table)
         return text.getvalue()

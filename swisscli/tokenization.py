@@ -55,6 +55,11 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
 
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that it can give, special ones included."""
+        return self._tokenizer.get_vocab_size(with_added_tokens=True)
+
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
         """Tokenise single texts or pairs, each a tuple of one or two strings."""
         inputs = [item[0] if len(item) == 1 else item for item in texts]

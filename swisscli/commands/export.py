@@ -132,7 +132,7 @@ def _show(exported: "Exported") -> None:
             )
         )
     if console.is_terminal(sys.stdout):
-        layout = console.TableLayout(_COLUMNS)
+        layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
         cells = [[(text, "") for text in row] for row in rows]
         typer.echo(layout.header() + layout.rows(cells), nl=False)
     else:

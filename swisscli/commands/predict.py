@@ -76,7 +76,7 @@ def predict(
         str | None,
         typer.Option(
             metavar="A[,B]",
-            help="ColumnChoice with the texts, by name or by number from 1. Without it: text or "
+            help="Columns with the texts, by name or by number from 1. Without it: text or "
             "sentence; text_a and text_b, or sentence1 and sentence2; else the first columns.",
         ),
     ] = None,
@@ -230,7 +230,8 @@ def _ignore(count: int) -> None:
 def _writer(request: _Request, source: Source) -> Writer:
     task, with_texts = request.task, request.with_texts
     if request.format is OutputFormat.TABLE:
-        return TableWriter(task, with_texts=with_texts)
+        colored = request.output is None and console.is_colored(sys.stdout)
+        return TableWriter(task, with_texts=with_texts, colored=colored)
     to_terminal = request.output is None and console.is_terminal(sys.stdout)
     clean = console.visible if to_terminal else str
     if request.format is OutputFormat.JSONL:

@@ -20,7 +20,9 @@ DEFAULT = TrainConfig()
 
 
 def _methods(kind: MethodKind) -> str:
-    return "; ".join(f"{spec.name}: {spec.summary}" for spec in METHODS if spec.kind == kind)
+    return "; ".join(
+        f"{spec.name}: {spec.summary} ({spec.reference})" for spec in METHODS if spec.kind == kind
+    )
 
 
 def _option(name: str, text: str, key: str | None = None, **extra: Any) -> Any:
@@ -30,6 +32,7 @@ def _option(name: str, text: str, key: str | None = None, **extra: Any) -> Any:
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None,
         _option("--data", "Folder with the files of the CS224N project.", "data"),
@@ -50,6 +53,10 @@ def train(
     encoder: Annotated[
         str | None,
         _option("--encoder", "Hugging Face style directory, or name on the Hub.", "encoder"),
+    ] = None,
+    tasks: Annotated[
+        str | None,
+        _option("--tasks", "The tasks to train; all without it.", metavar="TASK[,TASK]"),
     ] = None,
     output: Annotated[
         str | None,
@@ -200,9 +207,11 @@ def train(
     """  # noqa: D301
     given = {
         name: value
-        for name, value in locals().items()
+        for name, value in context.params.items()
         if value is not None and name in TrainConfig.__dataclass_fields__
     }
+    if tasks is not None:
+        given["tasks"] = [resolve_task(name.strip()).name for name in tasks.split(",")]
     for split, specs in (("train", train_files), ("dev", dev_files)):
         given.pop(f"{split}_files", None)
         own, extra = parse_files(f"--{split}", specs or [])
@@ -265,13 +274,17 @@ def run(what: TrainConfig | Path) -> None:
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
-    events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
     with TrainingDisplay() as display:
+        display.line("reading data and encoder")
+        events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
+        saved = 0
         try:
             for event in log.logged(folder, events):
                 show(event, display)
+                if isinstance(event, loop.Started | loop.Saved):
+                    saved = event.step
         except KeyboardInterrupt:
-            display.line(f"interrupted; go on with: swiss train --resume {folder}")
+            display.line(f"interrupted; swiss train --resume {folder} goes on from step {saved}")
             raise
     best = read_json(folder / METRICS)["train"]
     overall = best["dev"].pop("overall")

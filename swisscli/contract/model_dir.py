@@ -284,7 +284,7 @@ def _write_manifest(target: Path, directory: Path, manifest: Manifest) -> None:
 
 
 @contextmanager
-def update(directory: Path, manifest: Manifest) -> Iterator[Path]:
+def update(directory: Path, manifest: Manifest, remove: Iterable[str] = ()) -> Iterator[Path]:
     """Add or replace files of a model directory so that no reader takes a half-written one.
 
     Yields an empty folder inside the directory to write the new files into. When the block ends
@@ -294,13 +294,15 @@ def update(directory: Path, manifest: Manifest) -> Iterator[Path]:
     Args:
         directory: The model directory; made if it does not exist.
         manifest: The new manifest; its `files` are filled in here.
+        remove: Names of old files that the new ones make wrong.
     """
     staging = directory / ".staging"
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
     staging.mkdir(parents=True)
     try:
         yield staging
-        (directory / MANIFEST).unlink(missing_ok=True)
+        for name in (MANIFEST, *remove):
+            (directory / name).unlink(missing_ok=True)
         for path in sorted(staging.iterdir()):
             path.replace(directory / path.name)
         _write_manifest(staging, directory, manifest)

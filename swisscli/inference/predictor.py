@@ -112,6 +112,8 @@ class Predictor:
         Raises:
             ConfigurationError: if the task is unknown or a record has the wrong number of texts.
         """
+        if isinstance(records, str | Record):
+            raise ConfigurationError("records is one record, not several", hint="pass [record]")
         spec = self.config.task(resolve_task(task).name)
         numbered = (_record(item, line, spec) for line, item in enumerate(records, start=1))
         return chain.from_iterable(self.predict_windows(spec.name, windows(numbered)))
@@ -208,8 +210,14 @@ def default_model() -> Path:
 def _record(item: Text, line: int, task: TaskSpec) -> Record:
     if isinstance(item, Record):
         record = item
+    elif isinstance(item, str):
+        record = Record(line, (item,))
+    elif isinstance(item, tuple | list) and all(isinstance(text, str) for text in item):
+        record = Record(line, tuple(item))
     else:
-        record = Record(line, (item,) if isinstance(item, str) else tuple(item))
+        raise ConfigurationError(
+            f"record {line} is a {type(item).__name__}, not a text, a tuple of texts or a Record"
+        )
     if record.error is None and len(record.texts) != task.arity:
         raise ConfigurationError(
             f"record {line} has {len(record.texts)} texts, {task.name} needs {task.arity}"

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from swisscli.contract.delimited import TAB, Line, Row, RowReader, decode_lines
 from swisscli.contract.records import Record, RecordError
 from swisscli.contract.tasks import TaskSpec
 from swisscli.errors import ConfigurationError, DataError
-from swisscli.inference.delimited import TAB, Line, Row, RowReader, decode_lines
 
 STDIN = "-"
 
@@ -55,7 +55,7 @@ class ColumnChoice:
                 f"--columns names {len(self.chosen)}, {task.name} reads {task.arity}",
                 hint=example,
             )
-        if "0" in self.chosen or "" in self.chosen:
+        if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
             raise ConfigurationError(
                 "--columns takes names, or numbers that begin with 1",
                 hint=example,

@@ -178,14 +178,16 @@ class TableWriter:
     Args:
         task: The task.
         with_texts: Whether to repeat the texts.
+        colored: Whether to colour labels and errors.
     """
 
-    def __init__(self, task: TaskSpec, *, with_texts: bool) -> None:
+    def __init__(self, task: TaskSpec, *, with_texts: bool, colored: bool) -> None:
         self._task = task
         self._with_texts = with_texts
         widths = {"label": max(map(len, task.labels), default=0), "score": 6}
         names = column_names(task, with_texts=with_texts)
-        self._layout = console.TableLayout(tuple((name, widths.get(name)) for name in names))
+        columns = tuple((name, widths.get(name)) for name in names)
+        self._layout = console.TableLayout(columns, colored)
 
     def header(self) -> str:
         """The column names and a rule."""

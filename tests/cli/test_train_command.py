@@ -30,15 +30,16 @@ def test_a_run_prints_its_figures_and_says_what_is_next(swiss: Any, tmp_path: Pa
         f"overall\tmean\t{dev['overall']:.4f}\n"
     )
     lines = outcome.stderr.splitlines()
-    assert lines[0] == (
+    assert lines[0] == "reading data and encoder"
+    assert lines[1] == (
         "training rows: sentiment 96, paraphrase 128, similarity 112; 12 steps on cpu in fp32"
     )
     assert (
         f"1 train rows without a text or label are left out ({DATA}/quora-train.csv:130)"
-        in (lines[1])
+        in (lines[2])
     )
-    assert lines[3].startswith("step 6/12  epoch 1  lr ")
-    assert "loss: sentiment " in lines[3]
+    assert lines[4].startswith("step 6/12  epoch 1  lr ")
+    assert "loss: sentiment " in lines[4]
     assert lines[-1] == "next: swiss export run"
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     kinds = [entry["event"] for entry in log]
@@ -69,12 +70,16 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
         (("--weighting", "x", "--epochs", 0), 2, ("weighting is 'x'", "epochs is 0")),
         (("--epochs", "many"), 2, ("Invalid value for '--epochs'",)),
         (("--config", "absent.toml"), 2, ("absent.toml: cannot be read",)),
-        (("--resume", "absent"), 2, ("absent: no checkpoint to resume",)),
+        (("--resume", "absent"), 2, ("absent: no run to resume",)),
+        (("--tasks", "sst,qa"), 2, ("unknown task 'qa'",)),
+        (("--data", DATA, "--dropout", "nan"), 2, ("dropout is nan",)),
+        (("--data", DATA, "--seed", 2**64), 2, ("seed is",)),
+        (("--data", DATA, "--train", "sst+=no.tsv"), 3, ("no.tsv: cannot be read",)),
         (("--resume", "run", "--seed", 1), 2, ("seed was given", "swiss train --resume run")),
         (("--data", DATA, "--encoder", "./absent"), 4, ("./absent: no such directory",)),
         (("--data", DATA, "--encoder", DATA), 4, ("lacks config.json, model.safetensors",)),
         (("--data", DATA, "--device", "cuda:99"), 6, ("cuda:99: no such GPU",)),
-        (("--data", DATA, "--output", str(DATA)), 2, ("is not an empty folder", "--resume")),
+        (("--data", DATA, "--output", str(DATA)), 2, ("is not an empty folder", "--output")),
     ],
 )
 def test_mistakes(
@@ -122,6 +127,51 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_
     assert len(losses[0]) == 60
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_again(
+    spawn: Any, swiss: Any, tmp_path: Path
+) -> None:
+    process = spawn("train", *TINY, "--max-steps", 30, "--eval-every", 30, "--output", "run")
+    wait_for(lambda: (tmp_path / "run" / "log.jsonl").is_file())
+    process.kill()
+    process.communicate()
+    again = swiss("train", *TINY, "--output", "run")
+    assert again.exit_code == 2
+    assert "go on with: swiss train --resume run" in again.stderr
+    assert swiss("train", "--resume", "run").exit_code == 0
+    whole = ("train", *TINY, "--max-steps", 30, "--eval-every", 30, "--output", "whole")
+    assert swiss(*whole).exit_code == 0
+    first, second = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "whole"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_recipe_and_options_name_files_together(swiss: Any, tmp_path: Path) -> None:
+    for name in ("ids-sst-train.csv", "quora-train.csv", "sts-train.csv"):
+        (tmp_path / name).write_bytes((DATA / name).read_bytes())
+    (tmp_path / "recipe.toml").write_text(
+        f'epochs = 1\ndata = "{DATA}"\n[train_files]\n'
+        'sst = ["ids-sst-train.csv"]\npara = ["quora-train.csv"]\nsts = ["sts-train.csv"]\n'
+    )
+    (tmp_path / "short.tsv").write_text("sentence\tsentiment\n" + "a good film\t3\n" * 20)
+    options = ("--encoder", ASSETS / "tiny-encoder", "--batch-size", 4, "--output", "run")
+    more = ("--train", "sst=short.tsv", "--train", "para+=quora-train.csv")
+    outcome = swiss("train", "--config", "recipe.toml", *options, *more)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "sentiment 20, paraphrase 256, similarity 112" in outcome.stderr
+
+
+def test_some_of_the_tasks(swiss: Any, tmp_path: Path) -> None:
+    options = (*TINY, "--epochs", 1, "--output", "run", "--tasks", "similarity,sst")
+    outcome = swiss("train", *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert [line.split("\t")[0] for line in outcome.stdout.decode().splitlines()] == [
+        "similarity",
+        "sentiment",
+        "overall",
+    ]
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert [task["name"] for task in config["tasks"]] == ["similarity", "sentiment"]
+
+
 def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
     process = spawn("train", *TINY, "--epochs", 1000, "--output", "run")
     log = tmp_path / "run" / "log.jsonl"
@@ -129,5 +179,5 @@ def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"swiss train --resume run" in stderr
+    assert b"interrupted; swiss train --resume run goes on from step 0" in stderr
     assert b"Traceback" not in stderr

@@ -1,5 +1,6 @@
 """The run configuration."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,34 @@ def test_unknown_keys_and_wrong_types(tmp_path: Path) -> None:
     assert "seed must be a int" in caught.value.message
     assert "learning_rate" not in caught.value.message
     path.write_text("epochs 3")
-    with pytest.raises(ConfigurationError, match="cannot be read"):
+    with pytest.raises(ConfigurationError, match="not TOML"):
         TrainConfig.read(path)
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        TrainConfig.read(tmp_path / "absent.toml")
+
+
+def test_file_tables_are_checked_and_take_aliases(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('tasks = ["sst", "para"]\n[train_files]\nsst = ["a"]\npara = ["b"]\n')
+    config = TrainConfig.read(path, train_files={"paraphrase": ["c"]})
+    assert config.train_files == {"sentiment": ["a"], "paraphrase": ["c"]}
+    assert config.tasks == ["sentiment", "paraphrase"]
+    path.write_text('[train_files]\nsentimnt = ["a"]\n')
+    with pytest.raises(ConfigurationError, match="train_files names 'sentimnt', which is no task"):
+        TrainConfig.read(path)
+    path.write_text('[dev_files]\nsst = "a"\n')
+    with pytest.raises(ConfigurationError, match=r"dev_files\.sst must be a list of file names"):
+        TrainConfig.read(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_are_finite(value: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"learning_rate is .*, not a finite number"):
+        TrainConfig(learning_rate=value)
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_valid(recipe: Path) -> None:
-    assert TrainConfig.read(recipe).output
+    written = tomllib.loads(TrainConfig.read(recipe).to_toml())
+    values = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    assert {key: written[key] for key in values} == values

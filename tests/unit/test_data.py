@@ -86,8 +86,16 @@ def test_relatedness_is_rescaled(write: Writer) -> None:
             "sentence1\tsentence2\tsimilarity\na\tb\thigh\n",
             ":2: column 'similarity' is 'high', not a number from 0 to 5",
         ),
-        ("sentiment", "sentence\tsentiment\na\n", ":2: 1 columns, the header has 2"),
-        ("sentiment", "sentence\tsentiment\n\udcff\t1\n", ":2: column 'sentence' is not UTF-8"),
+        (
+            "sentiment",
+            "sentence\tsentiment\na\n",
+            ":2: 1 columns, the header has 2, no 'sentiment'",
+        ),
+        (
+            "sentiment",
+            "sentence\tsentiment\n\udcff\t1\n",
+            ":2: column 'sentence': byte 1 of the record is not UTF-8 (0xff)",
+        ),
         ("sentiment", "a\tsentiment\nx\t1\n", ":1: no column sentence or text or phrase or review"),
         ("sentiment", "sentence\tsentiment\n\t\n", ": no labelled example of sentiment"),
         ("sentiment", "", ":1: no column sentence or text or phrase or review"),
@@ -125,8 +133,10 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
         read_tasks(config(data=str(tmp_path)))
     assert "quora-dev.csv" in str(caught.value.hint)
     (tmp_path / "sts-dev.csv").write_bytes((ASSETS / "tiny-data" / "sts-dev.csv").read_bytes())
-    with pytest.raises(DataError, match=r"similarity has no train file: .*sts-train\.csv"):
+    with pytest.raises(DataError, match=r"sentiment has no train file: .*ids-sst-train\.csv"):
         read_tasks(config(data=str(tmp_path)))
+    with pytest.raises(DataError, match=r"similarity has no train file: .*sts-train\.csv"):
+        read_tasks(config(data=str(tmp_path), tasks=["similarity"]))
     with pytest.raises(DataError, match=r"absent\.tsv: cannot be read"):
         read_tasks(config(train_files={"sentiment": [str(tmp_path / "absent.tsv")]}))
 

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from swisscli.inference.delimited import RowReader, decode_lines
+from swisscli.contract.delimited import RowReader, decode_lines
 
 
 def read(data: bytes, delimiter: str = "\t") -> list[list[str]]:

@@ -1,6 +1,7 @@
 """The training loop: accumulation, early stopping, checkpoints, resume, log."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from swiss_training.checkpoint import LAST, load_model
 from swiss_training.config import TrainConfig
 from swiss_training.evaluation import evaluate
 from swisscli.contract import model_dir
-from swisscli.errors import ConfigurationError, DeviceError, ModelError, SwissError
+from swisscli.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -104,26 +105,21 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
                 encoder=str(encoder),
                 batch_size=size,
                 gradient_accumulation_steps=accumulation,
+                tasks=["sentiment"],
                 weighting="none",
                 dropout=0.0,
                 max_grad_norm=0.0,
             )
         )
-        taken = [next_examples(run) for _ in range(accumulation)]
-        for stream in run.streams.values():
-            stream.position = 0
         run._step([run.tasks] * accumulation)
-        assert len(taken) == accumulation
         return {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
 
-    def next_examples(run: loop.Run) -> list[int]:
-        return [len(stream.next().targets_B) for stream in run.streams.values()]
-
-    # One pool holds the whole data, so 96 examples are the same whether as one batch or six.
+    # All examples of sentiment, as one batch or as six.
     whole = gradients("a", 96, 1)
     parts = gradients("b", 16, 6)
-    sentiment = "heads.sentiment.linear.weight"
-    assert torch.allclose(whole[sentiment], parts[sentiment], atol=1e-5)
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        assert torch.allclose(whole[name], parts[name], atol=1e-5), name
 
 
 def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
@@ -136,6 +132,51 @@ def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
     best = [e.step for e in events if isinstance(e, loop.Evaluated) and e.best]
     assert finished.best_step == best[-1]
     assert finished.step == finished.best_step + 2
+    before = (tmp_path / "run" / "manifest.json").read_bytes()
+    started, again = loop.resume(tmp_path / "run")
+    assert isinstance(started, loop.Started)
+    assert again == finished
+    assert (tmp_path / "run" / "manifest.json").read_bytes() == before
+
+
+def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
+    finished = list(loop.fit(tiny(tmp_path / "run", epochs=1)))[-1]
+    assert list(loop.resume(tmp_path / "run"))[1:] == [finished]
+
+
+def test_the_last_step_of_an_epoch_averages_the_batches_that_are_left(tmp_path: Path) -> None:
+    events = list(loop.fit(tiny(tmp_path / "run", epochs=2, gradient_accumulation_steps=4)))
+    assert isinstance(events[0], loop.Started)
+    assert events[0].num_steps == 4
+    assert [e.step for e in events if isinstance(e, loop.Evaluated)] == [2, 4]
+
+
+def test_resume_refuses_other_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(ASSETS / "tiny-data", data)
+    list(loop.fit(tiny(tmp_path / "run", epochs=1, data=str(data))))
+    with (data / "sts-train.csv").open("a") as sink:
+        sink.write("999\tid\ta dog\ta man\t1.0\n")
+    with pytest.raises(ConfigurationError, match="the training data has changed"):
+        loop.resume(tmp_path / "run")
+    shutil.rmtree(data)
+    with pytest.raises(DataError, match="no such folder") as caught:
+        loop.resume(tmp_path / "run")
+    assert "where it began" in str(caught.value.hint)
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run", max_steps=1, learning_rate=1e38, weight_decay=1e38)
+    with pytest.raises(SwissError, match="not finite"):
+        list(loop.fit(config))
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert not (tmp_path / "run" / LAST).exists()
+
+
+def test_long_rows_are_noted(tmp_path: Path) -> None:
+    started = next(loop.fit(tiny(tmp_path / "run", max_length=10)))
+    assert isinstance(started, loop.Started)
+    assert "sentiment: 96 train rows are cut to the longest input" in started.notes
 
 
 def test_max_steps_and_eval_every(tmp_path: Path) -> None:
@@ -176,7 +217,7 @@ def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="is not an empty folder"):
         loop.fit(tiny(tmp_path))
-    with pytest.raises(ConfigurationError, match="no checkpoint to resume"):
+    with pytest.raises(ConfigurationError, match="no run to resume"):
         loop.resume(tmp_path)
     with pytest.raises(ConfigurationError, match="max_length is 65, the encoder takes 64 tokens"):
         loop.fit(tiny(tmp_path / "run", max_length=65))

@@ -19,6 +19,9 @@ from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError, ModelError
 
 LAST = Path("checkpoints") / "last.safetensors"
+"""The last state of a run."""
+RUN_CONFIG = Path("checkpoints") / model_dir.TRAIN_CONFIG
+"""The configuration of a run, written before its first step."""
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Progress:
         best_step: The step at which it was reached.
         evaluations_since_best: Evaluations since then.
         unlogged_steps: Steps whose losses are summed for the next log line.
+        train_rows: Training examples per task, to tell when the data has changed.
     """
 
     step: int = 0
@@ -44,6 +48,7 @@ class Progress:
     best_step: int = 0
     evaluations_since_best: int = 0
     unlogged_steps: int = 0
+    train_rows: dict[str, int] = field(default_factory=dict)
 
 
 def package_versions() -> dict[str, str]:
@@ -65,12 +70,9 @@ def save_model(
         files={}, versions=package_versions(), source_encoder=source_encoder
     )
     # A graph of an earlier state must not outlive its weights.
-    (run / model_dir.GRAPH).unlink(missing_ok=True)
-    with model_dir.update(run, manifest) as staging:
+    with model_dir.update(run, manifest, remove=(model_dir.GRAPH,)) as staging:
         model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
-        save_file(_contiguous(model.state_dict()), staging / model_dir.WEIGHTS)
-        # safetensors leaves a file that only its owner may read.
-        (staging / model_dir.WEIGHTS).chmod((staging / model_dir.CONFIG).stat().st_mode)
+        _save(staging / model_dir.WEIGHTS, model.state_dict())
         (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
         model_dir.write_json(staging / model_dir.METRICS, metrics)
         (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
@@ -107,44 +109,45 @@ def save_last(
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
     tensors["loss_sum"] = loss_sum_N
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    if loss_sum_N.is_cuda:
+        tensors["random.cuda"] = torch.cuda.get_rng_state(loss_sum_N.device)
     path = run / LAST
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(".tmp")
-    save_file(_contiguous(tensors), staged, metadata={"progress": json.dumps(asdict(progress))})
+    _save(staged, tensors, {"progress": json.dumps(asdict(progress))})
     staged.replace(path)
 
 
 def load_last(
-    run: Path, model: nn.Module, weighting: nn.Module, optimizer: AdamW
-) -> tuple[Progress, Tensor]:
-    """Restore a run: weights, optimizer, random state.
+    run: Path, model: nn.Module, weighting: nn.Module, optimizer: AdamW, loss_sum_N: Tensor
+) -> Progress:
+    """Restore a run: weights, optimizer, the losses not yet logged, random state.
 
     Returns:
-        Where the run stands, and the sum of the losses not yet logged, (N,).
+        Where the run stands.
 
     Raises:
-        ModelError: if the checkpoint is damaged.
+        ModelError: if the checkpoint is damaged or does not fit the model.
     """
     path = run / LAST
     try:
         with safe_open(path, framework="pt") as source:
             progress = Progress(**json.loads(source.metadata()["progress"]))
         tensors = load_file(path)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        model.load_state_dict(_with_prefix(tensors, "model."))
+        weighting.load_state_dict(_with_prefix(tensors, "weighting."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _with_prefix(tensors, "optimizer.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        loss_sum_N.copy_(tensors["loss_sum"])
+        torch.set_rng_state(tensors["random.cpu"])
+        if loss_sum_N.is_cuda:
+            torch.cuda.set_rng_state(tensors["random.cuda"], loss_sum_N.device)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
-    model.load_state_dict(_with_prefix(tensors, "model."))
-    weighting.load_state_dict(_with_prefix(tensors, "weighting."))
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _with_prefix(tensors, "optimizer.").items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
-    return progress, tensors["loss_sum"]
+    return progress
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -155,13 +158,22 @@ def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write safetensors with the permissions of any new file; the library's are the owner's."""
+    path.touch()
+    mode = path.stat().st_mode
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, path, metadata=metadata)
+    path.chmod(mode)
 
 
-def has_checkpoint(run: Path) -> bool:
-    """Whether a run folder can be resumed."""
-    return (run / LAST).is_file()
+def save_config(run: Path, config: TrainConfig) -> None:
+    """Write the configuration of a new run, atomically."""
+    path = run / RUN_CONFIG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_suffix(".tmp")
+    staged.write_text(config.to_toml(), encoding="utf-8")
+    staged.replace(path)
 
 
 def check_new_run(run: Path) -> None:
@@ -171,7 +183,9 @@ def check_new_run(run: Path) -> None:
         ConfigurationError: if the folder holds anything.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        begun = (
+            f"go on with: swiss train --resume {run}; or " if (run / RUN_CONFIG).exists() else ""
+        )
         raise ConfigurationError(
-            f"{run}: exists and is not an empty folder",
-            hint=f"go on with: swiss train --resume {run}; or choose another --output",
+            f"{run}: exists and is not an empty folder", hint=f"{begun}choose another --output"
         )

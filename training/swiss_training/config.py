@@ -1,6 +1,7 @@
 """The configuration of a run: one dataclass, read from and written as TOML."""
 
 import json
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,7 +17,10 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a run depends on. The defaults are the best row of the paper's Table 3."""
+    """Everything that a run depends on.
+
+    The defaults are those of the best row of the paper's Table 3, which `--awl` completes.
+    """
 
     encoder: str = "bert-base-uncased"
     """A Hugging Face style directory or a Hub repository."""
@@ -30,6 +34,8 @@ class TrainConfig:
     """Training files per task, besides those in `data`."""
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, besides those in `data`."""
+    tasks: list[str] = field(default_factory=lambda: list(TASKS))
+    """The tasks to train; the model gets a head for each."""
     output: str = "runs/swiss"
     """The run folder; it becomes the model directory."""
 
@@ -62,7 +68,7 @@ class TrainConfig:
     weight_decay: float = 1e-5
     """AdamW's decoupled decay, of matrices only."""
     max_grad_norm: float = 1.0
-    """Gradients are scaled down to this L2 norm; 0: never."""
+    """The model's gradients are scaled down to this L2 norm together; 0: never."""
 
     precision: Precision = "auto"
     """bf16 autocast or fp32; `auto`: bf16 where the hardware multiplies it."""
@@ -91,7 +97,19 @@ class TrainConfig:
             raise ConfigurationError("; ".join(problems), hint="see: swiss train --help")
 
     def _problems(self) -> list[str]:
-        problems = []
+        problems = [
+            f"{f.name} is {value}, not a finite number"
+            for f in fields(self)
+            if isinstance(value := getattr(self, f.name), float) and not math.isfinite(value)
+        ]
+        for name in ("tasks", *_FILE_TABLES):
+            problems += [
+                f"{name} names {task!r}, which is no task"
+                for task in getattr(self, name)
+                if task not in TASKS
+            ]
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            problems.append("tasks must name one task or more, each once")
         choices: dict[str, tuple[str, ...]] = {
             "pooling": get_args(Pooling),
             "precision": get_args(Precision),
@@ -121,6 +139,8 @@ class TrainConfig:
         for name in ("dropout", "warmup_ratio"):
             if not 0 <= getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, it must be in [0, 1)")
+        if self.seed >= 2**63:
+            problems.append(f"seed is {self.seed}, it must be below 2**63")
         if 0 < self.max_length < 8:
             problems.append(f"max_length is {self.max_length}, it must be at least 8 tokens")
         return problems
@@ -129,8 +149,13 @@ class TrainConfig:
         """The data files of a task; those of `data` need not exist."""
         own = getattr(self, f"{split}_files").get(task)
         extra = getattr(self, f"extra_{split}_files").get(task, [])
-        default = [str(Path(self.data) / TASKS[task].file_name(split))] if self.data else []
-        return [Path(name) for name in (default if own is None else own) + extra]
+        default = self.default_file(split, task)
+        files = [default] if own is None and default else map(Path, own or [])
+        return [*files, *map(Path, extra)]
+
+    def default_file(self, split: Split, task: str) -> Path | None:
+        """The task's file in `data`; None without a folder."""
+        return Path(self.data) / TASKS[task].file_name(split) if self.data else None
 
     def to_toml(self) -> str:
         """The configuration as TOML."""
@@ -155,8 +180,10 @@ class TrainConfig:
         """
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ConfigurationError(f"{path}: not TOML: {error}") from None
         types = {f.name: f.type for f in fields(cls)}
         problems = [f"unknown key {key!r}" for key in values if key not in types]
         for key in values.keys() & types.keys():
@@ -164,11 +191,36 @@ class TrainConfig:
             allowed = (int, float) if isinstance(default, float) else type(default)
             if not isinstance(values[key], allowed) or isinstance(values[key], bool):
                 problems.append(f"{key} must be a {type(default).__name__}")
+            elif key == "tasks":
+                problems += [] if _are_strings(values[key]) else ["tasks must be a list of strings"]
+            elif key in _FILE_TABLES:
+                problems += [
+                    f"{key}.{task} must be a list of file names"
+                    for task, files in values[key].items()
+                    if not _are_strings(files)
+                ]
         if problems:
             raise ConfigurationError(
                 f"{path}: {'; '.join(problems)}", hint=f"known keys: {', '.join(types)}"
             )
+        for key in _FILE_TABLES:
+            values[key] = {_own_name(task): files for task, files in values.get(key, {}).items()}
+            # A command line that names files of one task keeps the recipe's of the others.
+            changes[key] = values[key] | changes.get(key, {})
+        values["tasks"] = [_own_name(task) for task in values.get("tasks", TASKS)]
         return cls(**(values | changes))
+
+
+_FILE_TABLES = ("train_files", "dev_files", "extra_train_files", "extra_dev_files")
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _own_name(task: str) -> str:
+    """The task's name for an alias; what is none is left for the checks of all values."""
+    return next((spec.name for spec in TASKS.values() if task in spec.aliases), task)
 
 
 def _toml(value: Any) -> str:

@@ -1,9 +1,9 @@
 """Reading data files, and the stream of batches of each task."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from swiss_training.config import TrainConfig
+from swisscli.contract.delimited import TAB, Line, RowReader, decode_lines
 from swisscli.contract.tasks import TASKS, Split, TaskSpec
 from swisscli.errors import DataError
 from swisscli.tokenization import Encoding, Tokenizer, pad
@@ -36,56 +37,49 @@ class Examples:
     skipped: list[str] = field(default_factory=list)
 
 
-def read_split(config: TrainConfig, split: Split) -> dict[str, Examples]:
-    """Read a split of every task that has files.
-
-    Raises:
-        DataError: if no task has a file, a named file is missing, or a row is bad.
-    """
-    if config.data and not Path(config.data).is_dir():
-        named = config.train_files.keys() & config.dev_files.keys()
-        if config.data != TrainConfig.data or not named:
-            raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
-    examples = {}
-    for name, task in TASKS.items():
-        files = config.files(split, name)
-        if config.data:
-            default = Path(config.data) / task.file_name(split)
-            files = [file for file in files if file != default or file.is_file()]
-        if files:
-            examples[name] = read_files(task, files)
-    return examples
-
-
 def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Examples]]:
-    """Read the train and dev examples of all tasks.
+    """Read the train and dev examples of the run's tasks.
 
     Raises:
-        DataError: also if a task has only one of the two splits, or no task has any.
+        DataError: if the data folder or a file is missing, a task has no file, or a row is bad.
     """
-    train, dev = read_split(config, "train"), read_split(config, "dev")
-    if not train and not dev:
+    if config.data and not Path(config.data).is_dir() and _needs_folder(config):
+        raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
+    wanted = [
+        path for split in _SPLITS for task in config.tasks for path in config.files(split, task)
+    ]
+    if not any(path.is_file() for path in wanted):
         raise DataError(f"{config.data or 'no --data'}: no task's files", hint=_looked_for(config))
-    for name in TASKS:
-        for split, found, other in (("train", train, dev), ("dev", dev, train)):
-            if name in other and name not in found:
-                wanted = Path(config.data) / TASKS[name].file_name(split)  # type: ignore[arg-type]
-                raise DataError(
-                    f"{name} has no {split} file: {wanted} is not there",
-                    hint=f"name one with: --{split} {name}=FILE",
-                )
+    train, dev = ({task: _read(config, split, task) for task in config.tasks} for split in _SPLITS)
     return train, dev
 
 
+_SPLITS: tuple[Split, ...] = ("train", "dev")
+
+
+def _needs_folder(config: TrainConfig) -> bool:
+    splits = (config.train_files, config.dev_files)
+    return not all(task in files for files in splits for task in config.tasks)
+
+
+def _read(config: TrainConfig, split: Split, task: str) -> Examples:
+    files = config.files(split, task)
+    default = config.default_file(split, task)
+    if not files or (default in files and not default.is_file()):
+        raise DataError(
+            f"{task} has no {split} file: {default or 'no folder'} is not there",
+            hint=f"name one with --{split} {task}=FILE, or leave the task out with --tasks;"
+            f" {_looked_for(config)}",
+        )
+    return read_files(TASKS[task], files)
+
+
 def _looked_for(config: TrainConfig) -> str:
-    names = ", ".join(task.file_name(split) for task in TASKS.values() for split in _SPLITS)
+    names = ", ".join(TASKS[task].file_name(split) for task in config.tasks for split in _SPLITS)
     return (
         f"looked in {config.data or 'no folder'} for {names};"
         " name the folder with --data DIR, or files with --train TASK=FILE and --dev TASK=FILE"
     )
-
-
-_SPLITS: tuple[Split, ...] = ("train", "dev")
 
 
 def read_files(task: TaskSpec, paths: Sequence[Path]) -> Examples:
@@ -101,53 +95,49 @@ def read_files(task: TaskSpec, paths: Sequence[Path]) -> Examples:
     for path in paths:
         before = len(examples.targets)
         try:
-            # newline="\n": csv must see a lone carriage return, which is part of the text.
-            with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
-                _read_file(path, source, examples)
+            with path.open("rb") as source:
+                _read_lines(path, decode_lines(source), examples)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-        except csv.Error as error:
-            raise DataError(f"{path}: cannot be read as csv: {error}") from None
         if len(examples.targets) == before:
             raise DataError(f"{path}: no labelled example of {task.name}")
     return examples
 
 
-def _read_file(path: Path, source: Iterator[str], examples: Examples) -> None:
+def _read_lines(path: Path, lines: Iterator[Line], examples: Examples) -> None:
     task = examples.task
-    header_line = next(source, "")
-    delimiter = "\t" if "\t" in header_line else ","
-    header = next(csv.reader([header_line], delimiter=delimiter), [])
+    first = next(lines, Line(1, "", "", None))
+    delimiter = TAB if TAB in first.text else ","
+    rows = iter(RowReader(chain([first], lines), delimiter))
+    header = [name.strip() for name in next(rows).fields]
     texts = [_find_column(path, header, names) for names in task.columns.texts]
     rescaled = {name: (low, high) for name, low, high in task.columns.rescaled}
     target = _find_column(path, header, (*task.columns.target, *rescaled))
     bounds = rescaled.get(header[target])
-    csv.field_size_limit(2**31 - 1)
-    rows = csv.reader(source, delimiter=delimiter)
     for row in rows:
-        line = rows.line_num + 1
-        if not row:
+        where = f"{path}:{row.line}"
+        if row.error:
+            cells = zip(header, row.fields, strict=False)
+            place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in text), "")
+            raise DataError(f"{where}: {place}{row.error.message}")
+        if not row.fields:
             continue
-        if len(row) != len(header):
+        if len(row.fields) != len(header):
+            lacking = f", no {header[len(row.fields)]!r}" if len(row.fields) < len(header) else ""
             raise DataError(
-                f"{path}:{line}: {len(row)} columns, the header has {len(header)}",
+                f"{where}: {len(row.fields)} columns, the header has {len(header)}{lacking}",
                 hint="quote a text that holds the separator, a quote or a line break",
             )
-        values = tuple(row[column].strip() for column in texts)
-        for column, value in zip(texts, values, strict=True):
-            if not value.isprintable() and any("\udc80" <= char <= "\udcff" for char in value):
-                raise DataError(f"{path}:{line}: column {header[column]!r} is not UTF-8")
-        label = row[target].strip()
+        values = tuple(row.fields[column].strip() for column in texts)
+        label = row.fields[target].strip()
         if not label or not all(values):
-            examples.skipped.append(f"{path}:{line}")
+            examples.skipped.append(where)
             continue
         examples.texts.append(values)
         try:
             examples.targets.append(_parse_target(task, label, bounds))
         except ValueError as error:
-            raise DataError(
-                f"{path}:{line}: column {header[target]!r} is {label!r}, {error}"
-            ) from None
+            raise DataError(f"{where}: column {header[target]!r} is {label!r}, {error}") from None
 
 
 def _find_column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
@@ -212,6 +202,7 @@ class TaskDataset:
         self.encodings: list[Encoding] = tokenizer.encode(examples.texts)
         self.targets = np.array(examples.targets, dtype=np.float32)
         self.lengths = np.array([len(encoding) for encoding in self.encodings])
+        self.num_truncated = sum(encoding.truncated for encoding in self.encodings)
         self.pad_token_id = pad_token_id
 
     def __len__(self) -> int:

@@ -26,13 +26,17 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_precision(precision: Precision, device: torch.device) -> Precision:
+    """The precision; `auto` is bf16 where the hardware multiplies it, else fp32."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        supported = torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if supported else "fp32"
+
+
 def make_autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The autocast context of a precision; `auto` is bf16 where the hardware multiplies it."""
-    if precision == "auto":
-        supported = (
-            torch.cuda.is_bf16_supported(including_emulation=False)
-            if device.type == "cuda"
-            else torch.cpu._is_avx512_bf16_supported()
-        )
-        precision = "bf16" if supported else "fp32"
+    """The autocast context of bf16; one that does nothing for fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

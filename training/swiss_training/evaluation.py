@@ -1,6 +1,6 @@
 """Dev metrics per task and overall."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -82,13 +82,13 @@ def predict_logits(
 
 def evaluate(
     model: MultitaskModel,
-    datasets: Mapping[str, TaskDataset] | Iterable[tuple[str, TaskDataset]],
+    datasets: Mapping[str, TaskDataset],
     autocast: torch.amp.autocast_mode.autocast,
 ) -> Evaluation:
     """Evaluate every task."""
     return Evaluation(
         {
             name: score(dataset.task, predict_logits(model, dataset, autocast), dataset.targets)
-            for name, dataset in dict(datasets).items()
+            for name, dataset in datasets.items()
         }
     )

@@ -1,7 +1,7 @@
 """The training loop: a generator of events. It prints nothing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,18 +12,18 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from swiss_training import checkpoint, optim
-from swiss_training.checkpoint import Progress
+from swiss_training.checkpoint import LAST, RUN_CONFIG, Progress
 from swiss_training.config import TrainConfig
 from swiss_training.data import BatchStream, Examples, TaskDataset, read_tasks
-from swiss_training.devices import choose_device, make_autocast
+from swiss_training.devices import choose_device, choose_precision, make_autocast
 from swiss_training.evaluation import Evaluation, evaluate
 from swiss_training.losses import task_loss
 from swiss_training.model.convert import PretrainedEncoder, load_pretrained
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.methods import MethodKind, find_method
-from swisscli.contract.model_dir import TRAIN_CONFIG, ModelConfig
-from swisscli.contract.tasks import TASKS
-from swisscli.errors import ConfigurationError, SwissError
+from swisscli.contract.model_dir import ModelConfig
+from swisscli.contract.tasks import TASKS, Split
+from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.tokenization import Tokenizer
 
 
@@ -111,21 +111,25 @@ def fit(config: TrainConfig) -> Iterator[Event]:
 
 
 def resume(run: Path) -> Iterator[Event]:
-    """Go on with the run of a folder where its last checkpoint stands.
+    """Go on with the run of a folder where its last checkpoint stands; if it has none, from step 0.
 
     Raises:
-        ConfigurationError: if the folder holds no checkpoint.
+        ConfigurationError: if the folder holds no run, or its data has changed.
+        DataError: if the data is not where it was.
+        ModelError: if the checkpoint is damaged.
     """
-    if not checkpoint.has_checkpoint(run):
+    if not (run / RUN_CONFIG).is_file():
         raise ConfigurationError(
-            f"{run}: no checkpoint to resume, {checkpoint.LAST} is not there",
-            hint="start it anew: swiss train --output DIR",
+            f"{run}: no run to resume, {RUN_CONFIG} is not there",
+            hint="start one: swiss train --output DIR",
         )
-    return Run(TrainConfig.read(run / RUN_CONFIG, output=str(run)), resumed=True).events()
-
-
-RUN_CONFIG = Path("checkpoints") / TRAIN_CONFIG
-"""The configuration of a run, written before its first step."""
+    config = TrainConfig.read(run / RUN_CONFIG, output=str(run))
+    try:
+        return Run(config, resumed=(run / LAST).is_file()).events()
+    except DataError as error:
+        raise DataError(
+            error.message, hint="resume it in the folder where it began, with the data it had"
+        ) from None
 
 
 class Run:
@@ -138,9 +142,10 @@ class Run:
 
     def __init__(self, config: TrainConfig, resumed: bool = False) -> None:
         self.config = config
-        self.run = Path(config.output)
+        self.folder = Path(config.output)
         self.device = choose_device(config.device)
-        self.autocast = make_autocast(config.precision, self.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.autocast = make_autocast(self.precision, self.device)
         train, dev = read_tasks(config)
         torch.manual_seed(config.seed)
         self.pretrained = load_pretrained(config.encoder)
@@ -148,7 +153,7 @@ class Run:
         self.model = self._make_model(self.pretrained).to(self.device)
         self.weighting = _method("weighting", config.weighting)(len(self.tasks)).to(self.device)
         self.optimizer = optim.make_optimizer(self.model, self.weighting, config)
-        tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
+        tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
         self.streams = {
             name: BatchStream(
@@ -163,17 +168,15 @@ class Run:
         }
         self.sampler = _method("sampler", config.sampler)
         self.loss_sum_N = torch.zeros(len(self.tasks), device=self.device)
-        self.progress = Progress()
+        self.progress = Progress(
+            train_rows={name: len(s.dataset) for name, s in self.streams.items()}
+        )
         if resumed:
             self._restore()
         self.steps_per_epoch = -(-len(self._updates(0)) // config.gradient_accumulation_steps)
         self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
-        self.notes = _notes(train, "train") + _notes(dev, "dev")
-        self.notes += [
-            f"{task}: no files, so the model gets no head for it"
-            for task in TASKS
-            if task not in train
-        ]
+        self.notes = _notes("train", train, {name: s.dataset for name, s in self.streams.items()})
+        self.notes += _notes("dev", dev, self.dev)
         if self.pretrained.pooler_initialised:
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
@@ -193,11 +196,30 @@ class Run:
         model.encoder = pretrained.encoder
         return model
 
+    def _make_tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
+        encoder = self.pretrained.encoder.config
+        pairs = any(TASKS[name].arity > 1 for name in self.tasks)
+        if tokenizer.vocab_size > encoder.vocab_size or (pairs and encoder.type_vocab_size < 2):
+            raise ModelError(
+                f"{self.config.encoder}: the tokenizer has {tokenizer.vocab_size} tokens,"
+                f" the encoder {encoder.vocab_size}, with {encoder.type_vocab_size} token types",
+                hint="the encoder needs every token, and two token types for pairs",
+            )
+        return tokenizer
+
     def _restore(self) -> None:
-        self.progress, loss_sum_N = checkpoint.load_last(
-            self.run, self.model, self.weighting, self.optimizer
+        train_rows = self.progress.train_rows
+        self.progress = checkpoint.load_last(
+            self.folder, self.model, self.weighting, self.optimizer, self.loss_sum_N
         )
-        self.loss_sum_N.copy_(loss_sum_N)
+        if (self.progress.train_rows or train_rows) != train_rows:
+            raise ConfigurationError(
+                f"{self.folder}: the training data has changed: {train_rows} examples,"
+                f" {self.progress.train_rows} when the run began",
+                hint="restore the data, or train a new run",
+            )
+        self.progress.train_rows = train_rows
         for name, position in self.progress.positions.items():
             self.streams[name].position = position
 
@@ -207,25 +229,23 @@ class Run:
 
     def events(self) -> Iterator[Event]:
         """Train to the end."""
-        path = self.run / RUN_CONFIG
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.config.to_toml(), encoding="utf-8")
+        if not (self.folder / RUN_CONFIG).is_file():
+            checkpoint.save_config(self.folder, self.config)
         yield Started(
             num_steps=self.num_steps,
             step=self.progress.step,
             train_rows={name: len(stream.dataset) for name, stream in self.streams.items()},
             dev_rows={name: len(dataset) for name, dataset in self.dev.items()},
             device=str(self.device),
-            precision="bf16" if self.autocast._enabled else "fp32",
+            precision=self.precision,
             notes=self.notes,
         )
-        stopped_early = False
-        while self.progress.step < self.num_steps and not stopped_early:
+        progress = self.progress
+        while progress.step < self.num_steps and not self._out_of_patience():
             yield from self._epoch()
-            stopped_early = self._out_of_patience()
-        assert self.progress.best is not None
+        assert progress.best is not None
         yield Finished(
-            self.progress.step, self.progress.best, self.progress.best_step, stopped_early
+            progress.step, progress.best, progress.best_step, progress.step < self.num_steps
         )
 
     def _epoch(self) -> Iterator[Event]:
@@ -308,6 +328,7 @@ class Run:
 
     def _evaluate(self) -> Evaluated:
         progress = self.progress
+        self._check_finite()
         evaluation = evaluate(self.model, self.dev, self.autocast)
         best = progress.best is None or evaluation.overall > progress.best
         if best:
@@ -318,7 +339,7 @@ class Run:
                 "train": {"step": progress.step, "dev": evaluation.to_json()},
             }
             checkpoint.save_model(
-                self.run,
+                self.folder,
                 self.model,
                 self.pretrained.tokenizer,
                 self.config,
@@ -329,10 +350,19 @@ class Run:
             progress.evaluations_since_best += 1
         return Evaluated(progress.step, evaluation, best)
 
+    def _check_finite(self) -> None:
+        """Keep a state that is lost from being evaluated or saved."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
+            raise SwissError(
+                f"step {self.progress.step}: the model's weights are not finite",
+                hint="lower --learning-rate, or use --precision fp32",
+            )
+
     def _save_last(self) -> Saved:
+        self._check_finite()
         self.progress.positions = {name: s.position for name, s in self.streams.items()}
         checkpoint.save_last(
-            self.run,
+            self.folder,
             self.model,
             self.weighting,
             self.optimizer,
@@ -351,10 +381,16 @@ def _method(kind: MethodKind, name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def _notes(split: dict[str, Examples], name: str) -> list[str]:
-    return [
-        f"{task}: {len(examples.skipped)} {name} rows without a text or label are left out"
-        f" ({', '.join(examples.skipped[:3])}{', ...' if len(examples.skipped) > 3 else ''})"
-        for task, examples in split.items()
-        if examples.skipped
-    ]
+def _notes(
+    split: Split, examples: Mapping[str, Examples], datasets: Mapping[str, TaskDataset]
+) -> list[str]:
+    notes = []
+    for task in examples:
+        if skipped := examples[task].skipped:
+            some = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+            notes.append(
+                f"{task}: {len(skipped)} {split} rows without a text or label are left out ({some})"
+            )
+        if count := datasets[task].num_truncated:
+            notes.append(f"{task}: {count} {split} rows are cut to the longest input")
+    return notes

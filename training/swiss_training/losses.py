@@ -1,4 +1,4 @@
-"""One loss and one decoding of logits per kind of task."""
+"""One loss per kind of task."""
 
 from torch import Tensor
 from torch.nn import functional as F

@@ -102,7 +102,14 @@ def read_encoder_config(path: Path) -> EncoderConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: no JSON object")
     config = EncoderConfig.from_dict(values)
+    if config.hidden_size % config.num_attention_heads:
+        raise ModelError(
+            f"{path}: hidden_size {config.hidden_size} is no multiple of"
+            f" num_attention_heads {config.num_attention_heads}"
+        )
     if config.hidden_act not in ACTIVATIONS:
         raise ModelError(
             f"{path}: unknown activation {config.hidden_act!r}",
@@ -140,6 +147,9 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     pooler_absent = [key for key in absent if key.startswith("pooler.")]
     if absent != pooler_absent:
         raise ModelError(f"{weights}: {len(absent)} tensors are missing, among them {absent[0]}")
+    unknown = sorted(state.keys() - own.keys())
+    if unknown:
+        raise ModelError(f"{weights}: {unknown[0]} has no place in the model of config.json")
     for key, tensor in state.items():
         if tensor.shape != own[key].shape:
             raise ModelError(
