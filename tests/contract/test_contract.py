@@ -1,0 +1,126 @@
+"""What training, export and prediction agree on."""
+
+import json
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from swisscli.contract import model_dir
+from swisscli.contract.methods import METHODS, find_method, method_names
+from swisscli.contract.model_dir import EncoderConfig, Manifest, ModelConfig
+from swisscli.contract.tasks import TASKS, resolve_task, task_names
+from swisscli.errors import ConfigurationError, ModelError
+
+CONFIG = ModelConfig(
+    encoder=EncoderConfig(
+        vocab_size=10,
+        hidden_size=4,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        max_position_embeddings=16,
+    ),
+    pooling="mean",
+    max_length=16,
+    tasks=tuple(TASKS.values()),
+)
+MANIFEST = Manifest(files={}, versions={"swissbert": "0"}, source_encoder={"name": "x"})
+
+
+def test_every_task_is_complete_and_found_by_all_its_names() -> None:
+    assert len(set(task_names())) == len(task_names())
+    for name, task in TASKS.items():
+        assert all(resolve_task(alias) is task for alias in (name, *task.aliases))
+        assert len(task.columns.texts) == task.arity
+        assert (task.score_range is None) == bool(task.labels)
+        assert {split for split, _ in task.files} == {"train", "dev"}
+    with pytest.raises(ConfigurationError, match="unknown task 'qa'"):
+        resolve_task("qa")
+
+
+def test_every_method_is_where_its_target_says() -> None:
+    for spec in METHODS:
+        module, _, attribute = spec.target.partition(":")
+        assert callable(getattr(import_module(module), attribute))
+        assert find_method(spec.kind, spec.name) is spec
+    assert method_names("weighting") == ("none", "awl")
+
+
+def write(directory: Path) -> None:
+    with model_dir.update(directory, MANIFEST) as staging:
+        model_dir.write_json(staging / model_dir.CONFIG, CONFIG.to_json())
+        (staging / model_dir.TOKENIZER).write_text("{}")
+
+
+def test_a_directory_reads_as_it_was_written(tmp_path: Path) -> None:
+    write(tmp_path / "model")
+    assert model_dir.read_config(tmp_path / "model") == CONFIG
+    manifest = model_dir.verify(tmp_path / "model", (model_dir.CONFIG, model_dir.TOKENIZER))
+    assert replace(manifest, files={}) == MANIFEST
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [
+        "config.json",
+        "manifest.json",
+        "tokenizer.json",
+    ]
+
+
+def test_an_update_that_fails_leaves_the_directory_as_it_was(tmp_path: Path) -> None:
+    write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail() -> None:
+        with model_dir.update(tmp_path, MANIFEST, remove=(model_dir.TOKENIZER,)) as staging:
+            (staging / model_dir.CONFIG).write_text("other")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_update_removes_what_it_makes_wrong(tmp_path: Path) -> None:
+    write(tmp_path)
+    with model_dir.update(tmp_path, MANIFEST, remove=(model_dir.TOKENIZER,)) as staging:
+        model_dir.write_json(staging / model_dir.CONFIG, CONFIG.to_json())
+    assert not (tmp_path / model_dir.TOKENIZER).exists()
+    assert set(model_dir.read_manifest(tmp_path).files) == {model_dir.CONFIG}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 2}, "unknown format version 2"),
+        ({"pooling": "max"}, "damaged model configuration"),
+        ({"max_length": "16"}, "damaged model configuration"),
+        ({"tasks": [{"name": "qa", "kind": "binary", "labels": []}]}, "the task 'qa' is not one"),
+        ({"encoder": {"model_type": "gpt2"}}, "architecture is 'gpt2'"),
+        ({"encoder": {"model_type": "bert"}}, "incomplete encoder configuration"),
+    ],
+)
+def test_a_configuration_that_is_not_understood(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    model_dir.write_json(tmp_path / model_dir.CONFIG, CONFIG.to_json() | change)
+    with pytest.raises(ModelError, match=message):
+        model_dir.read_config(tmp_path)
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="not found"):
+        model_dir.verify(tmp_path, ())
+    write(tmp_path)
+    with pytest.raises(ModelError, match=r"model\.onnx: the model has no such file"):
+        model_dir.verify(tmp_path, (model_dir.GRAPH,))
+    (tmp_path / model_dir.TOKENIZER).write_text("[]")
+    with pytest.raises(ModelError, match="its sha256 differs from the manifest"):
+        model_dir.verify(tmp_path, (model_dir.TOKENIZER,))
+    values = json.loads((tmp_path / model_dir.MANIFEST).read_text())
+    del values["files"]
+    model_dir.write_json(tmp_path / model_dir.MANIFEST, values)
+    with pytest.raises(ModelError, match="damaged manifest"):
+        model_dir.read_manifest(tmp_path)
+    (tmp_path / model_dir.MANIFEST).write_text("{")
+    with pytest.raises(ModelError, match="cannot be read"):
+        model_dir.read_manifest(tmp_path)
