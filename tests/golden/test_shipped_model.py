@@ -48,7 +48,7 @@ def metrics(directory: Path) -> dict[str, Any]:
 
 
 def test_golden_predictions(predictor: Predictor) -> None:
-    """Rounding differs a little from processor to processor, so a label that is a close call may."""
+    """Rounding differs a little between processors; a label that is a close call may differ."""
     golden = json.loads((HERE / "predictions.json").read_text())
     for task, answers in load_maker().predict(predictor).items():
         for answer, expected in zip(answers, golden[task], strict=True):
