@@ -173,7 +173,8 @@ def test_some_of_the_tasks(swiss: Any, tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
-    process = spawn("train", *TINY, "--epochs", 1000, "--output", "run")
+    rare = ("--eval-every", 6000, "--save-every", 6000)
+    process = spawn("train", *TINY, "--epochs", 1000, *rare, "--output", "run")
     log = tmp_path / "run" / "log.jsonl"
     wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
     process.send_signal(signal.SIGINT)
