@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -167,6 +168,25 @@ def spawn(environment: dict[str, str], tmp_path: Path) -> Spawn:
         )
 
     return start
+
+
+@pytest.fixture
+def read_terminal() -> Callable[[int], bytes]:
+    """Read everything that a program writes to a terminal until it ends."""
+
+    def read(master: int, seconds: float = 120) -> bytes:
+        output = b""
+        while select.select([master], [], [], seconds)[0]:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not chunk:
+                break
+            output += chunk
+        return output
+
+    return read
 
 
 @pytest.fixture

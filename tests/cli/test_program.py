@@ -17,20 +17,6 @@ from swisscli.main import COMMANDS
 HEAVY = ("torch", "onnxruntime", "numpy", "tokenizers", "rich.console", "rich.table")
 
 
-def read_terminal(master, seconds=120):
-    """Everything a program writes to a terminal until it ends."""
-    output = b""
-    while select.select([master], [], [], seconds)[0]:
-        try:
-            chunk = os.read(master, 65536)
-        except OSError:  # the other end is closed
-            break
-        if not chunk:
-            break
-        output += chunk
-    return output
-
-
 def test_help_lists_the_commands(swiss):
     outcome = swiss("--help")
     assert outcome.exit_code == 0
@@ -197,7 +183,7 @@ def test_an_interrupt_is_130_and_shows_no_traceback(spawn, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_terminal_gets_a_table_without_control_characters(spawn, tmp_path):
+def test_a_terminal_gets_a_table_without_control_characters(spawn, tmp_path, read_terminal):
     (tmp_path / "x.txt").write_text("good [b]film[/b] \x1b]0;title\x07 \x9b31m \u202e\ngood film\n")
     master, slave = pty.openpty()
     process = spawn("predict", "sst", "x.txt", stdout=slave, stderr=slave)
@@ -214,7 +200,7 @@ def test_a_terminal_gets_a_table_without_control_characters(spawn, tmp_path):
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_a_terminal_without_color(spawn, environment, tmp_path, variables):
+def test_a_terminal_without_color(spawn, environment, tmp_path, variables, read_terminal):
     (tmp_path / "x.txt").write_text("good film\n")
     master, slave = pty.openpty()
     process = spawn("predict", "sst", "x.txt", stdout=slave, env=environment | variables)
@@ -227,7 +213,7 @@ def test_a_terminal_without_color(spawn, environment, tmp_path, variables):
 
 
 @pytest.mark.parametrize("layout", ["tsv", "csv", "jsonl"])
-def test_other_formats_are_safe_on_a_terminal(spawn, tmp_path, layout):
+def test_other_formats_are_safe_on_a_terminal(spawn, tmp_path, layout, read_terminal):
     (tmp_path / "x.txt").write_text("good \x1b[31m \x9b \u202e film\n")
     master, slave = pty.openpty()
     process = spawn("predict", "sst", "x.txt", "--format", layout, stdout=slave)
@@ -238,7 +224,7 @@ def test_other_formats_are_safe_on_a_terminal(spawn, tmp_path, layout):
     assert r"good \u001b[31m \u009b \u202e film" in output
 
 
-def test_progress_only_on_a_terminal(spawn, tmp_path):
+def test_progress_only_on_a_terminal(spawn, tmp_path, read_terminal):
     (tmp_path / "x.txt").write_text("good film\n" * 3000)
     master, slave = pty.openpty()
     process = spawn("predict", "sst", "x.txt", stderr=slave)

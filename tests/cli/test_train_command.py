@@ -1,7 +1,13 @@
 """`swiss train`: output, errors, exit codes, and a run that is killed."""
 
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +176,23 @@ def test_some_of_the_tasks(swiss: Any, tmp_path: Path) -> None:
     ]
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert [task["name"] for task in config["tasks"]] == ["similarity", "sentiment"]
+
+
+def test_a_terminal_shows_progress_losses_and_weights(spawn: Any, read_terminal: Any) -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = spawn("train", *TINY, "--awl", "--epochs", 3, "--output", "run", stderr=slave)
+    os.close(slave)
+    output = read_terminal(master).decode()
+    os.close(master)
+    stdout, _ = process.communicate()
+    assert process.returncode == 0
+    assert stdout.startswith(b"sentiment\taccuracy\t")
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
+    assert re.search(r"task +loss +weight +dev", plain)
+    assert re.search(r"paraphrase +\d\.\d{4} +0\.\d{4} +0\.\d{4}", plain)
+    assert re.search(r"epoch 3 .* 18/18 [\d,]+ sequences/s +0:00:00 left", plain)
+    assert re.search(r"step 18  dev overall 0\.\d{4}", plain)
 
 
 def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
