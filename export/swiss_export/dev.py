@@ -6,7 +6,7 @@ from pathlib import Path
 
 from swiss_training.config import TrainConfig
 from swiss_training.data import TaskDataset, read_files
-from swisscli.contract.model_dir import TOKENIZER, TRAIN_CONFIG, ModelConfig
+from swisscli.contract.model_dir import TRAIN_CONFIG, ModelConfig
 from swisscli.contract.tasks import TaskSpec
 from swisscli.errors import DataError
 from swisscli.tokenization import Tokenizer
@@ -62,14 +62,13 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
 
 
 def read_datasets(
-    run: Path, model: ModelConfig, files: Mapping[str, Sequence[Path]]
+    tokenizer: Tokenizer, model: ModelConfig, files: Mapping[str, Sequence[Path]]
 ) -> dict[str, TaskDataset]:
     """Read and tokenise the dev rows of every task.
 
     Raises:
         DataError: if a row is bad.
     """
-    tokenizer = Tokenizer(run / TOKENIZER, model.max_length)
     pad_token_id = model.encoder.pad_token_id
     return {
         name: TaskDataset(read_files(model.task(name), paths), tokenizer, pad_token_id)

@@ -130,7 +130,7 @@ def export(request: Request) -> Iterator[Event]:
         path.write_bytes(graph.SerializeToString(deterministic=True))
         tasks = [task.name for task in config.tasks]
         session = _open_session(path, tasks, precision)
-        datasets = dev.read_datasets(run, config, files)
+        datasets = dev.read_datasets(tokenizer, config, files)
         yield Step(f"comparing logits with torch, the graph on {session.device}")
         batches = verify.parity_batches(tokenizer, config.max_length, pad_token_id, datasets)
         parity = verify.compare(model, session, batches)

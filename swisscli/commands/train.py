@@ -215,7 +215,8 @@ def train(
     for split, specs in (("train", train_files), ("dev", dev_files)):
         given.pop(f"{split}_files", None)
         own, extra = parse_files(f"--{split}", specs or [])
-        given |= {key: files for key, files in _named(split, own, extra) if files}
+        tables = {f"{split}_files": own, f"extra_{split}_files": extra}
+        given |= {name: files for name, files in tables.items() if files}
     if awl:
         if weighting not in (None, "awl"):
             raise ConfigurationError(
@@ -232,10 +233,6 @@ def train(
         run(resume)
     else:
         run(TrainConfig.read(config, **given) if config else TrainConfig(**given))
-
-
-def _named(split: str, own: Any, extra: Any) -> list[tuple[str, dict[str, list[str]]]]:
-    return [(f"{split}_files", own), (f"extra_{split}_files", extra)]
 
 
 def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

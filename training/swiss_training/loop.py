@@ -155,28 +155,25 @@ class Run:
         self.optimizer = optim.make_optimizer(self.model, self.weighting, config)
         tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
+        datasets, self.dev = (
+            {
+                name: TaskDataset(examples, tokenizer, pad_token_id)
+                for name, examples in split.items()
+            }
+            for split in (train, dev)
+        )
         self.streams = {
-            name: BatchStream(
-                TaskDataset(examples, tokenizer, pad_token_id),
-                config.batch_size,
-                (config.seed, list(TASKS).index(name)),
-            )
-            for name, examples in train.items()
-        }
-        self.dev = {
-            name: TaskDataset(examples, tokenizer, pad_token_id) for name, examples in dev.items()
+            name: BatchStream(dataset, config.batch_size, (config.seed, list(TASKS).index(name)))
+            for name, dataset in datasets.items()
         }
         self.sampler = _method("sampler", config.sampler)
         self.loss_sum_N = torch.zeros(len(self.tasks), device=self.device)
-        self.progress = Progress(
-            train_rows={name: len(s.dataset) for name, s in self.streams.items()}
-        )
+        self.progress = Progress(train_rows={name: len(data) for name, data in datasets.items()})
         if resumed:
             self._restore()
         self.steps_per_epoch = -(-len(self._updates(0)) // config.gradient_accumulation_steps)
         self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
-        self.notes = _notes("train", train, {name: s.dataset for name, s in self.streams.items()})
-        self.notes += _notes("dev", dev, self.dev)
+        self.notes = _notes("train", train, datasets) + _notes("dev", dev, self.dev)
         if self.pretrained.pooler_initialised:
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
@@ -234,7 +231,7 @@ class Run:
         yield Started(
             num_steps=self.num_steps,
             step=self.progress.step,
-            train_rows={name: len(stream.dataset) for name, stream in self.streams.items()},
+            train_rows=self.progress.train_rows,
             dev_rows={name: len(dataset) for name, dataset in self.dev.items()},
             device=str(self.device),
             precision=self.precision,
