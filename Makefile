@@ -26,7 +26,7 @@ lint: .venv/dev
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train,dev]'
+	$(PIP) --editable '.[train,report,dev]'
 	touch $@ .venv/base
 
 clean:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import EncoderConfig, Manifest, ModelConfig
-from swisscli.contract.tasks import TASKS
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from swisscli.main import app
 
 MAX_LENGTH = 16
@@ -100,7 +100,7 @@ def build_graph(tasks: Sequence[str]) -> onnx.ModelProto:
 
 
 def build_model(
-    directory: Path, tasks: Sequence[str] = tuple(TASKS), precision: str = "fp32"
+    directory: Path, tasks: Sequence[str] = DEFAULT_TASKS, precision: str = "fp32"
 ) -> Path:
     """Write a model directory as training and export would."""
     config = ModelConfig(

@@ -20,7 +20,7 @@ from swiss_training.data import TaskDataset, read_files
 from swiss_training.model.convert import read_encoder_config
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.model_dir import ModelConfig, Pooling
-from swisscli.contract.tasks import TASKS
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from swisscli.inference.session import Session
 from swisscli.tokenization import Tokenizer
 
@@ -38,7 +38,7 @@ def make_model(pooling: Pooling = "mean", activation: str = "gelu") -> Multitask
         encoder=replace(encoder, hidden_act=activation, initializer_range=0.2),
         pooling=pooling,
         max_length=MAX_LENGTH,
-        tasks=tuple(TASKS.values()),
+        tasks=tuple(TASKS[name] for name in DEFAULT_TASKS),
     )
     model = MultitaskModel(config)
     with torch.no_grad():
@@ -92,7 +92,7 @@ def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:
 def session_of(graph: onnx.ModelProto, folder: Path) -> Session:
     path = folder / "model.onnx"
     onnx.save(graph, path)
-    return Session(path, tuple(TASKS), device="cpu")
+    return Session(path, DEFAULT_TASKS, device="cpu")
 
 
 def constants_of(graph: onnx.ModelProto) -> Mapping[str, Array]:

@@ -48,13 +48,13 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
     found = {}
     for task in tasks:
         files = config.files("dev", task.name)
-        default = Path(config.data) / task.file_name("dev")
+        default = config.default_file("dev", task.name)
         present = [file for file in files if file.is_file()]
         missing = [file for file in files if file not in present and file != default]
         if missing or not present:
-            wanted = (missing or files or [default])[0]
+            wanted = next(iter(missing or files), default)
             raise DataError(
-                f"the dev data of {task.name} is not there: {wanted}",
+                f"the dev data of {task.name} is not there: {wanted or 'no file is named'}",
                 hint=f"name it with: --dev {task.name}=FILE, or the folder with: --data DIR",
             )
         found[task.name] = present

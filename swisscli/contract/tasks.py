@@ -7,7 +7,7 @@ from swisscli.errors import ConfigurationError
 
 Kind = Literal["multiclass", "binary", "regression"]
 Metric = Literal["accuracy", "pearson"]
-Split = Literal["train", "dev"]
+Split = Literal["train", "dev", "test"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TaskSpec:
         score_range: Lowest and highest score of a regression; None otherwise.
         metric: The dev metric.
         columns: Column names in data files.
-        files: File names of the CS224N data folder, by split.
+        files: File names of the CS224N data folder, by split; empty if it has none.
     """
 
     name: str
@@ -54,9 +54,17 @@ class TaskSpec:
         """Logits per example: one per class for multiclass, else one."""
         return len(self.labels) if self.kind == "multiclass" else 1
 
-    def file_name(self, split: Split) -> str:
-        """The task's file in a CS224N data folder."""
-        return dict(self.files)[split]
+    def file_name(self, split: Split) -> str | None:
+        """The task's file in a CS224N data folder; None if that has none of the task."""
+        return dict(self.files).get(split)
+
+
+def _files(stem: str) -> tuple[tuple[Split, str], ...]:
+    return (
+        ("train", f"{stem}-train.csv"),
+        ("dev", f"{stem}-dev.csv"),
+        ("test", f"{stem}-test-student.csv"),
+    )
 
 
 _TEXT = ("sentence", "text", "phrase", "review")
@@ -75,7 +83,7 @@ TASKS: dict[str, TaskSpec] = {
             score_range=None,
             metric="accuracy",
             columns=Columns(texts=(_TEXT,), target=("sentiment", "label")),
-            files=(("train", "ids-sst-train.csv"), ("dev", "ids-sst-dev.csv")),
+            files=_files("ids-sst"),
         ),
         TaskSpec(
             name="paraphrase",
@@ -88,7 +96,7 @@ TASKS: dict[str, TaskSpec] = {
             columns=Columns(
                 texts=(_TEXT_A, _TEXT_B), target=("is_duplicate", "is_paraphrase", "label")
             ),
-            files=(("train", "quora-train.csv"), ("dev", "quora-dev.csv")),
+            files=_files("quora"),
         ),
         TaskSpec(
             name="similarity",
@@ -103,10 +111,37 @@ TASKS: dict[str, TaskSpec] = {
                 target=("similarity", "score"),
                 rescaled=(("relatedness_1to5", 1.0, 5.0),),
             ),
-            files=(("train", "sts-train.csv"), ("dev", "sts-dev.csv")),
+            files=_files("sts"),
+        ),
+        TaskSpec(
+            name="cfimdb",
+            aliases=(),
+            kind="binary",
+            arity=1,
+            labels=("negative", "positive"),
+            score_range=None,
+            metric="accuracy",
+            columns=Columns(texts=(_TEXT,), target=("sentiment", "label")),
+            files=_files("ids-cfimdb"),
+        ),
+        TaskSpec(
+            name="nli",
+            aliases=(),
+            kind="multiclass",
+            arity=2,
+            labels=("entailment", "neutral", "contradiction"),
+            score_range=None,
+            metric="accuracy",
+            columns=Columns(
+                texts=(("premise", *_TEXT_A), ("hypothesis", *_TEXT_B)), target=("label",)
+            ),
+            files=(),
         ),
     )
 }
+
+DEFAULT_TASKS = ("sentiment", "paraphrase", "similarity")
+"""The three that the paper trains together; the others are for part 1 and intermediate training."""
 
 
 def task_names() -> tuple[str, ...]:

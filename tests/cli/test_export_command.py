@@ -9,7 +9,7 @@ import pytest
 
 from swiss_export import bundle, pipeline
 from swisscli.contract import model_dir
-from swisscli.contract.tasks import TASKS
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import DATA, make_fitted_model, make_model, spoil, write_run
 
 LOOSE = ("--max-drop", 1)
@@ -50,7 +50,7 @@ def test_the_graph_joins_its_run(swiss: Any, run: Path, precision: str) -> None:
     manifest = model_dir.verify(run, after.keys() - {"manifest.json"})
     assert manifest.export is not None
     assert (manifest.export["precision"], manifest.export["opset"]) == (precision, 17)
-    assert set(manifest.export["parity"]) == set(manifest.export["dev"]) == set(TASKS)
+    assert set(manifest.export["parity"]) == set(manifest.export["dev"]) == set(DEFAULT_TASKS)
     assert {"onnx", "onnxruntime", "torch"} <= set(manifest.versions)
     metrics = json.loads(after["metrics.json"])
     assert metrics["train"] == {"step": 1}
@@ -60,7 +60,7 @@ def test_the_graph_joins_its_run(swiss: Any, run: Path, precision: str) -> None:
     assert "overall" in dev
 
     rows = [line.split("\t") for line in outcome.stdout.decode().splitlines()]
-    assert [row[0] for row in rows] == list(TASKS)
+    assert [row[0] for row in rows] == list(DEFAULT_TASKS)
     for task, metric, num_rows, reference, graph, drop, difference in rows:
         assert (metric, int(num_rows)) == (dev[task]["metric"], dev[task]["rows"])
         assert float(graph) == pytest.approx(dev[task]["value"], abs=1e-4)
@@ -121,7 +121,7 @@ def test_a_graph_that_differs_is_not_written(
     assert outcome.exit_code == 1
     assert outcome.stdout == b""
     assert "at most 0.0001 is allowed" in outcome.stderr
-    for task in TASKS:
+    for task in DEFAULT_TASKS:
         assert f"  {task}: " in outcome.stderr
     assert outcome.stderr.count("<- too much") == 1
     assert contents(run) == before
@@ -138,7 +138,7 @@ def test_a_graph_whose_metric_falls_is_not_written(
     assert outcome.exit_code == 1
     assert outcome.stdout == b""
     lines = outcome.stderr.splitlines()
-    for task in TASKS:
+    for task in DEFAULT_TASKS:
         assert any(line.startswith(f"  {task}: ") and " -> " in line for line in lines)
     assert next(line for line in lines if "similarity: pearson" in line).endswith("<- too much")
     assert contents(run) == before
@@ -197,7 +197,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
     assert json.loads((run / "metrics.json").read_text())["export"]["dev"] == {}
 
     assert swiss("export", run, "--precision", "int8", "--data", DATA, *LOOSE).exit_code == 0
-    files = [f"{name}={DATA / task.file_name('dev')}" for name, task in TASKS.items()]
+    files = [f"{name}={DATA / TASKS[name].file_name('dev')}" for name in DEFAULT_TASKS]
     named = [part for file in files for part in ("--dev", file)]
     assert swiss("export", run, "--precision", "int8", *named, *LOOSE).exit_code == 0
     assert json.loads((run / "metrics.json").read_text())["export"]["dev"]["overall"]

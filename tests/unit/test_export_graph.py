@@ -9,7 +9,7 @@ import pytest
 from swiss_export.arithmetic import Precision, peak_factors, quantize_rows, quantize_weight
 from swiss_export.builder import Array
 from swisscli.contract.model_dir import Pooling
-from swisscli.contract.tasks import TASKS
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import constants_of, graph_of, make_model
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
@@ -25,7 +25,7 @@ def test_the_contract() -> None:
             assert tensor.elem_type == onnx.TensorProto.INT64
             assert [size.dim_param for size in tensor.shape.dim] == ["B", "T"]
         outputs = {value.name: value.type.tensor_type for value in graph.graph.output}
-        assert list(outputs) == list(TASKS)
+        assert list(outputs) == list(DEFAULT_TASKS)
         for name, tensor in outputs.items():
             batch, classes = tensor.shape.dim
             assert tensor.elem_type == onnx.TensorProto.FLOAT

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from swisscli.contract.methods import method_names
 from swisscli.contract.model_dir import Pooling
-from swisscli.contract.tasks import TASKS, Split
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, Split
 from swisscli.errors import ConfigurationError
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -34,7 +34,7 @@ class TrainConfig:
     """Training files per task, besides those in `data`."""
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, besides those in `data`."""
-    tasks: list[str] = field(default_factory=lambda: list(TASKS))
+    tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
     """The tasks to train; the model gets a head for each."""
     output: str = "runs/swiss"
     """The run folder; it becomes the model directory."""
@@ -154,8 +154,9 @@ class TrainConfig:
         return [*files, *map(Path, extra)]
 
     def default_file(self, split: Split, task: str) -> Path | None:
-        """The task's file in `data`; None without a folder."""
-        return Path(self.data) / TASKS[task].file_name(split) if self.data else None
+        """The task's file in `data`; None without a folder, or where it has none of the task."""
+        name = TASKS[task].file_name(split)
+        return Path(self.data) / name if self.data and name else None
 
     def to_toml(self) -> str:
         """The configuration as TOML."""
@@ -207,7 +208,7 @@ class TrainConfig:
             values[key] = {_own_name(task): files for task, files in values.get(key, {}).items()}
             # A command line that names files of one task keeps the recipe's of the others.
             changes[key] = values[key] | changes.get(key, {})
-        values["tasks"] = [_own_name(task) for task in values.get("tasks", TASKS)]
+        values["tasks"] = [_own_name(task) for task in values.get("tasks", DEFAULT_TASKS)]
         return cls(**(values | changes))
 
 

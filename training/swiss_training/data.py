@@ -67,7 +67,7 @@ def _read(config: TrainConfig, split: Split, task: str) -> Examples:
     default = config.default_file(split, task)
     if not files or (default in files and not default.is_file()):
         raise DataError(
-            f"{task} has no {split} file: {default or 'no folder'} is not there",
+            f"{task} has no {split} file" + (f": {default} is not there" if default else ""),
             hint=f"name one with --{split} {task}=FILE, or leave the task out with --tasks;"
             f" {_looked_for(config)}",
         )
@@ -75,9 +75,11 @@ def _read(config: TrainConfig, split: Split, task: str) -> Examples:
 
 
 def _looked_for(config: TrainConfig) -> str:
-    names = ", ".join(TASKS[task].file_name(split) for task in config.tasks for split in _SPLITS)
+    names = ", ".join(
+        name for task in config.tasks for split in _SPLITS if (name := TASKS[task].file_name(split))
+    )
     return (
-        f"looked in {config.data or 'no folder'} for {names};"
+        f"looked in {config.data or 'no folder'} for {names or 'nothing'};"
         " name the folder with --data DIR, or files with --train TASK=FILE and --dev TASK=FILE"
     )
 

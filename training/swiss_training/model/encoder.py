@@ -124,7 +124,11 @@ class BertEncoder(nn.Module):
                 module.weight[module.padding_idx].zero_()
 
     def forward(
-        self, input_ids_BT: Tensor, attention_mask_BT: Tensor, token_type_ids_BT: Tensor
+        self,
+        input_ids_BT: Tensor,
+        attention_mask_BT: Tensor,
+        token_type_ids_BT: Tensor,
+        noise_BTD: Tensor | None = None,
     ) -> Tensor:
         """Encode.
 
@@ -132,12 +136,15 @@ class BertEncoder(nn.Module):
             input_ids_BT: Token ids, (B, T).
             attention_mask_BT: 1 on real tokens, 0 on padding, (B, T).
             token_type_ids_BT: 0 for the first sentence, 1 for the second, (B, T).
+            noise_BTD: Added to the embeddings, (B, T, D); None for none.
 
         Returns:
             Last hidden states, (B, T, D).
         """
         mask_B11T = attention_mask_BT.bool()[:, None, None, :]
         hidden_BTD = self.embeddings(input_ids_BT, token_type_ids_BT)
+        if noise_BTD is not None:
+            hidden_BTD = hidden_BTD + noise_BTD
         for layer in self.layers:
             hidden_BTD = layer(hidden_BTD, mask_B11T)
         return hidden_BTD
