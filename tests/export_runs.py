@@ -81,7 +81,7 @@ def weights_of(model: MultitaskModel) -> dict[str, Array]:
 
 
 def text_batches() -> list[Inputs]:
-    return parity_batches(Tokenizer(TOKENIZER, MAX_LENGTH), MAX_LENGTH, 0, {})
+    return parity_batches(Tokenizer(TOKENIZER, MAX_LENGTH), make_model().config, {})
 
 
 def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:

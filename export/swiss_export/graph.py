@@ -8,6 +8,7 @@ from onnx import TensorProto, helper
 
 from swiss_export.arithmetic import ARITHMETIC, Precision
 from swiss_export.builder import Array, GraphBuilder
+from swiss_export.heads import HeadBuilder, linear
 from swisscli.contract.model_dir import ModelConfig
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -31,13 +32,19 @@ def build_graph(
         The model, a function of the arguments alone: equal weights give equal bytes.
     """
     bert = _Bert(config, weights, precision, peaks)
-    pooled_BD = bert.pool(bert.encode())
+    pooled_SD = bert.pool(bert.encode())
+    heads = HeadBuilder(bert.graph, config, weights)
     for task in config.tasks:
-        bert.linear(pooled_BD, f"heads.{task.name}.linear", task.name)
+        heads.add(task, pooled_SD)
+    rows = "B" if config.pair_encoding else "S"
     return bert.graph.model(
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in INPUTS],
+        [helper.make_tensor_value_info(name, TensorProto.INT64, [rows, "T"]) for name in INPUTS],
         [
-            helper.make_tensor_value_info(task.name, TensorProto.FLOAT, ["B", task.num_outputs])
+            helper.make_tensor_value_info(
+                task.name,
+                TensorProto.FLOAT,
+                [rows if config.sequences(task) == 1 else "B", task.num_outputs],
+            )
             for task in config.tasks
         ],
     )
@@ -78,7 +85,9 @@ class _Bert:
         if self._pooling == "cls":
             first_BD = self.graph.add("Squeeze", [hidden, self._second], "first_token")
             return self.graph.add(
-                "Tanh", [self.linear(first_BD, "encoder.pooler", "pooler")], "pooled_output"
+                "Tanh",
+                [linear(self.graph, self._weights, first_BD, "encoder.pooler", "pooler")],
+                "pooled_output",
             )
         mask_BT = self.graph.add("Cast", ["attention_mask"], "mask.fp32", to=TensorProto.FLOAT)
         length_B1 = self.graph.add("ReduceSum", [mask_BT, self._second], "length", keepdims=1)
@@ -86,11 +95,6 @@ class _Bert:
         share_B1T = self.graph.add("Unsqueeze", [share_BT, self._second], "share.row")
         mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
         return self.graph.add("Squeeze", [mean_B1D, self._second], "pooled_output")
-
-    def linear(self, x_BI: str, module: str, output: str) -> str:
-        """A linear layer in float32, (B, I) -> (B, O)."""
-        weight = self.graph.constant(f"{module}.weight", self._weights[f"{module}.weight"])
-        return self.graph.add("Gemm", [x_BI, weight, self._bias(module)], output, transB=1)
 
     def _embed(self) -> str:
         graph, module = self.graph, "encoder.embeddings"

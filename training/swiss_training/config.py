@@ -67,9 +67,9 @@ class TrainConfig:
 
     smart_weight: float = 0.0
     """Weight of SMART's adversarial regulariser; 0: off."""
-    smart_radius: float = 1e-5
+    smart_radius: float = 1e-2
     """Largest change of an embedding's component, and the deviation of the first one."""
-    smart_step_size: float = 1e-3
+    smart_step_size: float = 1e-2
     """Length of the adversary's step, before it is cut to the radius."""
     bregman_weight: float = 0.0
     """Weight of the Bregman proximal point term; 0: off."""
