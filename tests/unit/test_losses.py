@@ -10,14 +10,10 @@ from swiss_training.config import TrainConfig
 from swiss_training.evaluation import Evaluation, Score, score
 from swiss_training.losses import task_loss
 from swiss_training.optim import make_optimizer, schedule_factor
-from swiss_training.samplers.balanced import balanced
-from swiss_training.samplers.epoch import Epoch
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.contract.tasks import TASKS
 from tests.export_runs import make_model
-
-TASKS_3 = torch.arange(3)
 
 
 def test_cross_entropy() -> None:
@@ -44,38 +40,6 @@ def test_mean_squared_error_in_float32() -> None:
     assert loss.item() == pytest.approx((1 + 0.25) / 2)
 
 
-def test_automatic_weighted_loss_is_the_printed_formula() -> None:
-    weighting = AutomaticWeightedLoss(3)
-    log_variance = torch.tensor([0.3, -1.2, 2.0])
-    weighting.log_variance_N.data.copy_(log_variance)
-    losses = torch.tensor([1.5, 0.4, 7.0])
-    variance = log_variance.exp()
-    expected = (losses / (2 * variance) + torch.log(1 + variance)).sum()
-    assert torch.allclose(weighting(losses, TASKS_3).sum(), expected)
-    assert torch.allclose(weighting.weights(), 1 / (2 * variance))
-    weighting(losses, TASKS_3).sum().backward()
-    gradient = -losses / (2 * variance) + variance / (1 + variance)
-    assert torch.allclose(weighting.log_variance_N.grad, gradient)
-
-
-def test_automatic_weighted_loss_is_never_negative() -> None:
-    weighting = AutomaticWeightedLoss(1)
-    for value in (-30.0, -5.0, 0.0, 5.0):
-        weighting.log_variance_N.data.fill_(value)
-        assert weighting(torch.zeros(1), TASKS_3[:1]).item() >= 0
-
-
-def test_unweighted_is_the_sum() -> None:
-    losses = torch.tensor([1.0, 2.0, 4.0])
-    assert Unweighted(3)(losses, TASKS_3).sum().item() == 7
-    assert Unweighted(3).weights().tolist() == [1, 1, 1]
-
-
-def test_balanced_epoch_ends_with_the_smallest_task() -> None:
-    updates = list(balanced(Epoch({"a": 5, "b": 3, "c": 9}, {}, seed=1, number=0, num_epochs=1)))
-    assert updates == [("a", "b", "c")] * 3
-
-
 def test_schedule_rises_and_falls_linearly() -> None:
     factors = [schedule_factor(step, 100, 0.1) for step in range(100)]
     assert factors[0] == pytest.approx(1 / 11)
@@ -84,6 +48,11 @@ def test_schedule_rises_and_falls_linearly() -> None:
     assert np.allclose(np.diff(factors[10:]), -1 / 90)
     assert factors[-1] > 0
     assert schedule_factor(0, 5, 0.0) == 1
+
+
+def test_constant_schedule_stays_after_the_rise() -> None:
+    factors = [schedule_factor(step, 20, 0.1, "constant") for step in range(20)]
+    assert factors == [pytest.approx(1 / 3), pytest.approx(2 / 3), *[1.0] * 18]
 
 
 def test_optimizer_groups() -> None:

@@ -7,7 +7,7 @@ from swiss_training.aggregation.gram import norm
 
 RADIUS = 0.5
 """How far the direction may be from the mean gradient, as a share of its norm; the paper's c."""
-ITERATIONS = 200
+ITERATIONS, STEP_SIZE = 200, 2.0
 
 
 class CAGrad(nn.Module):
@@ -37,14 +37,10 @@ class CAGrad(nn.Module):
         mean_K = torch.full_like(scaled_KK[0], 1 / count)
         radius = RADIUS * norm(scaled_KK, mean_K)
         weights_K = mean_K.clone()
-        average_K = torch.zeros_like(mean_K)
-        for iteration in range(ITERATIONS):
+        for _ in range(ITERATIONS):
             length = norm(scaled_KK, weights_K).clamp(min=1e-12)
             slope_K = scaled_KK @ mean_K + radius * (scaled_KK @ weights_K) / length
-            step = 1 / (1 + 0.1 * iteration)
-            weights_K = torch.softmax(weights_K.clamp(min=1e-30).log() - step * slope_K, 0)
-            average_K += weights_K * step
-        weights_K = average_K / average_K.sum()
+            weights_K = torch.softmax(weights_K.clamp(min=1e-30).log() - STEP_SIZE * slope_K, 0)
         length = norm(scaled_KK, weights_K)
         factor = torch.where(length > 0, radius / length, 0)
         return (count * (mean_K + factor * weights_K)).float()
