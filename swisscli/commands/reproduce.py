@@ -202,6 +202,9 @@ def run(request: _Request) -> None:
             recipe = experiments.recipe_path(selection.table, experiment.recipe, selection.small)
             typer.echo(f"{experiment.recipe}\t{experiment.config.seed}\t{state}\t{recipe}")
         return
+    for experiment, state in plan:
+        if state == "done":  # It may have been killed before it had tidied up.
+            reproduction.tidy(experiment, keep_model=request.keep_models)
     left = [experiment for experiment, state in plan if state != "done"]
     try:
         for number, experiment in enumerate(left, start=1):

@@ -171,7 +171,11 @@ def _processor() -> str:
 
 
 def tidy(experiment: Experiment, *, keep_model: bool) -> None:
-    """Remove what a finished run no longer needs: its checkpoint and, unless kept, its weights."""
-    (experiment.folder / LAST).unlink(missing_ok=True)
-    if not keep_model:
-        (experiment.folder / model_dir.WEIGHTS).unlink(missing_ok=True)
+    """Remove what a finished run no longer needs: its checkpoint and, unless kept, its weights.
+
+    Nothing is removed where there is no checkpoint: it goes last, so that is done already.
+    """
+    if (experiment.folder / LAST).exists():
+        if not keep_model:
+            (experiment.folder / model_dir.WEIGHTS).unlink(missing_ok=True)
+        (experiment.folder / LAST).unlink()
