@@ -1,5 +1,7 @@
 """AdamW's parameter groups and the learning rate schedule."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.optim import AdamW
@@ -10,14 +12,10 @@ from swiss_training.config import TrainConfig
 def make_optimizer(model: nn.Module, weighting: nn.Module, config: TrainConfig) -> AdamW:
     """AdamW over the model and the loss weighting, which has its own learning rate.
 
-    Matrices decay; biases, layer norms and the loss weighting's parameters do not. Each group
-    keeps its peak learning rate under `peak`.
+    The loss weighting's parameters do not decay.
     """
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
     groups = [
-        {"params": matrices, "peak": config.learning_rate, "weight_decay": config.weight_decay},
-        {"params": vectors, "peak": config.learning_rate, "weight_decay": 0.0},
+        *model_groups(model, config.learning_rate, config.weight_decay),
         {
             "params": list(weighting.parameters()),
             "peak": config.awl_learning_rate,
@@ -25,6 +23,21 @@ def make_optimizer(model: nn.Module, weighting: nn.Module, config: TrainConfig) 
         },
     ]
     return AdamW([group for group in groups if group["params"]], fused=True)
+
+
+def model_groups(
+    model: nn.Module, learning_rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """AdamW's groups of a model: matrices decay, biases and layer norms do not.
+
+    Each keeps its peak learning rate under `peak`.
+    """
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return [
+        {"params": matrices, "peak": learning_rate, "weight_decay": weight_decay},
+        {"params": vectors, "peak": learning_rate, "weight_decay": 0.0},
+    ]
 
 
 def schedule_factor(step: int, num_steps: int, warmup_ratio: float) -> float:
