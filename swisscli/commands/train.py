@@ -52,7 +52,12 @@ def train(
     ] = None,
     encoder: Annotated[
         str | None,
-        _option("--encoder", "Hugging Face style directory, or name on the Hub.", "encoder"),
+        _option(
+            "--encoder",
+            "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
+            " name on the Hub.",
+            "encoder",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
