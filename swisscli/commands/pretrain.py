@@ -131,6 +131,9 @@ def pretrain(
         for name, value in context.params.items()
         if value is not None and name in PretrainConfig.__dataclass_fields__
     }
+    given.pop("files", None)  # typer gives an empty tuple where none is named
+    if files:
+        given["files"] = files
     if columns is not None:
         given["columns"] = [name.strip() for name in columns.split(",")]
     if not resume:

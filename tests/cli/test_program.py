@@ -49,6 +49,7 @@ def test_version(swiss):
         "import swisscli",
         "from swisscli.main import app; run(['--help'])",
         "from swisscli.main import app; run(['predict', '--help'])",
+        "from swisscli.main import app; run(['pretrain', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported_for_help(environment, code):

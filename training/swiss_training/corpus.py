@@ -206,7 +206,7 @@ def tokenize(
     train, dev = map(_join, sides)
     if not len(train) or (is_dev_N.any() and not len(dev)):
         raise DataError(
-            f"the encoder's tokenizer knows no word of {'held-out ' if len(train) else ''}text",
+            f"the encoder's tokenizer knows no word of the {'held-out ' if len(train) else ''}text",
             hint="use an encoder that was made for this language",
         )
     return Corpora(train, dev, num_divided, num_unknown)
