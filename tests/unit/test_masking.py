@@ -142,6 +142,14 @@ def test_batches_are_a_function_of_seed_and_number(
     )
 
 
+def test_each_pass_has_masks_of_its_own(make_tokenizer: Callable[..., Tokenizer]) -> None:
+    tokenizer = make_tokenizer()
+    corpus = corpus_of(tokenizer, [" ".join(WORDS[:40])])
+    stream = MaskedBatches(corpus, 1, Vocabulary.of(tokenizer, 0, "x"), 0)
+    chosen = {tuple(stream.batch(number).positions_M.tolist()) for number in range(5)}
+    assert len(chosen) == 5
+
+
 def test_padding_is_neither_attended_to_nor_predicted(
     make_tokenizer: Callable[..., Tokenizer],
 ) -> None:
