@@ -241,17 +241,20 @@ class TrainingDisplay:
         losses: dict[str, float],
         weights: dict[str, float],
     ) -> None:
-        """Show where the run stands: rates, losses and task weights."""
+        """Show where the run stands: rates, losses, and the tasks' weights where they have one."""
         left = (self._num_steps - step) * (monotonic() - self._began) / (step - self._first_step)
         rate = f"{sequences_per_second:,.0f} sequences/s  {timedelta(seconds=round(left))} left"
         for task, loss in losses.items():
-            self._rows.setdefault(task, {}).update(loss=loss, weight=weights[task])
+            self._rows.setdefault(task, {}).update(loss=loss)
+        for task, weight in weights.items():
+            self._rows.setdefault(task, {}).update(weight=weight)
         if self._bar:
             self._bar.update(
                 self._bar.task_ids[0], completed=step, rate=rate, description=f"epoch {epoch}"
             )
         else:
-            tasks = "  ".join(f"{t} {loss:.4f} (x{weights[t]:.3f})" for t, loss in losses.items())
+            factors = {task: f" (x{weight:.3f})" for task, weight in weights.items()}
+            tasks = "  ".join(f"{t} {loss:.4f}{factors.get(t, '')}" for t, loss in losses.items())
             self.line(
                 f"step {step}/{self._num_steps}  epoch {epoch}  lr {learning_rate:.2e}  {rate}"
                 f"  loss: {tasks}"
@@ -266,6 +269,11 @@ class TrainingDisplay:
         tasks = "  ".join(f"{task} {score:.4f}" for task, score in scores.items())
         mark = "  best so far" if best else ""
         self.line(f"step {step}  dev overall {overall:.4f}  {tasks}{mark}")
+
+    def dev_loss(self, step: int, loss: float, perplexity: float, *, best: bool) -> None:
+        """Show the loss on held-out text."""
+        mark = "  best so far" if best else ""
+        self.line(f"step {step}  dev loss {loss:.4f}  perplexity {perplexity:.2f}{mark}")
 
     def _render(self) -> "RenderableType":
         from rich.console import Group

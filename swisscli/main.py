@@ -15,6 +15,7 @@ from swisscli import __version__, console
 from swisscli.errors import DataError, SwissError
 
 COMMANDS = {
+    "pretrain": "Train an encoder further on unlabelled text.",
     "train": "Train one encoder for all tasks.",
     "export": "Write a trained model as a verified ONNX graph.",
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",

@@ -61,6 +61,17 @@ class Tokenizer:
         """Tokens that it can give, special ones included."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
+    @property
+    def special_ids(self) -> list[int]:
+        """Ids of the tokens that are not text, the unknown token among them."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return [index for index, token in added.items() if token.special]
+
+    def token_id(self, token: str) -> int | None:
+        """A token's id; None if there is no such token."""
+        index: int | None = self._tokenizer.token_to_id(token)
+        return index
+
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
         """Tokenise single texts or pairs, each a tuple of one or two strings."""
         inputs = [item[0] if len(item) == 1 else item for item in texts]
@@ -89,6 +100,17 @@ class Tokenizer:
             return [(encoding,) for encoding in self.encode(texts)]
         encodings = iter(self.encode([(text,) for item in texts for text in item]))
         return [tuple(islice(encodings, len(item))) for item in texts]
+
+    def encode_pieces(self, texts: Sequence[str]) -> list[list[npt.NDArray[np.int32]]]:
+        """Tokenise texts whole: one longer than the longest input becomes several sequences.
+
+        Returns:
+            For each text the ids of its sequences, special tokens included, (T,) each.
+        """
+        return [
+            [np.array(piece.ids, dtype=np.int32) for piece in (encoding, *encoding.overflowing)]
+            for encoding in self._tokenizer.encode_batch_fast(list(texts))
+        ]
 
 
 def pad(encodings: Sequence[Encoding], pad_token_id: int) -> tuple[Int64, Int64, Int64]:

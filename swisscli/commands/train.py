@@ -34,7 +34,8 @@ def _method(kind: MethodKind, name: str) -> str:
 
 _OPTIONS = {
     "data": "Folder with the files of the CS224N project.",
-    "encoder": "Hugging Face style directory, or name on the Hub.",
+    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
+    " name on the Hub.",
     "output": "Run folder; it becomes the model directory.",
     "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
     " states, better for encoders made for sentence embeddings.",

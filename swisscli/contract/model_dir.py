@@ -204,7 +204,8 @@ class Manifest:
     Attributes:
         files: Every file beside the manifest, by name.
         versions: Versions of the packages that wrote them.
-        source_encoder: Name and sha256 of the encoder that training began from.
+        source_encoder: Name and sha256 of the encoder that training began from; where that was a
+            run of its own, also the run's tasks and its own source's name and sha256.
         export: Precision, opset and parity per task; None before the export.
     """
 
@@ -236,6 +237,15 @@ def read_json(path: Path) -> Any:
         ) from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
+
+
+def is_model_directory(directory: Path) -> bool:
+    """Whether `config.json` is one that training wrote, and no encoder's of Hugging Face."""
+    try:
+        values = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(values, dict) and "format_version" in values
 
 
 def read_config(directory: Path) -> ModelConfig:

@@ -31,7 +31,7 @@ def test_help_of_predict_names_its_options(swiss):
         assert option in outcome.stdout.decode()
 
 
-@pytest.mark.parametrize("command", ["train", "export"])
+@pytest.mark.parametrize("command", ["pretrain", "train", "export"])
 def test_other_commands_are_wired(swiss, command):
     outcome = swiss(command, "--help")
     assert outcome.exit_code == 0
@@ -49,6 +49,7 @@ def test_version(swiss):
         "import swisscli",
         "from swisscli.main import app; run(['--help'])",
         "from swisscli.main import app; run(['predict', '--help'])",
+        "from swisscli.main import app; run(['pretrain', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported_for_help(environment, code):

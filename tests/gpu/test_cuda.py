@@ -6,8 +6,10 @@ import onnxruntime
 import pytest
 import torch
 
-from swiss_training import loop
+from swiss_training import loop, pretraining
 from swiss_training.config import TrainConfig
+from swiss_training.pretrain_config import PretrainConfig
+from swiss_training.pretrain_events import Finished, Saved, Started
 from swisscli import Predictor
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -40,6 +42,27 @@ def test_a_run_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
         if isinstance(event, loop.Saved) and event.step == 4:
             break
     assert isinstance(list(loop.resume(tmp_path / "run"))[-1], loop.Finished)
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_pretraining_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
+    config = PretrainConfig(
+        files=[str(ASSETS / "tiny-data" / "ids-sst-train.csv")],
+        encoder=str(ASSETS / "tiny-encoder"),
+        output=str(tmp_path / "run"),
+        max_steps=6,
+        batch_size=16,
+        save_every=1,
+        precision=precision,  # type: ignore[arg-type]
+        device="cuda",
+    )
+    for event in pretraining.fit(config):
+        if isinstance(event, Started):
+            assert event.device == "cuda"
+        if isinstance(event, Saved) and event.step == 4:
+            break
+    assert isinstance(list(pretraining.resume(tmp_path / "run"))[-1], Finished)
 
 
 @needs_provider

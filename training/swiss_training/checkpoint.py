@@ -1,11 +1,11 @@
 """What a run writes: the model directory of its best state, and the checkpoint of its last."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +18,11 @@ from swiss_training.model.multitask import MultitaskModel
 from swisscli import __version__
 from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError, ModelError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+P = TypeVar("P")
 
 LAST = Path("checkpoints") / "last.safetensors"
 """The last state of a run."""
@@ -71,7 +76,7 @@ def save_model(
     # A graph of an earlier state must not outlive its weights.
     with model_dir.update(run, manifest, remove=(model_dir.GRAPH,)) as staging:
         model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
-        _save(staging / model_dir.WEIGHTS, model.state_dict())
+        save_tensors(staging / model_dir.WEIGHTS, model.state_dict())
         (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
         model_dir.write_json(staging / model_dir.METRICS, metrics)
         (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
@@ -93,14 +98,22 @@ def load_model(directory: Path) -> MultitaskModel:
     return model.eval()
 
 
-def save_last(
+def save_state(
     run: Path,
     modules: Mapping[str, nn.Module],
     optimizer: AdamW,
-    losses_2N: Tensor,
-    progress: Progress,
+    loss_sum: Tensor,
+    progress: "DataclassInstance",
 ) -> None:
-    """Write everything that the run needs to go on, as one file, atomically."""
+    """Write the last state of any kind of run, as one file, atomically.
+
+    Args:
+        run: The run folder.
+        modules: What has weights, by the name under which they are kept.
+        optimizer: The optimizer.
+        loss_sum: Losses not yet logged, on the device of the run.
+        progress: Where the run stands; JSON can hold its fields.
+    """
     tensors = {
         f"{prefix}.{name}": tensor
         for prefix, module in modules.items()
@@ -108,32 +121,41 @@ def save_last(
     }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    tensors["losses"] = losses_2N
+    tensors["loss_sum"] = loss_sum
     tensors["random.cpu"] = torch.get_rng_state()
-    if losses_2N.is_cuda:
-        tensors["random.cuda"] = torch.cuda.get_rng_state(losses_2N.device)
+    if loss_sum.is_cuda:
+        tensors["random.cuda"] = torch.cuda.get_rng_state(loss_sum.device)
     path = run / LAST
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".tmp")
-    _save(staged, tensors, {"progress": json.dumps(asdict(progress))})
-    staged.replace(path)
+    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
 
 
-def load_last(
-    run: Path, modules: Mapping[str, nn.Module], optimizer: AdamW, losses_2N: Tensor
-) -> Progress:
-    """Restore a run: its modules, the optimizer, the losses not yet logged, random state.
+def load_state(
+    run: Path,
+    modules: Mapping[str, nn.Module],
+    optimizer: AdamW,
+    loss_sum: Tensor,
+    progress: Callable[..., P],
+) -> P:
+    """Restore what `save_state` wrote.
+
+    Args:
+        run: The run folder.
+        modules: Filled with their weights, by name.
+        optimizer: Filled with its state.
+        loss_sum: Filled with the losses not yet logged.
+        progress: The class that says where such a run stands.
 
     Returns:
         Where the run stands.
 
     Raises:
-        ModelError: if the checkpoint is damaged or does not fit the model.
+        ModelError: if the checkpoint is damaged or does not fit the modules.
     """
     path = run / LAST
     try:
         with safe_open(path, framework="pt") as source:
-            progress = Progress(**json.loads(source.metadata()["progress"]))
+            restored = progress(**json.loads(source.metadata()["progress"]))
         tensors = load_file(path)
         for prefix, module in modules.items():
             module.load_state_dict(_with_prefix(tensors, f"{prefix}."))
@@ -142,13 +164,13 @@ def load_last(
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        losses_2N.copy_(tensors["losses"])
+        loss_sum.copy_(tensors["loss_sum"])
         torch.set_rng_state(tensors["random.cpu"])
-        if losses_2N.is_cuda:
-            torch.cuda.set_rng_state(tensors["random.cuda"], losses_2N.device)
+        if loss_sum.is_cuda:
+            torch.cuda.set_rng_state(tensors["random.cuda"], loss_sum.device)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
-    return progress
+    return restored
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -159,34 +181,48 @@ def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Write safetensors with the permissions of any new file; the library's are the owner's."""
-    path.touch()
-    mode = path.stat().st_mode
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write safetensors atomically, with the permissions of any new file.
+
+    The library's own are for the owner alone.
+    """
+    staged = path.with_suffix(".tmp")
+    staged.touch()
+    mode = staged.stat().st_mode
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, path, metadata=metadata)
-    path.chmod(mode)
+    save_file(contiguous, staged, metadata=metadata)
+    staged.chmod(mode)
+    staged.replace(path)
 
 
 def save_config(run: Path, config: TrainConfig) -> None:
     """Write the configuration of a new run, atomically."""
-    path = run / RUN_CONFIG
+    save_text(run / RUN_CONFIG, config.to_toml())
+
+
+def save_text(path: Path, text: str) -> None:
+    """Write a file of a run, and the folder that it is in, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(".tmp")
-    staged.write_text(config.to_toml(), encoding="utf-8")
+    staged.write_text(text, encoding="utf-8")
     staged.replace(path)
 
 
-def check_new_run(run: Path) -> None:
+def check_new_run(run: Path, config: Path = RUN_CONFIG, command: str = "swiss train") -> None:
     """Refuse to train over another run.
+
+    Args:
+        run: The run folder.
+        config: Where in it a run of this kind keeps its configuration.
+        command: What goes on with such a run.
 
     Raises:
         ConfigurationError: if the folder holds anything.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        begun = (
-            f"go on with: swiss train --resume {run}; or " if (run / RUN_CONFIG).exists() else ""
-        )
+        begun = f"go on with: {command} --resume {run}; or " if (run / config).exists() else ""
         raise ConfigurationError(
             f"{run}: exists and is not an empty folder", hint=f"{begun}choose another --output"
         )

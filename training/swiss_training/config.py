@@ -25,7 +25,7 @@ class TrainConfig:
     """
 
     encoder: str = "bert-base-uncased"
-    """A Hugging Face style directory or a Hub repository."""
+    """A Hugging Face style directory, a run folder, or a Hub repository."""
     data: str = "data"
     """A folder with the files of the CS224N project, by their names; empty for none."""
     train_files: dict[str, list[str]] = field(default_factory=dict)

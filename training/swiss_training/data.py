@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from swiss_training.config import TrainConfig
+from swiss_training.order import shuffled_batches
 from swisscli.contract.delimited import TAB, Line, RowReader, decode_lines
 from swisscli.contract.tasks import TASKS, Split, TaskSpec
 from swisscli.errors import DataError
 from swisscli.tokenization import Tokenizer, pad
-
-POOL = 64
-"""Batches that are sorted by length together: enough for little padding, few enough to mix."""
 
 
 @dataclass
@@ -312,11 +310,4 @@ class BatchStream:
 
     def _shuffled(self, number: int) -> list[list[int]]:
         random = np.random.default_rng((*self.seed, number))
-        shuffled = random.permutation(len(self.dataset))
-        size, lengths = self.batch_size, self.dataset.lengths
-        batches: list[list[int]] = []
-        for start in range(0, len(shuffled), POOL * size):
-            pool = shuffled[start : start + POOL * size]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[i : i + size].tolist() for i in range(0, len(pool), size)]
-        return [batches[i] for i in random.permutation(len(batches))]
+        return shuffled_batches(self.dataset.lengths, self.batch_size, random)

@@ -2,17 +2,30 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import Field, asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from swiss_training.loop import Evaluated, Event
+from swiss_training.loop import Evaluated
 
 FILE = "log.jsonl"
 
 
-def logged(run: Path, events: Iterator[Event]) -> Iterator[Event]:
+class Event(Protocol):
+    """An event of any kind of run: a dataclass that says after how many steps it happened."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps taken."""
+
+
+E = TypeVar("E", bound=Event)
+
+
+def logged(run: Path, events: Iterator[E]) -> Iterator[E]:
     """Pass events through, each written to the run folder's log first.
 
     When a run is resumed, the entries after the state it goes on from are removed: those steps

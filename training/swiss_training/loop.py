@@ -230,8 +230,8 @@ class Run:
 
     def _restore(self) -> None:
         train_rows = self.progress.train_rows
-        self.progress = checkpoint.load_last(
-            self.folder, self._modules(), self.optimizer, self.losses_2N
+        self.progress = checkpoint.load_state(
+            self.folder, self._modules(), self.optimizer, self.losses_2N, Progress
         )
         if (self.progress.train_rows or train_rows) != train_rows:
             raise ConfigurationError(
@@ -417,7 +417,7 @@ class Run:
     def _save_last(self) -> Saved:
         self._check_finite()
         self.progress.positions = {name: s.position for name, s in self.streams.items()}
-        checkpoint.save_last(
+        checkpoint.save_state(
             self.folder, self._modules(), self.optimizer, self.losses_2N, self.progress
         )
         return Saved(self.progress.step)

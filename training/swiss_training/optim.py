@@ -1,6 +1,8 @@
 """AdamW's parameter groups and the learning rate schedule."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,32 +16,51 @@ from swiss_training.model.multitask import MultitaskModel
 def make_optimizer(model: MultitaskModel, weighting: nn.Module, config: TrainConfig) -> AdamW:
     """AdamW over the model and the loss weighting, which has its own learning rate.
 
-    Matrices decay; biases, layer norms and the loss weighting's parameters do not. Each group
-    keeps its peak learning rate under `peak`. With layer-wise decay the encoder's layers learn the
-    slower the further they are below the heads.
+    The loss weighting's parameters do not decay. With layer-wise decay the encoder's layers learn
+    the slower the further they are below the heads.
 
     Reference: Howard and Ruder 2018, arXiv:1801.06146, section 3.2 (layer-wise decay).
+    """
+    num_layers = model.config.encoder.num_hidden_layers
+    groups = model_groups(
+        model,
+        config.learning_rate,
+        config.weight_decay,
+        lambda name: config.layer_decay ** _depth(name, num_layers),
+    )
+    if own := list(weighting.parameters()):
+        groups.append({"params": own, "peak": config.awl_learning_rate, "weight_decay": 0.0})
+    return AdamW(groups, fused=True)
+
+
+def model_groups(
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    share: Callable[[str], float] = lambda name: 1.0,
+) -> list[dict[str, Any]]:
+    """AdamW's groups of a model's trainable parameters.
+
+    Args:
+        model: Its matrices decay, biases and layer norms do not.
+        learning_rate: Peak learning rate; each group keeps its own under `peak`.
+        weight_decay: Of the matrices.
+        share: From a parameter's name to its share of the learning rate.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            depth = _depth(name, model.config.encoder.num_hidden_layers)
-            key = (config.layer_decay**depth, parameter.ndim >= 2)
-            groups.setdefault(key, []).append(parameter)
+            groups.setdefault((share(name), parameter.ndim >= 2), []).append(parameter)
     # Matrices first: a checkpoint numbers the parameters in this order.
     ordered = sorted(groups.items(), key=lambda item: (-item[0][0], not item[0][1]))
-    settings = [
+    return [
         {
             "params": parameters,
-            "peak": config.learning_rate * factor,
-            "weight_decay": config.weight_decay if decays else 0.0,
+            "peak": learning_rate * factor,
+            "weight_decay": weight_decay if decays else 0.0,
         }
         for (factor, decays), parameters in ordered
     ]
-    own = list(weighting.parameters())
-    if own:
-        settings.append({"params": own, "peak": config.awl_learning_rate, "weight_decay": 0.0})
-    return AdamW(settings, fused=True)
 
 
 def _depth(name: str, num_layers: int) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file
 
-from swiss_training.checkpoint import load_model
+from swiss_training.checkpoint import load_model, save_tensors
 from swiss_training.config import TrainConfig
 from swiss_training.data import Examples, TaskDataset
 from swiss_training.evaluation import predict_logits
@@ -59,8 +59,6 @@ class Teacher:
                 examples = Examples(dataset.task, dataset.texts, dataset.targets.tolist())
                 own = TaskDataset(examples, tokenizer, pad_token_id, self._config.pair_encoding)
                 logits[name] = predict_logits(model, own, autocast)
-            staged = path.with_suffix(".tmp")
-            save_file(logits, staged)
-            staged.replace(path)
+            save_tensors(path, {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()})
         for name, logits_NC in load_file(path).items():
-            datasets[name].teacher_NC = logits_NC
+            datasets[name].teacher_NC = logits_NC.numpy()

@@ -1,4 +1,4 @@
-"""Hugging Face BERT directories: reading, and the reversible table of tensor names."""
+"""Encoders to begin from: Hugging Face BERT directories, their tensor names, and our own runs."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swiss_training.model.encoder import ACTIVATIONS, BertEncoder
+from swisscli.contract import model_dir
 from swisscli.contract.model_dir import EncoderConfig, sha256_of
 from swisscli.errors import ModelError
 
@@ -81,12 +82,15 @@ class PretrainedEncoder:
 
     Attributes:
         encoder: The encoder with its weights.
+        weights: Path of the checkpoint that they come from.
         tokenizer: Path of its `tokenizer.json`.
-        source: Its name, and the sha256 of its weights.
+        source: Its name, and the sha256 of its weights; of a run of `swiss train` also the run's
+            tasks, and name and sha256 of the encoder that it began from.
         pooler_initialised: True when the checkpoint had no pooler and a random one was made.
     """
 
     encoder: BertEncoder
+    weights: Path
     tokenizer: Path
     source: dict[str, str]
     pooler_initialised: bool
@@ -119,11 +123,12 @@ def read_encoder_config(path: Path) -> EncoderConfig:
 
 
 def load_pretrained(name: str) -> PretrainedEncoder:
-    """Load an encoder from a Hugging Face style directory or from the Hub.
+    """Load an encoder from a Hugging Face style directory, a run of `swiss train` or the Hub.
 
     Args:
-        name: A directory with `config.json`, `model.safetensors` and `tokenizer.json`, or a Hub
-            repository such as `bert-base-uncased`.
+        name: A directory with `config.json`, `model.safetensors` and `tokenizer.json`, the folder
+            of a run, whose heads are left (intermediate training: Phang et al. 2018,
+            arXiv:1811.01088), or a Hub repository such as `bert-base-uncased`.
 
     Raises:
         ModelError: if a file is missing or damaged, or the Hub cannot be reached.
@@ -135,12 +140,17 @@ def load_pretrained(name: str) -> PretrainedEncoder:
             f"{directory}: not an encoder directory, it lacks {', '.join(missing)}",
             hint=f"an encoder directory holds {', '.join(FILES)}",
         )
-    config = read_encoder_config(directory / "config.json")
     weights = directory / "model.safetensors"
+    if is_own := model_dir.is_model_directory(directory):
+        config, source = _read_run(directory, name)
+    else:
+        config = read_encoder_config(directory / "config.json")
+        source = {"name": name, "sha256": sha256_of(weights)}
     try:
-        state = from_hugging_face(load_file(weights))
+        tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{weights}: cannot be read: {error}") from None
+    state = _encoder_of_run(tensors) if is_own else from_hugging_face(tensors)
     encoder = BertEncoder(config)
     own = encoder.state_dict()
     absent = sorted(own.keys() - state.keys())
@@ -161,10 +171,35 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     )
     return PretrainedEncoder(
         encoder=encoder,
+        weights=weights,
         tokenizer=directory / "tokenizer.json",
-        source={"name": name, "sha256": sha256_of(weights)},
+        source=source,
         pooler_initialised=bool(pooler_absent),
     )
+
+
+def _read_run(directory: Path, name: str) -> tuple[EncoderConfig, dict[str, str]]:
+    """The encoder's shape and source in a model directory whose hashes hold."""
+    manifest = model_dir.verify(directory, FILES)
+    config = model_dir.read_config(directory)
+    source = {
+        "name": name,
+        "sha256": manifest.files[model_dir.WEIGHTS].sha256,
+        "tasks": ",".join(task.name for task in config.tasks),
+    }
+    # Only the last link in full, so that the record of a long chain stays flat.
+    before = manifest.source_encoder
+    source |= {f"source_{key}": before[key] for key in ("name", "sha256") if key in before}
+    return config.encoder, source
+
+
+def _encoder_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "encoder."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _download(name: str) -> Path:

@@ -1,0 +1,148 @@
+"""The head that predicts masked tokens, and its names in Hugging Face's checkpoints."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swiss_training.model.convert import to_hugging_face
+from swiss_training.model.encoder import ACTIVATIONS, BertEncoder
+from swisscli.contract.model_dir import EncoderConfig
+from swisscli.errors import ModelError
+
+
+class MaskedLanguageHead(nn.Module):
+    """Dense layer, activation, layer norm, and a decoder tied to the word embeddings, with a bias.
+
+    Reference: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
+
+    Shape:
+        hidden_MD (M, D), words_VD (V, D) -> logits (M, V), M the masked positions
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(self.dense.weight.new_zeros(config.vocab_size))
+        nn.init.normal_(self.dense.weight, std=config.initializer_range)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, hidden_MD: Tensor, words_VD: Tensor) -> Tensor:
+        """Compute a logit for every token of the vocabulary."""
+        return F.linear(self.norm(self.activation(self.dense(hidden_MD))), words_VD, self.bias)
+
+
+class MaskedLanguageModel(nn.Module):
+    """An encoder and the head that predicts its masked tokens.
+
+    Args:
+        encoder: The encoder; its word embeddings are the decoder's weights as well.
+    """
+
+    def __init__(self, encoder: BertEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MaskedLanguageHead(encoder.config)
+
+    def forward(
+        self,
+        input_ids_BT: Tensor,
+        attention_mask_BT: Tensor,
+        token_type_ids_BT: Tensor,
+        positions_M: Tensor,
+    ) -> Tensor:
+        """Compute logits at some positions alone; at all of them they would fill the memory.
+
+        Args:
+            input_ids_BT: Token ids, (B, T).
+            attention_mask_BT: 1 on real tokens, 0 on padding, (B, T).
+            token_type_ids_BT: 0 everywhere for single texts, (B, T).
+            positions_M: Positions b * T + t, (M,).
+
+        Returns:
+            Logits, (M, V).
+        """
+        hidden_BTD = self.encoder(input_ids_BT, attention_mask_BT, token_type_ids_BT)
+        chosen_MD = hidden_BTD.flatten(0, 1).index_select(0, positions_M)
+        return self.head(chosen_MD, self.encoder.embeddings.word.weight)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """A family's class of transformers that has such a head, and its names of our modules."""
+
+    architecture: str
+    dense: str
+    norm: str
+    bias: str
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Our tensors' names, each with theirs."""
+        for ours, theirs in (("dense", self.dense), ("norm", self.norm)):
+            yield from ((f"{ours}.{name}", f"{theirs}.{name}") for name in ("weight", "bias"))
+        yield "bias", self.bias
+
+
+NAMES = {
+    "bert": _Names(
+        architecture="BertForMaskedLM",
+        dense="cls.predictions.transform.dense",
+        norm="cls.predictions.transform.LayerNorm",
+        bias="cls.predictions.bias",
+    ),
+    "mpnet": _Names(
+        architecture="MPNetForMaskedLM",
+        dense="lm_head.dense",
+        norm="lm_head.layer_norm",
+        bias="lm_head.bias",
+    ),
+}
+"""By `model_type`."""
+
+
+def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
+    """Fill the head with the weights that a checkpoint has for it.
+
+    Args:
+        head: The head.
+        model_type: The encoder's family.
+        weights: The checkpoint, `model.safetensors`.
+
+    Returns:
+        Whether it has them all; if not, the head is left as it is.
+
+    Raises:
+        ModelError: if one of them has another shape.
+    """
+    tensors = {_modern(name): tensor for name, tensor in load_file(weights).items()}
+    names = dict(NAMES[model_type])
+    if any(theirs not in tensors for theirs in names.values()):
+        return False
+    own = head.state_dict()
+    for ours, theirs in names.items():
+        if tensors[theirs].shape != own[ours].shape:
+            raise ModelError(
+                f"{weights}: {theirs} has shape {tuple(tensors[theirs].shape)},"
+                f" config.json asks for {tuple(own[ours].shape)}"
+            )
+    head.load_state_dict({ours: tensors[theirs].float() for ours, theirs in names.items()})
+    return True
+
+
+def _modern(name: str) -> str:
+    """The present name of a layer norm's `gamma` and `beta`."""
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def to_checkpoint(model: MaskedLanguageModel) -> dict[str, Tensor]:
+    """The weights under the names of Hugging Face's model with such a head."""
+    family = model.encoder.config.model_type
+    state, head = to_hugging_face(model.encoder.state_dict()), model.head.state_dict()
+    tensors = {f"{family}.{name}": tensor for name, tensor in state.items()}
+    return tensors | {theirs: head[ours] for ours, theirs in NAMES[family]}
