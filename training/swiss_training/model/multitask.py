@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from swiss_training.model.encoder import BertEncoder, pool_mean
+from swiss_training.model.encoder import pool_mean
+from swiss_training.model.families import make_encoder
 from swiss_training.model.heads import LinearHead
 from swisscli.contract.model_dir import ModelConfig
 
@@ -18,7 +19,7 @@ class MultitaskModel(nn.Module):
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        self.encoder = BertEncoder(config.encoder)
+        self.encoder = make_encoder(config.encoder)
         self.heads = nn.ModuleDict(
             {
                 task.name: LinearHead(config.encoder.hidden_size, task, dropout)
