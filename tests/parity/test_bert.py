@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
 from swiss_training.model.bert import BertEncoder
+from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
 from swisscli.contract.model_dir import EncoderConfig
 
 ROOT = Path(__file__).parents[2]
