@@ -58,14 +58,13 @@ class EncoderConfig:
     model_type: str = "bert"
 
     @property
-    def first_position(self) -> int:
-        """Row of the position table that a first token takes; those before it stand for padding."""
-        return self.pad_token_id + 1 if self.model_type == "mpnet" else 0
-
-    @property
     def longest_input(self) -> int:
-        """Most tokens of an input, special tokens included."""
-        return self.max_position_embeddings - self.first_position
+        """Most tokens of an input, special tokens included.
+
+        MPNet numbers them behind the padding's row of its position table.
+        """
+        first_row = self.pad_token_id + 1 if self.model_type == "mpnet" else 0
+        return self.max_position_embeddings - first_row
 
     @property
     def tells_pairs_apart(self) -> bool:
