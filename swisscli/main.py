@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "Train one encoder for all tasks.",
     "export": "Write a trained model as a verified ONNX graph.",
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+    "reproduce": "Run the experiments of the paper's tables.",
 }
 _INTERRUPTED = 130
 # The base of typer's usage errors, under whichever package name typer keeps it.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,23 @@ class Tokenizer:
             )
             for encoding in self._tokenizer.encode_batch_fast(inputs)
         ]
+
+    def encode_examples(
+        self, texts: Sequence[tuple[str, ...]], pair_encoding: bool
+    ) -> list[tuple[Encoding, ...]]:
+        """Tokenise examples of one or two texts into the sequences that the encoder reads.
+
+        Args:
+            texts: The texts of each example.
+            pair_encoding: Whether two texts are one sequence; else each is one.
+
+        Returns:
+            One or two sequences per example.
+        """
+        if pair_encoding:
+            return [(encoding,) for encoding in self.encode(texts)]
+        encodings = iter(self.encode([(text,) for item in texts for text in item]))
+        return [tuple(islice(encodings, len(item))) for item in texts]
 
 
 def pad(encodings: Sequence[Encoding], pad_token_id: int) -> tuple[Int64, Int64, Int64]:

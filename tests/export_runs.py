@@ -85,9 +85,9 @@ def weights_of(model: MultitaskModel) -> dict[str, Array]:
 
 
 def text_batches(family: str = "bert") -> list[Inputs]:
-    encoder = read_encoder_config(ENCODERS[family] / "config.json")
-    tokenizer = Tokenizer(ENCODERS[family] / "tokenizer.json", encoder.longest_input)
-    return parity_batches(tokenizer, encoder.longest_input, encoder.pad_token_id, {})
+    config = make_model(family=family).config
+    tokenizer = Tokenizer(ENCODERS[family] / "tokenizer.json", config.max_length)
+    return parity_batches(tokenizer, config, {})
 
 
 def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:

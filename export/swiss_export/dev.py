@@ -71,6 +71,8 @@ def read_datasets(
     """
     pad_token_id = model.encoder.pad_token_id
     return {
-        name: TaskDataset(read_files(model.task(name), paths), tokenizer, pad_token_id)
+        name: TaskDataset(
+            read_files(model.task(name), paths), tokenizer, pad_token_id, model.pair_encoding
+        )
         for name, paths in files.items()
     }

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 from swiss_export.arithmetic import ARITHMETIC, Precision
 from swiss_export.builder import Array, GraphBuilder
+from swiss_export.heads import HeadBuilder, linear
 from swiss_training.model.mpnet import distance_buckets
 from swisscli.contract.model_dir import ModelConfig
 
@@ -34,13 +35,19 @@ def build_graph(
         The model, a function of the arguments alone: equal weights give equal bytes.
     """
     encoder = _ENCODERS[config.encoder.model_type](config, weights, precision, peaks)
-    pooled_BD = encoder.pool(encoder.encode())
+    pooled_SD = encoder.pool(encoder.encode())
+    heads = HeadBuilder(encoder.graph, config, weights)
     for task in config.tasks:
-        encoder.linear(pooled_BD, f"heads.{task.name}.linear", task.name)
+        heads.add(task, pooled_SD)
+    rows = "B" if config.pair_encoding else "S"
     return encoder.graph.model(
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in INPUTS],
+        [helper.make_tensor_value_info(name, TensorProto.INT64, [rows, "T"]) for name in INPUTS],
         [
-            helper.make_tensor_value_info(task.name, TensorProto.FLOAT, ["B", task.num_outputs])
+            helper.make_tensor_value_info(
+                task.name,
+                TensorProto.FLOAT,
+                [rows if config.sequences(task) == 1 else "B", task.num_outputs],
+            )
             for task in config.tasks
         ],
     )
@@ -81,7 +88,9 @@ class _Encoder(ABC):
         if self._pooling == "cls":
             first_BD = self.graph.add("Squeeze", [hidden, self._second], "first_token")
             return self.graph.add(
-                "Tanh", [self.linear(first_BD, "encoder.pooler", "pooler")], "pooled_output"
+                "Tanh",
+                [linear(self.graph, self._weights, first_BD, "encoder.pooler", "pooler")],
+                "pooled_output",
             )
         mask_BT = self.graph.add("Cast", ["attention_mask"], "mask.fp32", to=TensorProto.FLOAT)
         length_B1 = self.graph.add("ReduceSum", [mask_BT, self._second], "length", keepdims=1)
@@ -89,11 +98,6 @@ class _Encoder(ABC):
         share_B1T = self.graph.add("Unsqueeze", [share_BT, self._second], "share.row")
         mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
         return self.graph.add("Squeeze", [mean_B1D, self._second], "pooled_output")
-
-    def linear(self, x_BI: str, module: str, output: str) -> str:
-        """A linear layer in float32, (B, I) -> (B, O)."""
-        weight = self.graph.constant(f"{module}.weight", self._weights[f"{module}.weight"])
-        return self.graph.add("Gemm", [x_BI, weight, self._bias(module)], output, transB=1)
 
     @abstractmethod
     def _embed(self) -> str:

@@ -116,11 +116,10 @@ def export(request: Request) -> Iterator[Event]:
     model = load_model(run)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
-    pad_token_id = config.encoder.pad_token_id
     peaks = {}
     if precision == "int8":
         # Of the built-in text alone, so that a graph depends on nothing but its model.
-        text = verify.parity_batches(tokenizer, config.max_length, pad_token_id, {})
+        text = verify.parity_batches(tokenizer, config, {})
         peaks = channel_peaks(model, text)
     graph = build_graph(config, weights, precision, peaks)
     onnx.checker.check_model(graph, full_check=True)
@@ -132,7 +131,7 @@ def export(request: Request) -> Iterator[Event]:
         session = _open_session(path, tasks, precision)
         datasets = dev.read_datasets(tokenizer, config, files)
         yield Step(f"comparing logits with torch, the graph on {session.device}")
-        batches = verify.parity_batches(tokenizer, config.max_length, pad_token_id, datasets)
+        batches = verify.parity_batches(tokenizer, config, datasets)
         parity = verify.compare(model, session, batches)
         verify.check_parity(parity, precision)
         figures = {}

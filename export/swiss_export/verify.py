@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import cycle
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from swiss_export.sentences import texts
 from swiss_training.data import TaskDataset
 from swiss_training.evaluation import BATCH_SIZE, predict_logits, score
 from swiss_training.model.multitask import MultitaskModel
+from swisscli.contract.model_dir import ModelConfig
 from swisscli.errors import VerificationError
 from swisscli.inference.session import Session
 from swisscli.tokenization import Encoding, Int64, Tokenizer, pad
@@ -54,29 +55,35 @@ class DevFigure:
 
 
 def parity_batches(
-    tokenizer: Tokenizer, max_length: int, pad_token_id: int, dev: Mapping[str, TaskDataset]
+    tokenizer: Tokenizer, config: ModelConfig, dev: Mapping[str, TaskDataset]
 ) -> list[Inputs]:
     """Batches of mixed lengths, thus with padding: built-in text, and dev rows where there are any.
 
+    Where two texts are encoded separately, every batch has an even number of sequences, so that the
+    heads of pairs can read it too.
+
     Returns:
-        `input_ids`, `attention_mask` and `token_type_ids` of each, (B, T).
+        `input_ids`, `attention_mask` and `token_type_ids` of each, (S, T).
     """
-    encodings = tokenizer.encode(texts(max_length))
+    sequences = 1 if config.pair_encoding else 2
+    examples = tokenizer.encode_examples(texts(config.max_length), config.pair_encoding)
     for dataset in dev.values():
         order = np.argsort(dataset.lengths, kind="stable")
         sampled = np.linspace(0, len(order) - 1, min(SAMPLED_ROWS, len(order))).astype(int)
-        encodings += [dataset.encodings[index] for index in order[sampled]]
+        examples += [dataset.encodings[index] for index in order[sampled]]
+    encodings = list(chain.from_iterable(examples))
     shuffled = [encodings[i] for i in np.random.default_rng(0).permutation(len(encodings))]
-    return [pad(batch, pad_token_id) for batch in _batches(shuffled)]
+    batches = _batches(shuffled, sequences)
+    return [pad(batch, config.encoder.pad_token_id) for batch in batches]
 
 
-def _batches(encodings: Sequence[Encoding]) -> Iterator[Sequence[Encoding]]:
-    start = 0
+def _batches(encodings: Sequence[Encoding], sequences: int) -> Iterator[Sequence[Encoding]]:
+    start, end = 0, len(encodings) - len(encodings) % sequences
     for size in cycle(BATCH_SIZES):
-        if start >= len(encodings):
+        if start >= end:
             return
-        yield encodings[start : start + size]
-        start += size
+        yield encodings[start : min(start + size * sequences, end)]
+        start += size * sequences
 
 
 def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) -> dict[str, float]:
@@ -91,8 +98,8 @@ def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) 
     parity = dict.fromkeys(model.heads, 0.0)
     for inputs in batches:
         with torch.inference_mode():
-            pooled_BD = model.pool(*map(torch.from_numpy, inputs))
-            expected = {task: head(pooled_BD).numpy() for task, head in model.heads.items()}
+            pooled_SD = model.pool(*map(torch.from_numpy, inputs))
+            expected = {task: model.logits(task, pooled_SD).numpy() for task in model.heads}
         for task, expected_BC in expected.items():
             difference = np.abs(_logits(session, task, inputs) - expected_BC).max()
             parity[task] = max(parity[task], float(difference))

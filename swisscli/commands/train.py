@@ -1,5 +1,7 @@
 """`swiss train`: read options, train, show what happens."""
 
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,9 +9,9 @@ import typer
 
 from swiss_training.config import TrainConfig
 from swisscli.commands.extras import requires_extra
-from swisscli.contract.methods import METHODS, MethodKind
+from swisscli.contract.methods import METHODS, MethodKind, find_method
 from swisscli.contract.model_dir import METRICS, read_json
-from swisscli.contract.tasks import resolve_task
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task
 from swisscli.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,172 +27,128 @@ def _methods(kind: MethodKind) -> str:
     )
 
 
-def _option(name: str, text: str, key: str | None = None, **extra: Any) -> Any:
+def _method(kind: MethodKind, name: str) -> str:
+    spec = find_method(kind, name)
+    return f"{spec.summary[0].upper()}{spec.summary[1:]} ({spec.reference})"
+
+
+_OPTIONS = {
+    "data": "Folder with the files of the CS224N project.",
+    "encoder": "Hugging Face style directory, or name on the Hub.",
+    "output": "Run folder; it becomes the model directory.",
+    "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
+    " states, better for encoders made for sentence embeddings.",
+    "pair_encoding": "Whether two texts are one sequence, so that each word sees both; else they"
+    " are encoded separately.",
+    "heads": f"Heads. {_methods('heads')}.",
+    "freeze_encoder": 'Train the heads alone (the paper\'s "pretrain").',
+    "weighting": f"Loss weighting. {_methods('weighting')}.",
+    "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
+    "aggregation": f"Gradient aggregation. {_methods('aggregation')}.",
+    "sampler": f"Task sampler. {_methods('sampler')}.",
+    "smart_weight": f"SMART: {_method('regularizer', 'smart')}; 0: off.",
+    "smart_radius": "Largest change of a component of an embedded token.",
+    "smart_step_size": "Length of the adversary's step, before it is cut to the radius.",
+    "bregman_weight": f"Bregman proximal point: {_method('regularizer', 'bregman')}; 0: off.",
+    "bregman_momentum": "Share of the averaged weights that stays at each step.",
+    "r_drop_weight": f"R-Drop: {_method('regularizer', 'r_drop')}; 0: off.",
+    "teacher": "Run folder of a trained model to distil from.",
+    "distillation_weight": f"{_method('regularizer', 'distillation')}: the share of the loss that"
+    " follows it.",
+    "distillation_temperature": "By which the logits of teacher and model are divided.",
+    "ema_decay": f"{_method('optimization', 'ema')}: the share that stays at each step; 0: off.",
+    "layer_decay": f"{_method('optimization', 'layer_decay')}: its share of the learning rate.",
+    "epochs": "Epochs, as the task sampler defines them.",
+    "max_steps": "Optimizer steps; 0: by --epochs.",
+    "batch_size": "Examples per task and batch.",
+    "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
+    "learning_rate": "Peak learning rate.",
+    "schedule": "After the warm-up, linear: the learning rate falls to 0; constant: it stays.",
+    "warmup_ratio": "Share of the steps over which the learning rate rises.",
+    "weight_decay": "AdamW's weight decay.",
+    "max_grad_norm": "Gradient clipping; 0: none.",
+    "dropout": "Dropout before the heads.",
+    "max_length": "Longest input in tokens; 0: as long as the encoder takes.",
+    "precision": "fp32, bf16 (autocast) or auto.",
+    "device": "auto, cpu, cuda or cuda:N.",
+    "seed": "Of initialisation, data order and dropout.",
+    "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
+    "eval_every": "Steps between dev evaluations; 0: after each epoch.",
+    "save_every": "Steps between checkpoints.",
+    "log_every": "Steps between log lines.",
+    "patience": "Evaluations without a better overall score after which to stop; 0: never.",
+}
+"""The options that set one configuration key each, and what they say of it."""
+_SHORT_NAMES = {"awl_learning_rate": "--awl-lr"}
+
+
+def _parameter(key: str) -> Parameter:
     """An option whose default is the configuration's, so that a recipe can set it as well."""
-    shown = str(getattr(DEFAULT, key)) if key else False
-    return typer.Option(name, help=text, show_default=shown, **extra)
+    default = getattr(DEFAULT, key)
+    flag, shown = _SHORT_NAMES.get(key, f"--{key.replace('_', '-')}"), str(default)
+    if isinstance(default, bool):
+        off = flag.replace("--", "--no-")
+        flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
+    option = typer.Option(flag, help=_OPTIONS[key], show_default=shown or False)
+    annotation = Annotated[type(default) | None, option]  # type: ignore[valid-type]
+    return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_OPTIONS` in place of its `**options`."""
+    own = [p for p in signature(command).parameters.values() if p.kind != Parameter.VAR_KEYWORD]
+    parameters = [*own, *map(_parameter, _OPTIONS)]
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+@_with_options
 def train(
-    context: typer.Context,
-    data: Annotated[
-        str | None,
-        _option("--data", "Folder with the files of the CS224N project.", "data"),
-    ] = None,
     train_files: Annotated[
         list[str] | None,
-        _option(
+        typer.Option(
             "--train",
-            "A training file in place of the task's file in --data; TASK+=FILE: besides it."
+            help="A training file in place of the task's file in --data; TASK+=FILE: besides it."
             " Repeat for several.",
             metavar="TASK=FILE",
         ),
     ] = None,
     dev_files: Annotated[
         list[str] | None,
-        _option("--dev", "The same for dev files.", metavar="TASK=FILE"),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        _option("--encoder", "Hugging Face style directory, or name on the Hub.", "encoder"),
+        typer.Option("--dev", help="The same for dev files.", metavar="TASK=FILE"),
     ] = None,
     tasks: Annotated[
         str | None,
-        _option("--tasks", "The tasks to train; all without it.", metavar="TASK[,TASK]"),
-    ] = None,
-    output: Annotated[
-        str | None,
-        _option("--output", "Run folder; it becomes the model directory.", "output"),
+        typer.Option(
+            help=f"The tasks to train, of: {', '.join(TASKS)}.",
+            metavar="TASK[,TASK]",
+            show_default=",".join(DEFAULT_TASKS),
+        ),
     ] = None,
     config: Annotated[
         Path | None,
-        _option("--config", "Recipe (TOML); options given besides it win."),
+        typer.Option(help="Recipe (TOML); options given besides it win."),
     ] = None,
     resume: Annotated[
         Path | None,
-        _option(
-            "--resume",
-            "Go on with the run in this folder where its last checkpoint stands.",
+        typer.Option(
+            help="Go on with the run in this folder where its last checkpoint stands.",
             metavar="RUN",
         ),
     ] = None,
     awl: Annotated[
         bool,
-        _option("--awl", "Automatic weighted loss; short for --weighting awl."),
+        typer.Option("--awl", help="Automatic weighted loss; short for --weighting awl."),
     ] = False,
-    awl_learning_rate: Annotated[
-        float | None,
-        _option(
-            "--awl-lr",
-            "Peak learning rate of the loss weighting's parameters.",
-            "awl_learning_rate",
-        ),
-    ] = None,
-    weighting: Annotated[
+    sampling_weights: Annotated[
         str | None,
-        _option("--weighting", f"Loss weighting. {_methods('weighting')}.", "weighting"),
-    ] = None,
-    sampler: Annotated[
-        str | None,
-        _option("--sampler", f"Task sampler. {_methods('sampler')}.", "sampler"),
-    ] = None,
-    pooling: Annotated[
-        str | None,
-        _option(
-            "--pooling",
-            "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
-            " states, better for encoders made for sentence embeddings.",
-            "pooling",
+        typer.Option(
+            help="How often --sampler biased draws each task; the paper's: sst=1,para=1.7,sts=1.",
+            metavar="TASK=N[,...]",
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        _option("--epochs", "Epochs, as the task sampler defines them.", "epochs"),
-    ] = None,
-    max_steps: Annotated[
-        int | None,
-        _option("--max-steps", "Optimizer steps; 0: by --epochs.", "max_steps"),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        _option("--batch-size", "Examples per task and batch.", "batch_size"),
-    ] = None,
-    gradient_accumulation_steps: Annotated[
-        int | None,
-        _option(
-            "--gradient-accumulation-steps",
-            "Updates whose gradients are averaged in an optimizer step.",
-            "gradient_accumulation_steps",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        _option("--learning-rate", "Peak learning rate.", "learning_rate"),
-    ] = None,
-    warmup_ratio: Annotated[
-        float | None,
-        _option(
-            "--warmup-ratio",
-            "Share of the steps over which the learning rate rises; it then falls to 0.",
-            "warmup_ratio",
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None,
-        _option("--weight-decay", "AdamW's weight decay.", "weight_decay"),
-    ] = None,
-    max_grad_norm: Annotated[
-        float | None,
-        _option("--max-grad-norm", "Gradient clipping; 0: none.", "max_grad_norm"),
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        _option("--dropout", "Dropout before the heads.", "dropout"),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        _option(
-            "--max-length",
-            "Longest input in tokens; 0: as long as the encoder takes.",
-            "max_length",
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        _option("--precision", "fp32, bf16 (autocast) or auto.", "precision"),
-    ] = None,
-    device: Annotated[
-        str | None,
-        _option("--device", "auto, cpu, cuda or cuda:N.", "device"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        _option("--seed", "Of initialisation, data order and dropout.", "seed"),
-    ] = None,
-    eval_every: Annotated[
-        int | None,
-        _option(
-            "--eval-every",
-            "Steps between dev evaluations; 0: after each epoch.",
-            "eval_every",
-        ),
-    ] = None,
-    save_every: Annotated[
-        int | None,
-        _option("--save-every", "Steps between checkpoints.", "save_every"),
-    ] = None,
-    log_every: Annotated[
-        int | None,
-        _option("--log-every", "Steps between log lines.", "log_every"),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        _option(
-            "--patience",
-            "Evaluations without a better overall score after which to stop; 0: never.",
-            "patience",
-        ),
-    ] = None,
+    **options: Any,
 ) -> None:
     """Train one encoder and a head per task together.
 
@@ -205,19 +163,17 @@ def train(
     Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if value is not None and name in TrainConfig.__dataclass_fields__
-    }
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     if tasks is not None:
         given["tasks"] = [resolve_task(name.strip()).name for name in tasks.split(",")]
     for split, specs in (("train", train_files), ("dev", dev_files)):
-        given.pop(f"{split}_files", None)
         own, extra = parse_files(f"--{split}", specs or [])
         tables = {f"{split}_files": own, f"extra_{split}_files": extra}
         given |= {name: files for name, files in tables.items() if files}
+    if sampling_weights is not None:
+        given["sampling_weights"] = parse_weights(sampling_weights)
     if awl:
+        weighting = given.get("weighting")
         if weighting not in (None, "awl"):
             raise ConfigurationError(
                 f"--awl and --weighting {weighting} contradict each other", hint="give one of them"
@@ -225,9 +181,9 @@ def train(
         given["weighting"] = "awl"
     if resume:
         if given or config:
-            options = ", ".join(sorted([*given, *(["config"] if config else [])]))
+            names = ", ".join(sorted([*given, *(["config"] if config else [])]))
             raise ConfigurationError(
-                f"--resume goes on with the run's own configuration, but {options} was given",
+                f"--resume goes on with the run's own configuration, but {names} was given",
                 hint=f"type: swiss train --resume {resume}",
             )
         run(resume)
@@ -259,6 +215,25 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
         files = extra if name.endswith("+") else own
         files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
     return own, extra
+
+
+def parse_weights(text: str) -> dict[str, float]:
+    """Read `TASK=N,TASK=N`.
+
+    Raises:
+        ConfigurationError: if it has another form or names no task.
+    """
+    weights = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            weights[resolve_task(name.strip()).name] = float(number)
+        except ValueError:
+            raise ConfigurationError(
+                f"--sampling-weights {part!r} is not TASK=N",
+                hint="type for example: --sampling-weights sst=1,para=1.7,sts=1",
+            ) from None
+    return weights
 
 
 def run(what: TrainConfig | Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from swisscli.contract.tasks import TASKS, TaskSpec
 from swisscli.errors import ConfigurationError, ModelError
@@ -26,6 +26,7 @@ PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
 """What prediction needs, the manifest aside."""
 
 Pooling = Literal["cls", "mean"]
+Heads = Literal["linear", "layer-sharing", "cosine"]
 
 _FAMILY_KEYS: dict[str, dict[str, int]] = {
     "bert": {"type_vocab_size": 2, "pad_token_id": 0},
@@ -118,12 +119,21 @@ class ModelConfig:
             the last hidden states over real tokens.
         max_length: Longest input in tokens, special tokens included.
         tasks: The tasks that the model has a head for.
+        pair_encoding: Whether two texts are one sequence; else each is a sequence, and a batch
+            holds those of an example one after the other.
+        heads: The kind of heads.
     """
 
     encoder: EncoderConfig
     pooling: Pooling
     max_length: int
     tasks: tuple[TaskSpec, ...]
+    pair_encoding: bool = True
+    heads: Heads = "linear"
+
+    def sequences(self, task: TaskSpec) -> int:
+        """Sequences that the encoder reads for one example of a task."""
+        return 1 if self.pair_encoding else task.arity
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -132,6 +142,8 @@ class ModelConfig:
             "encoder": self.encoder.to_dict(),
             "pooling": self.pooling,
             "max_length": self.max_length,
+            "pair_encoding": self.pair_encoding,
+            "heads": self.heads,
             "tasks": [
                 {
                     "name": task.name,
@@ -159,12 +171,25 @@ class ModelConfig:
         try:
             tasks = tuple(_task_from_json(entry, where) for entry in values["tasks"])
             pooling, max_length = values["pooling"], values["max_length"]
+            # The first models were written before there was a choice.
+            pair_encoding, heads = values.get("pair_encoding", True), values.get("heads", "linear")
             encoder = EncoderConfig.from_dict(values["encoder"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{where}: damaged model configuration ({error!r})") from None
-        if pooling not in ("cls", "mean") or not isinstance(max_length, int):
-            raise ModelError(f"{where}: damaged model configuration (pooling or max_length)")
-        return cls(encoder=encoder, pooling=pooling, max_length=max_length, tasks=tasks)
+        choices = pooling in get_args(Pooling) and heads in get_args(Heads)
+        if not (choices and isinstance(pair_encoding, bool) and isinstance(max_length, int)):
+            raise ModelError(
+                f"{where}: damaged model configuration"
+                " (pooling, pair_encoding, heads or max_length)"
+            )
+        return cls(
+            encoder=encoder,
+            pooling=pooling,
+            max_length=max_length,
+            tasks=tasks,
+            pair_encoding=pair_encoding,
+            heads=heads,
+        )
 
     def task(self, name: str) -> TaskSpec:
         """The model's task of that name.

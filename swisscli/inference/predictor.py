@@ -29,6 +29,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _MAX_CHARS_PER_TOKEN = 256
 
 Text = str | Sequence[str] | Record
+Sequences = tuple[Encoding, ...]
 
 
 class Predictor:
@@ -143,7 +144,7 @@ class Predictor:
         ]
         pending = [row for row, item in enumerate(predictions) if not (item.error or item.skipped)]
         encodings = self._encode([window[row].texts for row in pending])
-        for batch in self._batches([len(encoding) for encoding in encodings]):
+        for batch in self._batches([len(item) * max(map(len, item)) for item in encodings]):
             rows = [pending[index] for index in batch]
             of_batch = [encodings[index] for index in batch]
             logits_BC = self._logits(task, of_batch)
@@ -152,7 +153,7 @@ class Predictor:
                 predictions[row] = answer
         return predictions
 
-    def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
+    def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Sequences]:
         if not texts:
             return []
         max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
@@ -160,13 +161,16 @@ class Predictor:
             tuple(_LONE_SURROGATE.sub("\ufffd", text[:max_chars]) for text in item)
             for item in texts
         ]
+        encoded = self._tokenizer.encode_examples(readable, self.config.pair_encoding)
         return [
-            replace(encoding, truncated=True) if max(map(len, item)) > max_chars else encoding
-            for encoding, item in zip(self._tokenizer.encode(readable), texts, strict=True)
+            tuple(replace(encoding, truncated=True) for encoding in sequences)
+            if max(map(len, item)) > max_chars
+            else sequences
+            for sequences, item in zip(encoded, texts, strict=True)
         ]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Group indexes by length, the longest first, each group within the token budget."""
+        """Group indexes by padded length, the longest first, each group within the budget."""
         budget = self._batch_tokens or _BATCH_TOKENS[self.device.partition(":")[0]]
         batch: list[int] = []
         for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
@@ -177,8 +181,8 @@ class Predictor:
         if batch:
             yield batch
 
-    def _logits(self, task: TaskSpec, encodings: Sequence[Encoding]) -> npt.NDArray[np.float64]:
-        inputs = pad(encodings, self.config.encoder.pad_token_id)
+    def _logits(self, task: TaskSpec, encodings: Sequence[Sequences]) -> npt.NDArray[np.float64]:
+        inputs = pad(list(chain.from_iterable(encodings)), self.config.encoder.pad_token_id)
         logits_BC = self._session.run(task.name, *inputs)
         if logits_BC.shape != (len(encodings), task.num_outputs):
             raise ModelError(
@@ -232,21 +236,21 @@ def _is_blank(record: Record) -> bool:
 def _decode(
     task: TaskSpec,
     records: Sequence[Record],
-    encodings: Sequence[Encoding],
+    encodings: Sequence[Sequences],
     logits_BC: npt.NDArray[np.float64],
 ) -> Iterator[Prediction]:
     """Turn the logits of a batch into predictions."""
     is_finite_B = np.isfinite(logits_BC).min(axis=1).tolist()
     rows = zip(records, encodings, _answers(task, logits_BC), is_finite_B, strict=True)
-    for record, encoding, answer, is_finite in rows:
+    for record, sequences, answer, is_finite in rows:
         if not is_finite:
             error = RecordError("not_finite", "the model's output for this record is not a number")
             record, answer = replace(record, error=error), {}
         yield Prediction(
             record,
             task.name,
-            num_tokens=len(encoding),
-            truncated=encoding.truncated,
+            num_tokens=sum(map(len, sequences)),
+            truncated=any(encoding.truncated for encoding in sequences),
             **answer,
         )
 

@@ -57,7 +57,10 @@ def test_the_wheel_holds_three_packages_and_one_model(wheel: Path) -> None:
     (graph,) = [name for name in names if name.endswith(".onnx")]
     assert graph.startswith("swisscli/models/")
     assert wheel.stat().st_size < 32e6
-    assert any(name.endswith("recipes/default.toml") for name in names)
+    recipes = ROOT / "training" / "swiss_training" / "recipes"
+    assert {name for name in names if name.endswith(".toml") and "recipes/" in name} == {
+        f"swiss_training/recipes/{path.relative_to(recipes)}" for path in recipes.rglob("*.toml")
+    }
     assert not [name for name in names if name.endswith(".safetensors") or "tests/" in name]
 
 
@@ -71,7 +74,9 @@ def test_it_predicts_without_extras(clean: Path, tmp_path: Path) -> None:
         assert package not in frozen
 
 
-@pytest.mark.parametrize("command", [("train", "--data", "."), ("export", ".")])
+@pytest.mark.parametrize(
+    "command", [("train", "--data", "."), ("export", "."), ("reproduce", "table2")]
+)
 def test_commands_that_need_the_extra_say_so(
     clean: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -82,7 +87,7 @@ def test_commands_that_need_the_extra_say_so(
 
 
 def test_help_of_every_command_needs_no_extra(clean: Path, tmp_path: Path) -> None:
-    for command in ((), ("train",), ("export",), ("predict",)):
+    for command in ((), ("train",), ("export",), ("predict",), ("reproduce",)):
         outcome = run(clean / "swiss", *command, "--help", folder=tmp_path)
         assert outcome.returncode == 0
         assert outcome.stdout.startswith("Usage: swiss")

@@ -45,7 +45,7 @@ def test_every_method_is_where_its_target_says() -> None:
         module, _, attribute = spec.target.partition(":")
         assert callable(getattr(import_module(module), attribute))
         assert find_method(spec.kind, spec.name) is spec
-    assert method_names("weighting") == ("none", "awl")
+    assert method_names("weighting") == ("none", "learnable", "uncertainty", "awl")
 
 
 MPNET = {

@@ -33,12 +33,13 @@ def test_all_problems_are_listed_together() -> None:
 
 def test_unknown_keys_and_wrong_types(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    path.write_text('epoch = 3\nepochs = "3"\nlearning_rate = 1\nseed = true\n')
+    path.write_text('epoch = 3\nepochs = "3"\nlearning_rate = 1\nseed = true\ndropout = 2\n')
     with pytest.raises(ConfigurationError) as caught:
         TrainConfig.read(path)
     assert "unknown key 'epoch'" in caught.value.message
-    assert "epochs must be a int" in caught.value.message
-    assert "seed must be a int" in caught.value.message
+    assert "epochs must be a whole number" in caught.value.message
+    assert "seed must be a whole number" in caught.value.message
+    assert "dropout is 2" in caught.value.message
     assert "learning_rate" not in caught.value.message
     path.write_text("epochs 3")
     with pytest.raises(ConfigurationError, match="not TOML"):

@@ -197,9 +197,9 @@ def test_batches_are_of_like_length_and_padded_to_their_longest(dataset: TaskDat
     padding = tokens = 0
     for _ in range(stream.num_batches):
         batch = stream.next()
-        lengths = batch.attention_mask_BT.sum(1)
-        assert batch.input_ids_BT.shape[1] == lengths.max()
-        assert (batch.input_ids_BT[batch.attention_mask_BT == 0] == 0).all()
-        padding += int((batch.attention_mask_BT == 0).sum())
+        lengths = batch.attention_mask_ST.sum(1)
+        assert batch.input_ids_ST.shape[1] == lengths.max()
+        assert (batch.input_ids_ST[batch.attention_mask_ST == 0] == 0).all()
+        padding += int((batch.attention_mask_ST == 0).sum())
         tokens += int(lengths.sum())
     assert padding < 0.1 * tokens

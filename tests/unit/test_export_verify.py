@@ -36,7 +36,7 @@ def test_real_text_of_many_lengths_and_batch_sizes_with_padding() -> None:
 def test_dev_rows_join_the_text() -> None:
     tokenizer = Tokenizer(TOKENIZER, MAX_LENGTH)
     datasets = {task: dev_rows(task) for task in DEFAULT_TASKS}
-    joined = verify.parity_batches(tokenizer, MAX_LENGTH, 0, datasets)
+    joined = verify.parity_batches(tokenizer, make_model().config, datasets)
     num_rows = sum(len(mask_BT) for _, mask_BT, _ in joined)
     assert num_rows == sum(len(m) for _, m, _ in text_batches()) + sum(map(len, datasets.values()))
 

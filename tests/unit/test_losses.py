@@ -10,10 +10,10 @@ from swiss_training.config import TrainConfig
 from swiss_training.evaluation import Evaluation, Score, score
 from swiss_training.losses import task_loss
 from swiss_training.optim import make_optimizer, schedule_factor
-from swiss_training.samplers.balanced import balanced
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.contract.tasks import TASKS
+from tests.export_runs import make_model
 
 
 def test_cross_entropy() -> None:
@@ -40,38 +40,6 @@ def test_mean_squared_error_in_float32() -> None:
     assert loss.item() == pytest.approx((1 + 0.25) / 2)
 
 
-def test_automatic_weighted_loss_is_the_printed_formula() -> None:
-    weighting = AutomaticWeightedLoss(3)
-    log_variance = torch.tensor([0.3, -1.2, 2.0])
-    weighting.log_variance_N.data.copy_(log_variance)
-    losses = torch.tensor([1.5, 0.4, 7.0])
-    variance = log_variance.exp()
-    expected = (losses / (2 * variance) + torch.log(1 + variance)).sum()
-    assert torch.allclose(weighting(losses), expected)
-    assert torch.allclose(weighting.weights(), 1 / (2 * variance))
-    weighting(losses).backward()
-    gradient = -losses / (2 * variance) + variance / (1 + variance)
-    assert torch.allclose(weighting.log_variance_N.grad, gradient)
-
-
-def test_automatic_weighted_loss_is_never_negative() -> None:
-    weighting = AutomaticWeightedLoss(1)
-    for value in (-30.0, -5.0, 0.0, 5.0):
-        weighting.log_variance_N.data.fill_(value)
-        assert weighting(torch.zeros(1)).item() >= 0
-
-
-def test_unweighted_is_the_sum() -> None:
-    losses = torch.tensor([1.0, 2.0, 4.0])
-    assert Unweighted(3)(losses).item() == 7
-    assert Unweighted(3).weights().tolist() == [1, 1, 1]
-
-
-def test_balanced_epoch_ends_with_the_smallest_task() -> None:
-    updates = list(balanced({"a": 5, "b": 3, "c": 9}, seed=1, epoch=0))
-    assert updates == [("a", "b", "c")] * 3
-
-
 def test_schedule_rises_and_falls_linearly() -> None:
     factors = [schedule_factor(step, 100, 0.1) for step in range(100)]
     assert factors[0] == pytest.approx(1 / 11)
@@ -82,12 +50,19 @@ def test_schedule_rises_and_falls_linearly() -> None:
     assert schedule_factor(0, 5, 0.0) == 1
 
 
+def test_constant_schedule_stays_after_the_rise() -> None:
+    factors = [schedule_factor(step, 20, 0.1, "constant") for step in range(20)]
+    assert factors == [pytest.approx(1 / 3), pytest.approx(2 / 3), *[1.0] * 18]
+
+
 def test_optimizer_groups() -> None:
     config = TrainConfig(weight_decay=0.1, learning_rate=1e-3, awl_learning_rate=1e-2)
-    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.LayerNorm(2))
+    model = make_model()
     optimizer = make_optimizer(model, AutomaticWeightedLoss(2), config)
+    matrices = sum(parameter.ndim == 2 for parameter in model.parameters())
+    vectors = sum(parameter.ndim == 1 for parameter in model.parameters())
     groups = [(len(g["params"]), g["peak"], g["weight_decay"]) for g in optimizer.param_groups]
-    assert groups == [(1, 1e-3, 0.1), (3, 1e-3, 0.0), (1, 1e-2, 0.0)]
+    assert groups == [(matrices, 1e-3, 0.1), (vectors, 1e-3, 0.0), (1, 1e-2, 0.0)]
     assert len(make_optimizer(model, Unweighted(2), config).param_groups) == 2
 
 

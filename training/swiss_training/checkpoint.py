@@ -1,6 +1,7 @@
 """What a run writes: the model directory of its best state, and the checkpoint of its last."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,6 @@ class Progress:
         best: The best overall dev score so far; None before the first evaluation.
         best_step: The step at which it was reached.
         evaluations_since_best: Evaluations since then.
-        unlogged_steps: Steps whose losses are summed for the next log line.
         train_rows: Training examples per task, to tell when the data has changed.
     """
 
@@ -47,7 +47,6 @@ class Progress:
     best: float | None = None
     best_step: int = 0
     evaluations_since_best: int = 0
-    unlogged_steps: int = 0
     train_rows: dict[str, int] = field(default_factory=dict)
 
 
@@ -96,21 +95,23 @@ def load_model(directory: Path) -> MultitaskModel:
 
 def save_last(
     run: Path,
-    model: nn.Module,
-    weighting: nn.Module,
+    modules: Mapping[str, nn.Module],
     optimizer: AdamW,
-    loss_sum_N: Tensor,
+    losses_2N: Tensor,
     progress: Progress,
 ) -> None:
     """Write everything that the run needs to go on, as one file, atomically."""
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    tensors |= {f"weighting.{name}": t for name, t in weighting.state_dict().items()}
+    tensors = {
+        f"{prefix}.{name}": tensor
+        for prefix, module in modules.items()
+        for name, tensor in module.state_dict().items()
+    }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    tensors["loss_sum"] = loss_sum_N
+    tensors["losses"] = losses_2N
     tensors["random.cpu"] = torch.get_rng_state()
-    if loss_sum_N.is_cuda:
-        tensors["random.cuda"] = torch.cuda.get_rng_state(loss_sum_N.device)
+    if losses_2N.is_cuda:
+        tensors["random.cuda"] = torch.cuda.get_rng_state(losses_2N.device)
     path = run / LAST
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_suffix(".tmp")
@@ -119,9 +120,9 @@ def save_last(
 
 
 def load_last(
-    run: Path, model: nn.Module, weighting: nn.Module, optimizer: AdamW, loss_sum_N: Tensor
+    run: Path, modules: Mapping[str, nn.Module], optimizer: AdamW, losses_2N: Tensor
 ) -> Progress:
-    """Restore a run: weights, optimizer, the losses not yet logged, random state.
+    """Restore a run: its modules, the optimizer, the losses not yet logged, random state.
 
     Returns:
         Where the run stands.
@@ -134,17 +135,17 @@ def load_last(
         with safe_open(path, framework="pt") as source:
             progress = Progress(**json.loads(source.metadata()["progress"]))
         tensors = load_file(path)
-        model.load_state_dict(_with_prefix(tensors, "model."))
-        weighting.load_state_dict(_with_prefix(tensors, "weighting."))
+        for prefix, module in modules.items():
+            module.load_state_dict(_with_prefix(tensors, f"{prefix}."))
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _with_prefix(tensors, "optimizer.").items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        loss_sum_N.copy_(tensors["loss_sum"])
+        losses_2N.copy_(tensors["losses"])
         torch.set_rng_state(tensors["random.cpu"])
-        if loss_sum_N.is_cuda:
-            torch.cuda.set_rng_state(tensors["random.cuda"], loss_sum_N.device)
+        if losses_2N.is_cuda:
+            torch.cuda.set_rng_state(tensors["random.cuda"], losses_2N.device)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
     return progress

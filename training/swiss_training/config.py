@@ -3,16 +3,18 @@
 import json
 import math
 import tomllib
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from swisscli.contract.methods import method_names
-from swisscli.contract.model_dir import Pooling
+from swisscli.contract.methods import MethodKind, method_names
+from swisscli.contract.model_dir import Heads, Pooling
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, Split
 from swisscli.errors import ConfigurationError
 
 Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["linear", "constant"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class TrainConfig:
 
     pooling: Pooling = "cls"
     """`cls`: first token through the pooler; `mean`: mean of the last hidden states."""
+    pair_encoding: bool = True
+    """Whether two texts are one sequence that the encoder reads at once; else each is one."""
+    heads: Heads = "linear"
+    """The kind of heads."""
+    freeze_encoder: bool = False
+    """Whether the heads alone are trained (the paper's "pretrain")."""
     max_length: int = 0
     """Longest input in tokens; 0: as long as the encoder takes."""
     dropout: float = 0.3
@@ -50,8 +58,35 @@ class TrainConfig:
     """Loss weighting method."""
     awl_learning_rate: float = 1e-4
     """Peak learning rate of the loss weighting's parameters."""
+    aggregation: str = "none"
+    """Gradient aggregation method."""
     sampler: str = "balanced"
     """Task sampler."""
+    sampling_weights: dict[str, float] = field(default_factory=dict)
+    """How often the sampler `biased` draws each task, in any unit; 1 for a task not named."""
+
+    smart_weight: float = 0.0
+    """Weight of SMART's adversarial regulariser; 0: off."""
+    smart_radius: float = 1e-2
+    """Largest change of an embedding's component, and the deviation of the first one."""
+    smart_step_size: float = 1e-2
+    """Length of the adversary's step, before it is cut to the radius."""
+    bregman_weight: float = 0.0
+    """Weight of the Bregman proximal point term; 0: off."""
+    bregman_momentum: float = 0.99
+    """Share of the averaged weights that stays at each step."""
+    r_drop_weight: float = 0.0
+    """Weight of R-Drop's divergence between two passes; 0: off."""
+    teacher: str = ""
+    """A run folder whose logits are followed; empty: none."""
+    distillation_weight: float = 0.0
+    """Share of the teacher in a task's loss, the labels keep the rest; 0: off."""
+    distillation_temperature: float = 2.0
+    """By which the logits of teacher and model are divided."""
+    ema_decay: float = 0.0
+    """Share of the averaged weights that stays at each step; 0: no average is kept."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from each layer to the one below it."""
 
     epochs: int = 20
     """Epochs, as the task sampler defines them."""
@@ -63,8 +98,10 @@ class TrainConfig:
     """Updates of the sampler whose gradients are averaged in an optimizer step."""
     learning_rate: float = 1e-5
     """Peak learning rate of the model."""
+    schedule: Schedule = "linear"
+    """What follows the warm-up: `linear`: a fall to 0; `constant`: none."""
     warmup_ratio: float = 0.1
-    """Share of the steps over which the learning rate rises from 0; it then falls to 0."""
+    """Share of the steps over which the learning rate rises from 0."""
     weight_decay: float = 1e-5
     """AdamW's decoupled decay, of matrices only."""
     max_grad_norm: float = 1.0
@@ -77,6 +114,8 @@ class TrainConfig:
     seed: int = 11711
     """Seed of initialisation, data order and dropout."""
 
+    max_dev_rows: int = 0
+    """Dev rows of each task that are evaluated, evenly spaced; 0: all."""
     eval_every: int = 0
     """Steps between dev evaluations; 0: at the end of each epoch."""
     save_every: int = 500
@@ -87,63 +126,72 @@ class TrainConfig:
     """Evaluations without a better overall score after which to stop; 0: never."""
 
     def __post_init__(self) -> None:
-        """Check every value.
+        """Check every value, and the methods against each other.
 
         Raises:
             ConfigurationError: naming all problems at once.
         """
-        problems = list(self._problems())
+        problems = [*self._wrong_values(), *self._wrong_combinations()]
         if problems:
             raise ConfigurationError("; ".join(problems), hint="see: swiss train --help")
 
-    def _problems(self) -> list[str]:
-        problems = [
-            f"{f.name} is {value}, not a finite number"
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), float) and not math.isfinite(value)
-        ]
-        for name in ("tasks", *_FILE_TABLES):
-            problems += [
-                f"{name} names {task!r}, which is no task"
-                for task in getattr(self, name)
-                if task not in TASKS
-            ]
+    def _wrong_values(self) -> Iterator[str]:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                yield f"{f.name} is {value}, not a finite number"
+        for name in ("tasks", *_FILE_TABLES, "sampling_weights"):
+            for task in getattr(self, name):
+                if task not in TASKS:
+                    yield f"{name} names {task!r}, which is no task"
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            problems.append("tasks must name one task or more, each once")
-        choices: dict[str, tuple[str, ...]] = {
-            "pooling": get_args(Pooling),
-            "precision": get_args(Precision),
-            "weighting": method_names("weighting"),
-            "sampler": method_names("sampler"),
-        }
-        for name, allowed in choices.items():
+            yield "tasks must name one task or more, each once"
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
-                problems.append(f"{name} is {getattr(self, name)!r}, not {' or '.join(allowed)}")
-        for name in ("epochs", "batch_size", "gradient_accumulation_steps", "log_every"):
-            if getattr(self, name) < 1:
-                problems.append(f"{name} is {getattr(self, name)}, it must be at least 1")
-        for name in (
-            "max_length",
-            "max_steps",
-            "max_grad_norm",
-            "weight_decay",
-            "eval_every",
-            "patience",
-            "seed",
-        ):
-            if getattr(self, name) < 0:
-                problems.append(f"{name} is {getattr(self, name)}, it must not be negative")
-        for name in ("learning_rate", "awl_learning_rate", "save_every"):
-            if not getattr(self, name) > 0:
-                problems.append(f"{name} is {getattr(self, name)}, it must be above 0")
-        for name in ("dropout", "warmup_ratio"):
-            if not 0 <= getattr(self, name) < 1:
-                problems.append(f"{name} is {getattr(self, name)}, it must be in [0, 1)")
+                yield f"{name} is {getattr(self, name)!r}, not {' or '.join(allowed)}"
+        for names, holds, rule in _RANGES:
+            for name in names:
+                value = getattr(self, name)
+                if math.isfinite(value) and not holds(value):
+                    yield f"{name} is {value}, it must be {rule}"
+        for task, weight in self.sampling_weights.items():
+            if not 0 < weight < math.inf:
+                yield f"sampling_weights.{task} is {weight}, it must be above 0"
         if self.seed >= 2**63:
-            problems.append(f"seed is {self.seed}, it must be below 2**63")
+            yield f"seed is {self.seed}, it must be below 2**63"
         if 0 < self.max_length < 8:
-            problems.append(f"max_length is {self.max_length}, it must be at least 8 tokens")
-        return problems
+            yield f"max_length is {self.max_length}, it must be at least 8 tokens"
+
+    def _wrong_combinations(self) -> Iterator[str]:
+        pairs = [task for task in self.tasks if task in TASKS and TASKS[task].arity == 2]
+        if self.heads == "cosine" and self.pair_encoding:
+            yield (
+                "heads is 'cosine', which compares two texts that are encoded separately, but"
+                " pair encoding makes one sequence of them: turn it off"
+                " (pair_encoding = false, --no-pair-encoding)"
+            )
+        if self.heads == "cosine" and not pairs:
+            yield f"heads is 'cosine', but {' and '.join(self.tasks)} has no two texts to compare"
+        if self.heads == "layer-sharing" and len(pairs) < 2:
+            yield "heads is 'layer-sharing', but there are no two tasks of two texts to share it"
+        if self.aggregation != "none" and len(self.tasks) == 1:
+            yield f"aggregation is {self.aggregation!r}, but one task has no gradients to combine"
+        if self.freeze_encoder and self.aggregation != "none":
+            yield (
+                f"aggregation is {self.aggregation!r}, but a frozen encoder leaves no shared"
+                " parameters whose gradients could conflict"
+            )
+        if self.freeze_encoder and self.layer_decay != 1:
+            yield f"layer_decay is {self.layer_decay}, but the layers of a frozen encoder rest"
+        if self.sampling_weights and self.sampler != "biased":
+            yield f"sampling_weights are given, but the sampler is {self.sampler!r}, not 'biased'"
+        for task in self.sampling_weights.keys() - set(self.tasks):
+            yield f"sampling_weights names {task!r}, which is not among the tasks"
+        if bool(self.teacher) != (self.distillation_weight > 0):
+            yield (
+                f"teacher is {self.teacher!r} and distillation_weight is"
+                f" {self.distillation_weight}: distillation needs both"
+            )
 
     def files(self, split: Split, task: str) -> list[Path]:
         """The data files of a task; those of `data` need not exist."""
@@ -173,50 +221,138 @@ class TrainConfig:
         """Read a TOML file.
 
         Args:
-            path: The file; keys that it leaves out keep their defaults.
+            path: The file; keys that it leaves out keep their defaults. Its key `extends` may list
+                other files, relative to it, whose keys it takes over, those of later files first.
             changes: Values that override the file's.
 
         Raises:
             ConfigurationError: if it is missing, no TOML, or has an unknown key or a wrong value.
         """
+        values = _read_toml(path)
+        known = [f.name for f in fields(cls)]
+        problems = [f"unknown key {key!r}" for key in values if key not in known]
+        for key in known:
+            if key in values and (wrong := _type_problems(key, values[key])):
+                problems += wrong
+                del values[key]
+        values = {key: value for key, value in values.items() if key in known}
+        for key in _FILE_TABLES:
+            # A command line that names files of one task keeps the recipe's of the others.
+            changes[key] = _by_own_name(values.get(key, {})) | changes.get(key, {})
+        if "sampling_weights" in values:
+            values["sampling_weights"] = _by_own_name(values["sampling_weights"])
+        if "tasks" in values:
+            values["tasks"] = [_own_name(task) for task in values["tasks"]]
         try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ConfigurationError(f"{path}: not TOML: {error}") from None
-        types = {f.name: f.type for f in fields(cls)}
-        problems = [f"unknown key {key!r}" for key in values if key not in types]
-        for key in values.keys() & types.keys():
-            default = getattr(_DEFAULT, key)
-            allowed = (int, float) if isinstance(default, float) else type(default)
-            if not isinstance(values[key], allowed) or isinstance(values[key], bool):
-                problems.append(f"{key} must be a {type(default).__name__}")
-            elif key == "tasks":
-                problems += [] if _are_strings(values[key]) else ["tasks must be a list of strings"]
-            elif key in _FILE_TABLES:
-                problems += [
-                    f"{key}.{task} must be a list of file names"
-                    for task, files in values[key].items()
-                    if not _are_strings(files)
-                ]
+            config = cls(**(values | changes))
+        except ConfigurationError as error:
+            problems.append(error.message)
         if problems:
             raise ConfigurationError(
-                f"{path}: {'; '.join(problems)}", hint=f"known keys: {', '.join(types)}"
+                f"{path}: {'; '.join(problems)}", hint=f"known keys: {', '.join(known)}"
             )
-        for key in _FILE_TABLES:
-            values[key] = {_own_name(task): files for task, files in values.get(key, {}).items()}
-            # A command line that names files of one task keeps the recipe's of the others.
-            changes[key] = values[key] | changes.get(key, {})
-        values["tasks"] = [_own_name(task) for task in values.get("tasks", DEFAULT_TASKS)]
-        return cls(**(values | changes))
+        return config
 
 
 _FILE_TABLES = ("train_files", "dev_files", "extra_train_files", "extra_dev_files")
+_METHODS: tuple[MethodKind, ...] = ("heads", "weighting", "aggregation", "sampler")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "pooling": get_args(Pooling),
+    "precision": get_args(Precision),
+    "schedule": get_args(Schedule),
+    **{kind: method_names(kind) for kind in _METHODS},
+}
+_RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (
+        ("epochs", "batch_size", "gradient_accumulation_steps", "log_every"),
+        lambda value: value >= 1,
+        "at least 1",
+    ),
+    (
+        (
+            *("max_length", "max_steps", "max_grad_norm", "weight_decay", "max_dev_rows"),
+            *("eval_every", "patience", "seed"),
+            *("smart_weight", "bregman_weight", "r_drop_weight"),
+        ),
+        lambda value: value >= 0,
+        "0 or above",
+    ),
+    (
+        (
+            *("learning_rate", "awl_learning_rate", "save_every"),
+            *("smart_radius", "smart_step_size", "distillation_temperature"),
+        ),
+        lambda value: value > 0,
+        "above 0",
+    ),
+    (
+        ("dropout", "warmup_ratio", "ema_decay", "bregman_momentum"),
+        lambda value: 0 <= value < 1,
+        "in [0, 1)",
+    ),
+    (("layer_decay",), lambda value: 0 < value <= 1, "in (0, 1]"),
+    (("distillation_weight",), lambda value: 0 <= value <= 1, "in [0, 1]"),
+)
+
+
+def _read_toml(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a recipe and of those that it extends."""
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from None
+    extended = own.pop("extends", [])
+    if not _are_strings(extended):
+        raise ConfigurationError(f"{path}: extends must be a list of file names")
+    if path.resolve() in below:
+        raise ConfigurationError(f"{path}: extends itself")
+    values: dict[str, Any] = {}
+    for name in extended:
+        values |= _read_toml(path.parent / name, (*below, path.resolve()))
+    return values | own
+
+
+def _type_problems(key: str, value: Any) -> list[str]:
+    default: Any = getattr(_DEFAULT, key)
+    if isinstance(default, bool):
+        return [] if isinstance(value, bool) else [f"{key} must be true or false"]
+    allowed: Any = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, allowed) or isinstance(value, bool):
+        return [f"{key} must be a {_TYPE_NAMES[type(default)]}"]
+    if key == "tasks":
+        return [] if _are_strings(value) else ["tasks must be a list of strings"]
+    if key in _FILE_TABLES:
+        return [
+            f"{key}.{task} must be a list of file names"
+            for task, files in value.items()
+            if not _are_strings(files)
+        ]
+    if key == "sampling_weights":
+        return [
+            f"{key}.{task} must be a number"
+            for task, weight in value.items()
+            if not isinstance(weight, int | float) or isinstance(weight, bool)
+        ]
+    return []
+
+
+_TYPE_NAMES = {
+    int: "whole number",
+    float: "number",
+    str: "string",
+    list: "list of strings",
+    dict: "table",
+}
 
 
 def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _by_own_name(table: dict[str, Any]) -> dict[str, Any]:
+    return {_own_name(task): value for task, value in table.items()}
 
 
 def _own_name(task: str) -> str:

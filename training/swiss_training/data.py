@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from swiss_training.config import TrainConfig
 from swisscli.contract.delimited import TAB, Line, RowReader, decode_lines
 from swisscli.contract.tasks import TASKS, Split, TaskSpec
 from swisscli.errors import DataError
-from swisscli.tokenization import Encoding, Tokenizer, pad
+from swisscli.tokenization import Tokenizer, pad
 
 POOL = 64
 """Batches that are sorted by length together: enough for little padding, few enough to mix."""
@@ -51,7 +53,19 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
     if not any(path.is_file() for path in wanted):
         raise DataError(f"{config.data or 'no --data'}: no task's files", hint=_looked_for(config))
     train, dev = ({task: _read(config, split, task) for task in config.tasks} for split in _SPLITS)
-    return train, dev
+    return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
+
+
+def _spaced(examples: Examples, count: int) -> Examples:
+    """At most `count` examples, evenly spaced; all of them for 0."""
+    if not 0 < count < len(examples.targets):
+        return examples
+    kept = np.linspace(0, len(examples.targets) - 1, count).round().astype(int)
+    return replace(
+        examples,
+        texts=[examples.texts[index] for index in kept],
+        targets=[examples.targets[index] for index in kept],
+    )
 
 
 _SPLITS: tuple[Split, ...] = ("train", "dev")
@@ -172,21 +186,34 @@ def _parse_target(task: TaskSpec, label: str, bounds: tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded inputs and their targets: ids, mask and types (B, T) int64, targets (B,) float32."""
+    """Padded inputs of B examples, S sequences together, and what the model should answer.
 
-    input_ids_BT: Tensor
-    attention_mask_BT: Tensor
-    token_type_ids_BT: Tensor
+    Attributes:
+        input_ids_ST: Token ids, (S, T) int64; those of an example's sequences follow each other.
+        attention_mask_ST: 1 on tokens, 0 on padding.
+        token_type_ids_ST: 0 for the first text of a sequence, 1 for the second.
+        targets_B: Classes or scores, (B,) float32.
+        teacher_BC: A teacher's logits, (B, C) float32, where the dataset has them.
+    """
+
+    input_ids_ST: Tensor
+    attention_mask_ST: Tensor
+    token_type_ids_ST: Tensor
     targets_B: Tensor
+    teacher_BC: Tensor | None = None
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
         """What the model takes."""
-        return self.input_ids_BT, self.attention_mask_BT, self.token_type_ids_BT
+        return self.input_ids_ST, self.attention_mask_ST, self.token_type_ids_ST
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in vars(self).values()))
+        moved: dict[str, Any] = {
+            name: None if tensor is None else tensor.to(device, non_blocking=True)
+            for name, tensor in vars(self).items()
+        }
+        return Batch(**moved)
 
 
 class TaskDataset:
@@ -196,25 +223,49 @@ class TaskDataset:
         examples: The examples.
         tokenizer: Tokenises them, here and once.
         pad_token_id: The encoder's padding token.
+        pair_encoding: Whether two texts are one sequence; else each is one.
+
+    Attributes:
+        encodings: The sequences of each example.
+        lengths: Tokens of each example's longest sequence.
+        teacher_NC: A teacher's logits of each example, (N, C); None until they are set.
     """
 
-    def __init__(self, examples: Examples, tokenizer: Tokenizer, pad_token_id: int) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        tokenizer: Tokenizer,
+        pad_token_id: int,
+        pair_encoding: bool = True,
+    ) -> None:
         self.task = examples.task
         self.texts = examples.texts
-        self.encodings: list[Encoding] = tokenizer.encode(examples.texts)
+        self.encodings = tokenizer.encode_examples(examples.texts, pair_encoding)
         self.targets = np.array(examples.targets, dtype=np.float32)
-        self.lengths = np.array([len(encoding) for encoding in self.encodings])
-        self.num_truncated = sum(encoding.truncated for encoding in self.encodings)
+        self.lengths = np.array([max(map(len, sequences)) for sequences in self.encodings])
+        self.num_truncated = sum(
+            any(sequence.truncated for sequence in sequences) for sequences in self.encodings
+        )
         self.pad_token_id = pad_token_id
+        self.teacher_NC: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.encodings)
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Pad the examples at `indices` into a batch."""
-        inputs = pad([self.encodings[index] for index in indices], self.pad_token_id)
-        ids_BT, mask_BT, types_BT = map(torch.from_numpy, inputs)
-        return Batch(ids_BT, mask_BT, types_BT, torch.from_numpy(self.targets[list(indices)]))
+        sequences = chain.from_iterable(self.encodings[index] for index in indices)
+        inputs = pad(list(sequences), self.pad_token_id)
+        rows = list(indices)
+        teacher_NC = self.teacher_NC
+        ids_ST, mask_ST, types_ST = map(torch.from_numpy, inputs)
+        return Batch(
+            ids_ST,
+            mask_ST,
+            types_ST,
+            torch.from_numpy(self.targets[rows]),
+            None if teacher_NC is None else torch.from_numpy(teacher_NC[rows]),
+        )
 
     def batches_by_length(self, batch_size: int) -> Iterator[tuple[list[int], Batch]]:
         """Every example once, in order of length; with each batch its indices."""

@@ -1,26 +1,32 @@
 """The training loop: a generator of events. It prints nothing."""
 
+import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.swa_utils import AveragedModel
 
 from swiss_training import checkpoint, optim
+from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.checkpoint import LAST, RUN_CONFIG, Progress
 from swiss_training.config import TrainConfig
-from swiss_training.data import BatchStream, Examples, TaskDataset, read_tasks
+from swiss_training.data import Batch, BatchStream, Examples, TaskDataset, read_tasks
 from swiss_training.devices import choose_device, choose_precision, make_autocast
 from swiss_training.evaluation import Evaluation, evaluate
-from swiss_training.losses import task_loss
 from swiss_training.model.convert import PretrainedEncoder, load_pretrained
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.methods import MethodKind, find_method
+from swiss_training.regularizers import Regularizer
+from swiss_training.samplers.epoch import Epoch
+from swiss_training.teacher import Teacher
+from swisscli.contract.methods import MethodKind, find_method, method_names
 from swisscli.contract.model_dir import ModelConfig
 from swisscli.contract.tasks import TASKS, Split
 from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
@@ -57,10 +63,10 @@ class StepsDone:
     Attributes:
         step: Optimizer steps taken so far.
         epoch: The epoch under way, from 1.
-        losses: Mean loss per task since the last such event.
+        losses: Mean loss per task since the last such event; of the tasks that were trained.
         weights: Factor of each task's loss now.
         learning_rate: The model's, in the last step.
-        sequences_per_second: Sequences trained since the last such event, per second.
+        sequences_per_second: Examples trained since the last such event, per second.
     """
 
     step: int
@@ -151,13 +157,24 @@ class Run:
         self.pretrained = load_pretrained(config.encoder)
         self.tasks = tuple(train)
         self.model = self._make_model(self.pretrained).to(self.device)
-        self.weighting = _method("weighting", config.weighting)(len(self.tasks)).to(self.device)
+        self.teacher = Teacher(config) if config.teacher else None
+        count = len(self.tasks)
+        self.weighting = _method("weighting", config.weighting)(count).to(self.device)
+        self.aggregation = _method("aggregation", config.aggregation)(count).to(self.device)
+        self.regularizers = nn.ModuleList(
+            _method("regularizer", name)(self.model, config).to(self.device)
+            for name in method_names("regularizer")
+            if getattr(config, f"{name}_weight")
+        )
+        self.average: AveragedModel | None = None
+        if config.ema_decay:
+            self.average = optim.moving_average(self.model, config.ema_decay)
         self.optimizer = optim.make_optimizer(self.model, self.weighting, config)
         tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
         datasets, self.dev = (
             {
-                name: TaskDataset(examples, tokenizer, pad_token_id)
+                name: TaskDataset(examples, tokenizer, pad_token_id, config.pair_encoding)
                 for name, examples in split.items()
             }
             for split in (train, dev)
@@ -167,14 +184,16 @@ class Run:
             for name, dataset in datasets.items()
         }
         self.sampler = _method("sampler", config.sampler)
-        self.loss_sum_N = torch.zeros(len(self.tasks), device=self.device)
+        self.losses_2N = torch.zeros(2, count, device=self.device)
+        """Sum of the tasks' losses since the last log line, and their number."""
         self.progress = Progress(train_rows={name: len(data) for name, data in datasets.items()})
         if resumed:
             self._restore()
-        self.steps_per_epoch = -(-len(self._updates(0)) // config.gradient_accumulation_steps)
+        self.steps_per_epoch = -(-len(self._updates(0, 1)) // config.gradient_accumulation_steps)
         self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
+        self.num_epochs = -(-self.num_steps // self.steps_per_epoch)
         self.notes = _notes("train", train, datasets) + _notes("dev", dev, self.dev)
-        if self.pretrained.pooler_initialised:
+        if self.pretrained.pooler_initialised and config.pooling == "cls":
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
     def _make_model(self, pretrained: PretrainedEncoder) -> MultitaskModel:
@@ -188,15 +207,19 @@ class Run:
             pooling=self.config.pooling,
             max_length=self.config.max_length or longest,
             tasks=tuple(TASKS[name] for name in self.tasks),
+            pair_encoding=self.config.pair_encoding,
+            heads=self.config.heads,
         )
         model = MultitaskModel(model_config, dropout=self.config.dropout)
         model.encoder = pretrained.encoder
+        if self.config.freeze_encoder:
+            model.encoder.requires_grad_(False)
         return model
 
     def _make_tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
         encoder = self.pretrained.encoder.config
-        pairs = any(TASKS[name].arity > 1 for name in self.tasks)
+        pairs = self.config.pair_encoding and any(TASKS[name].arity > 1 for name in self.tasks)
         if tokenizer.vocab_size > encoder.vocab_size or (pairs and not encoder.tells_pairs_apart):
             raise ModelError(
                 f"{self.config.encoder}: the tokenizer has {tokenizer.vocab_size} tokens,"
@@ -208,7 +231,7 @@ class Run:
     def _restore(self) -> None:
         train_rows = self.progress.train_rows
         self.progress = checkpoint.load_last(
-            self.folder, self.model, self.weighting, self.optimizer, self.loss_sum_N
+            self.folder, self._modules(), self.optimizer, self.losses_2N
         )
         if (self.progress.train_rows or train_rows) != train_rows:
             raise ConfigurationError(
@@ -220,14 +243,28 @@ class Run:
         for name, position in self.progress.positions.items():
             self.streams[name].position = position
 
-    def _updates(self, epoch: int) -> list[tuple[str, ...]]:
+    def _modules(self) -> dict[str, nn.Module]:
+        """Every module whose state a checkpoint holds."""
+        modules = {
+            "model": self.model,
+            "weighting": self.weighting,
+            "aggregation": self.aggregation,
+            "regularizers": self.regularizers,
+        }
+        return modules | ({"average": self.average} if self.average else {})
+
+    def _updates(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
+        weights = {name: self.config.sampling_weights.get(name, 1.0) for name in self.tasks}
         sizes = {name: stream.num_batches for name, stream in self.streams.items()}
-        return list(self.sampler(sizes, self.config.seed, epoch))
+        return list(self.sampler(Epoch(sizes, weights, self.config.seed, number, num_epochs)))
 
     def events(self) -> Iterator[Event]:
         """Train to the end."""
         if not (self.folder / RUN_CONFIG).is_file():
             checkpoint.save_config(self.folder, self.config)
+        if self.teacher:
+            train = {name: stream.dataset for name, stream in self.streams.items()}
+            self.teacher.teach(train, self.folder, self.device, self.autocast)
         yield Started(
             num_steps=self.num_steps,
             step=self.progress.step,
@@ -247,16 +284,15 @@ class Run:
 
     def _epoch(self) -> Iterator[Event]:
         config, progress = self.config, self.progress
-        updates = self._updates(progress.epoch)
+        updates = self._updates(progress.epoch, self.num_epochs)
         size = config.gradient_accumulation_steps
         logged, sequences = time.perf_counter(), 0
         while progress.step_in_epoch < self.steps_per_epoch and progress.step < self.num_steps:
             start = progress.step_in_epoch * size
-            self.model.train()
+            self._train_mode()
             sequences += self._step(updates[start : start + size])
             progress.step += 1
             progress.step_in_epoch += 1
-            progress.unlogged_steps += 1
             last = progress.step == self.num_steps
             epoch_ends = progress.step_in_epoch == self.steps_per_epoch
             if progress.step % config.log_every == 0 or last:
@@ -275,58 +311,81 @@ class Run:
             if epoch_ends or self._out_of_patience():
                 return
 
+    def _train_mode(self) -> None:
+        self.model.train()
+        if self.config.freeze_encoder:
+            self.model.encoder.eval()  # its output is the input feature of the heads
+
     def _step(self, updates: list[tuple[str, ...]]) -> int:
-        """One optimizer step; returns the sequences it trained on."""
-        config, sequences = self.config, 0
+        """One optimizer step; returns the examples it trained on."""
+        config, examples = self.config, 0
+        drawn = Counter(task for tasks in updates for task in tasks)
         self.optimizer.zero_grad(set_to_none=True)
-        for tasks in updates:
-            batches = {name: self.streams[name].next().to(self.device) for name in tasks}
-            sequences += sum(len(batch.targets_B) for batch in batches.values())
-            with self.autocast:
-                losses_N = torch.stack(
-                    [
-                        task_loss(TASKS[name], self.model(name, *batch.inputs), batch.targets_B)
-                        for name, batch in batches.items()
-                    ]
-                )
-            self.loss_sum_N += losses_N.detach() / len(updates)
-            (self.weighting(losses_N) / len(updates)).backward()
+        gradients = TaskGradients(self.model) if config.aggregation != "none" else None
+        for index, task in enumerate(self.tasks):
+            for _ in range(drawn[task]):
+                batch = self.streams[task].next().to(self.device)
+                examples += len(batch.targets_B)
+                loss = self._loss(index, task, batch)
+                torch.autograd.backward(loss / len(updates))
+            if gradients and drawn[task]:
+                gradients.take(index)
+        if gradients:
+            generator = torch.Generator()
+            generator.manual_seed(config.seed + self.progress.step)
+            gradients.give(self.aggregation, generator)
         if config.max_grad_norm:
             clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
         optim.set_learning_rate(self.optimizer, self._factor(self.progress.step))
         self.optimizer.step()
-        return sequences
+        for regularizer in self.regularizers:
+            cast(Regularizer, regularizer).after_step(self.model)
+        if self.average:
+            self.average.update_parameters(self.model)
+        return examples
+
+    def _loss(self, index: int, task: str, batch: Batch) -> Tensor:
+        """The weighted and regularised loss of a batch, a scalar."""
+        with self.autocast:
+            output_BC = self.model.output(task, *batch.inputs)
+            loss = self.model.head(task).loss(output_BC, batch.targets_B)
+            self.losses_2N[:, index] += torch.stack([loss.detach(), torch.ones_like(loss)])
+            for regularizer in self.regularizers:
+                loss = regularizer(loss, self.model, task, batch, output_BC)
+        number_1 = torch.tensor([index], device=self.device)
+        return self.weighting(loss[None], number_1).sum()
 
     def _factor(self, step: int) -> float:
-        return optim.schedule_factor(step, self.num_steps, self.config.warmup_ratio)
+        config = self.config
+        return optim.schedule_factor(step, self.num_steps, config.warmup_ratio, config.schedule)
 
     def _log(self, sequences_per_second: float) -> StepsDone:
         progress = self.progress
-        losses_N = (self.loss_sum_N / progress.unlogged_steps).cpu()
-        if not torch.isfinite(losses_N).all():
-            raise SwissError(
-                f"step {progress.step}: the loss of"
-                f" {self.tasks[int((~torch.isfinite(losses_N)).nonzero()[0])]} is not finite",
-                hint="lower --learning-rate, or use --precision fp32",
-            )
-        self.loss_sum_N.zero_()
-        progress.unlogged_steps = 0
+        sum_N, count_N = self.losses_2N.tolist()
+        trained = zip(self.tasks, sum_N, count_N, strict=True)
+        losses = {task: total / count for task, total, count in trained if count}
+        for task, loss in losses.items():
+            if not math.isfinite(loss):
+                raise SwissError(
+                    f"step {progress.step}: the loss of {task} is not finite",
+                    hint="lower --learning-rate, or use --precision fp32",
+                )
+        self.losses_2N.zero_()
+        weights = self.weighting.weights().tolist()
         return StepsDone(
             step=progress.step,
             epoch=progress.epoch + 1,
-            losses=self._by_task(losses_N),
-            weights=self._by_task(self.weighting.weights().detach().cpu()),
+            losses=losses,
+            weights=dict(zip(self.tasks, weights, strict=True)),
             learning_rate=self.config.learning_rate * self._factor(progress.step - 1),
             sequences_per_second=sequences_per_second,
         )
 
-    def _by_task(self, values_N: Tensor) -> dict[str, float]:
-        return dict(zip(self.tasks, values_N.tolist(), strict=True))
-
     def _evaluate(self) -> Evaluated:
         progress = self.progress
         self._check_finite()
-        evaluation = evaluate(self.model, self.dev, self.autocast)
+        model = cast(MultitaskModel, self.average.module) if self.average else self.model
+        evaluation = evaluate(model, self.dev, self.autocast)
         best = progress.best is None or evaluation.overall > progress.best
         if best:
             progress.best, progress.best_step = evaluation.overall, progress.step
@@ -337,7 +396,7 @@ class Run:
             }
             checkpoint.save_model(
                 self.folder,
-                self.model,
+                model,
                 self.pretrained.tokenizer,
                 self.config,
                 metrics,
@@ -359,12 +418,7 @@ class Run:
         self._check_finite()
         self.progress.positions = {name: s.position for name, s in self.streams.items()}
         checkpoint.save_last(
-            self.folder,
-            self.model,
-            self.weighting,
-            self.optimizer,
-            self.loss_sum_N,
-            self.progress,
+            self.folder, self._modules(), self.optimizer, self.losses_2N, self.progress
         )
         return Saved(self.progress.step)
 

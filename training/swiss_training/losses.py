@@ -1,4 +1,4 @@
-"""One loss per kind of task."""
+"""One loss per kind of task, and the divergence of two predictions of it."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -24,3 +24,38 @@ def task_loss(task: TaskSpec, logits_BC: Tensor, targets_B: Tensor) -> Tensor:
     if task.kind == "binary":
         return F.binary_cross_entropy_with_logits(logits_BC[:, 0], targets_B)
     return F.mse_loss(logits_BC[:, 0], targets_B)
+
+
+def cosine_embedding_loss(cosine_B: Tensor, targets_B: Tensor) -> Tensor:
+    """Mean CosineEmbeddingLoss without margin: 1 - c of a positive pair, max(0, c) of another.
+
+    Args:
+        cosine_B: Cosine similarities c, (B,).
+        targets_B: 1 for a positive pair, 0 for a negative one, (B,). A score between them counts as
+            positive in that share, since the loss knows two kinds of pairs alone.
+
+    Reference: torch's CosineEmbeddingLoss, whose y is 1 and -1; swissBERT, section 4.2.
+    """
+    positive_B, negative_B = 1 - cosine_B, cosine_B.clamp(min=0)
+    return (targets_B * positive_B + (1 - targets_B) * negative_B).mean()
+
+
+def divergence(task: TaskSpec, a_BC: Tensor, b_BC: Tensor) -> Tensor:
+    """How far two predictions are apart, a mean over the batch.
+
+    Args:
+        task: Its kind decides: the sum of both Kullback-Leibler divergences (multiclass, binary) or
+            the squared difference (regression).
+        a_BC: Logits, (B, C).
+        b_BC: Logits of the same examples, (B, C).
+
+    Reference: Jiang et al. 2020, arXiv:1911.03437, section 2.1.
+    """
+    a_BC, b_BC = a_BC.float(), b_BC.float()
+    if task.kind == "regression":
+        return F.mse_loss(a_BC, b_BC)
+    if task.kind == "binary":
+        # Both divergences of two Bernoulli distributions add up to this.
+        return ((a_BC.sigmoid() - b_BC.sigmoid()) * (a_BC - b_BC)).mean()
+    log_a_BC, log_b_BC = a_BC.log_softmax(1), b_BC.log_softmax(1)
+    return ((log_a_BC.exp() - log_b_BC.exp()) * (log_a_BC - log_b_BC)).sum(1).mean()

@@ -1,22 +1,109 @@
 """The prediction heads."""
 
-from torch import Tensor, nn
+from typing import Protocol
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swiss_training.losses import cosine_embedding_loss, task_loss
+from swisscli.contract.model_dir import Heads
 from swisscli.contract.tasks import TaskSpec
+
+SMALLEST_PROBABILITY = 0.01
+"""Of a cosine head: its logit would be infinite for texts that are the same."""
+
+
+class Head(Protocol):
+    """What turns an example's features into an answer."""
+
+    def __call__(self, features_BI: Tensor) -> Tensor:
+        """The output that the loss is computed from, (B, I) -> (B, C)."""
+        ...
+
+    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
+        """Mean loss over the batch, a scalar."""
+        ...
+
+    def logits(self, output_BC: Tensor) -> Tensor:
+        """The task's logits, (B, C), which every user of the model reads."""
+        ...
 
 
 class LinearHead(nn.Module):
-    """Dropout and one linear layer on the pooled output; the output function is in the loss.
+    """Dropout and one linear layer; the output function is in the loss.
 
     Shape:
-        pooled_BD (B, D) -> logits (B, C), C the task's `num_outputs`
+        features_BI (B, I) -> logits (B, C), C the task's `num_outputs`
     """
 
-    def __init__(self, hidden_size: int, task: TaskSpec, dropout: float) -> None:
+    def __init__(self, input_size: int, task: TaskSpec, dropout: float) -> None:
         super().__init__()
+        self.task = task
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(hidden_size, task.num_outputs)
+        self.linear = nn.Linear(input_size, task.num_outputs)
 
-    def forward(self, pooled_BD: Tensor) -> Tensor:
+    def forward(self, features_BI: Tensor) -> Tensor:
         """Compute the task's logits."""
-        return self.linear(self.dropout(pooled_BD))
+        return self.linear(self.dropout(features_BI))
+
+    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
+        """See `Head`."""
+        return task_loss(self.task, output_BC, targets_B)
+
+    def logits(self, output_BC: Tensor) -> Tensor:
+        """See `Head`."""
+        return output_BC
+
+
+class CosineHead(nn.Module):
+    """Cosine similarity of the two halves of the features; it has no parameters.
+
+    A cosine c answers a binary task with the probability c, between 0.01 and 0.99, and a regression
+    with its score range times c; a negative c counts as 0.
+
+    Shape:
+        features_BI (B, I), a text's pooled output beside the other's -> cosine (B, 1)
+
+    Reference: Reimers and Gurevych 2019, arXiv:1908.10084; swissBERT, section 4.2.
+    """
+
+    def __init__(self, task: TaskSpec, dropout: float) -> None:
+        super().__init__()
+        self.task = task
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features_BI: Tensor) -> Tensor:
+        """Compare."""
+        a_BD, b_BD = self.dropout(features_BI).float().chunk(2, dim=1)
+        return F.cosine_similarity(a_BD, b_BD)[:, None]
+
+    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
+        """See `Head`."""
+        if self.task.score_range is None:
+            return cosine_embedding_loss(output_BC[:, 0], targets_B)
+        low, high = self.task.score_range
+        return cosine_embedding_loss(output_BC[:, 0], (targets_B - low) / (high - low))
+
+    def logits(self, output_BC: Tensor) -> Tensor:
+        """See `Head`."""
+        if self.task.score_range is None:
+            return torch.logit(output_BC, eps=SMALLEST_PROBABILITY)
+        low, high = self.task.score_range
+        return low + (high - low) * output_BC.clamp(0, 1)
+
+
+def make_head(
+    kind: Heads, input_size: int, task: TaskSpec, dropout: float
+) -> LinearHead | CosineHead:
+    """The head of a task.
+
+    Args:
+        kind: `linear`, `layer-sharing` or `cosine`; the last serves tasks of two texts.
+        input_size: Features per example.
+        task: The task.
+        dropout: Probability of dropping a feature.
+    """
+    if kind == "cosine" and task.arity == 2:
+        return CosineHead(task, dropout)
+    return LinearHead(input_size, task, dropout)

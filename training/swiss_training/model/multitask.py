@@ -1,18 +1,25 @@
 """One encoder, one head per task."""
 
+from typing import cast
+
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from swiss_training.model.encoder import pool_mean
 from swiss_training.model.families import make_encoder
-from swiss_training.model.heads import LinearHead
+from swiss_training.model.heads import Head, make_head
 from swisscli.contract.model_dir import ModelConfig
+from swisscli.contract.tasks import TaskSpec
 
 
 class MultitaskModel(nn.Module):
     """The shared encoder and the heads of all tasks.
 
+    A batch of B examples is S sequences: B for one text or for a pair that is encoded as one
+    sequence, 2 B for pairs whose texts are encoded separately, the second after the first.
+
     Args:
-        config: Encoder shape, pooling and tasks.
+        config: Encoder shape, pooling, pair encoding, tasks and their heads.
         dropout: Probability of dropping a pooled unit before a head.
     """
 
@@ -20,28 +27,74 @@ class MultitaskModel(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = make_encoder(config.encoder)
-        self.heads = nn.ModuleDict(
-            {
-                task.name: LinearHead(config.encoder.hidden_size, task, dropout)
-                for task in config.tasks
-            }
-        )
+        hidden_size = config.encoder.hidden_size
+        self.shared_layers = nn.ModuleDict()
+        self.heads = nn.ModuleDict()
+        for task in config.tasks:
+            input_size = hidden_size * config.sequences(task)
+            if config.heads == "layer-sharing":
+                name = shared_layer(task)
+                if name not in self.shared_layers:
+                    self.shared_layers[name] = nn.Linear(input_size, hidden_size)
+                input_size = hidden_size
+            self.heads[task.name] = make_head(config.heads, input_size, task, dropout)
 
     def pool(
-        self, input_ids_BT: Tensor, attention_mask_BT: Tensor, token_type_ids_BT: Tensor
+        self,
+        input_ids_ST: Tensor,
+        attention_mask_ST: Tensor,
+        token_type_ids_ST: Tensor,
+        noise_STD: Tensor | None = None,
     ) -> Tensor:
-        """The pooled output that every head reads, (B, T) three times -> (B, D)."""
-        hidden_BTD = self.encoder(input_ids_BT, attention_mask_BT, token_type_ids_BT)
+        """The pooled output that every head reads, (S, T) three times -> (S, D)."""
+        hidden_STD = self.encoder(input_ids_ST, attention_mask_ST, token_type_ids_ST, noise_STD)
         if self.config.pooling == "cls":
-            return self.encoder.pool_first(hidden_BTD)
-        return pool_mean(hidden_BTD, attention_mask_BT)
+            return self.encoder.pool_first(hidden_STD)
+        return pool_mean(hidden_STD, attention_mask_ST)
+
+    def features(self, task: str, pooled_SD: Tensor) -> Tensor:
+        """What a task's head reads, (S, D) -> (B, I): the pooled output of all its sequences.
+
+        With layer sharing they go through the first of the two linear layers and LeakyReLU.
+        """
+        spec = self.config.task(task)
+        features_BI = pooled_SD.reshape(-1, self.config.sequences(spec) * pooled_SD.shape[1])
+        if self.config.heads != "layer-sharing":
+            return features_BI
+        return F.leaky_relu(self.shared_layers[shared_layer(spec)](features_BI))
+
+    def head(self, task: str) -> Head:
+        """The head of a task."""
+        return cast(Head, self.heads[task])
+
+    def output(
+        self,
+        task: str,
+        input_ids_ST: Tensor,
+        attention_mask_ST: Tensor,
+        token_type_ids_ST: Tensor,
+        noise_STD: Tensor | None = None,
+    ) -> Tensor:
+        """What the loss of a task's head is computed from, (B, C)."""
+        pooled_SD = self.pool(input_ids_ST, attention_mask_ST, token_type_ids_ST, noise_STD)
+        return self.head(task)(self.features(task, pooled_SD))
+
+    def logits(self, task: str, pooled_SD: Tensor) -> Tensor:
+        """A task's logits, (S, D) -> (B, C)."""
+        head = self.head(task)
+        return head.logits(head(self.features(task, pooled_SD)))
 
     def forward(
         self,
         task: str,
-        input_ids_BT: Tensor,
-        attention_mask_BT: Tensor,
-        token_type_ids_BT: Tensor,
+        input_ids_ST: Tensor,
+        attention_mask_ST: Tensor,
+        token_type_ids_ST: Tensor,
     ) -> Tensor:
         """Compute one task's logits, (B, C)."""
-        return self.heads[task](self.pool(input_ids_BT, attention_mask_BT, token_type_ids_BT))
+        return self.logits(task, self.pool(input_ids_ST, attention_mask_ST, token_type_ids_ST))
+
+
+def shared_layer(task: TaskSpec) -> str:
+    """Name of the first linear layer that, with layer sharing, tasks of as many texts share."""
+    return f"texts_{task.arity}"

@@ -14,17 +14,17 @@ class AutomaticWeightedLoss(nn.Module):
     $\mathrm{softplus}(s)$.
 
     Shape:
-        losses_N (N,) -> scalar
+        losses_K (K,), tasks_K (K,) -> terms (K,)
     """
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__()
         self.log_variance_N = nn.Parameter(torch.zeros(num_tasks))
 
-    def forward(self, losses_N: Tensor) -> Tensor:
-        """Weight, regularise and sum."""
-        return (self.weights() * losses_N + F.softplus(self.log_variance_N)).sum()
+    def forward(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
+        """The terms of the sum, each with its task's share of the regulariser."""
+        return self.weights()[tasks_K] * losses_K + F.softplus(self.log_variance_N[tasks_K])
 
     def weights(self) -> Tensor:
-        """The factor of each loss, 1 / (2 sigma^2), (N,)."""
+        """The factor of each task's loss, 1 / (2 sigma^2), (N,)."""
         return 0.5 * torch.exp(-self.log_variance_N)

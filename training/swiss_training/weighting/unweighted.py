@@ -5,20 +5,21 @@ from torch import Tensor, nn
 
 
 class Unweighted(nn.Module):
-    """The sum of the task losses (swissBERT, section 4.1).
+    r"""The sum of the task losses, $\sum_i L_i$ (swissBERT, section 4.1).
 
     Shape:
-        losses_N (N,) -> scalar
+        losses_K (K,), tasks_K (K,) -> terms (K,)
     """
 
     def __init__(self, num_tasks: int) -> None:
         super().__init__()
         self.num_tasks = num_tasks
 
-    def forward(self, losses_N: Tensor) -> Tensor:
-        """Sum."""
-        return losses_N.sum()
+    def forward(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
+        """The terms of the sum."""
+        del tasks_K
+        return losses_K
 
     def weights(self) -> Tensor:
-        """The factor of each loss, (N,)."""
+        """The factor of each task's loss, (N,)."""
         return torch.ones(self.num_tasks)

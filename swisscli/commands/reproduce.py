@@ -1,0 +1,283 @@
+"""`swiss reproduce`: run the experiments of a table of the paper, show its numbers beside ours."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swiss_training import comparison, experiments, ledger
+from swiss_training.comparison import Comparison
+from swiss_training.experiments import Selection
+from swiss_training.paper_tables import TABLES, Table
+from swisscli import console
+from swisscli.commands.extras import requires_extra
+from swisscli.commands.train import parse_files, show
+from swisscli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from swiss_training.experiments import Experiment
+    from swiss_training.ledger import Entry
+
+_CHANGES = ("encoder", "pooling", "data", "max_steps", "precision", "device")
+"""Options that override a key of every recipe."""
+_CELL = len("0.487±0.004")
+
+
+class TableFormat(StrEnum):
+    """How a comparison is printed."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    LATEX = "latex"
+
+
+@dataclass(frozen=True)
+class _Request:
+    selection: Selection
+    format: TableFormat
+    keep_models: bool
+    dry_run: bool
+    command: str
+
+
+def reproduce(
+    context: typer.Context,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help=f"One of: {', '.join(TABLES)}.")],
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW[,ROW]", help="The rows to run, by number or name; all without it."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Seeds of each row, counted up from the recipe's. [default: 1]"
+        ),
+    ] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="The rows' small twins, which two CPU cores finish."),
+    ] = False,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Encoder in place of the recipes': a directory, or a name on the Hub."),
+    ] = None,
+    pooling: Annotated[
+        str | None, typer.Option(metavar="cls|mean", help="Pooling in place of the recipes'.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Folder with the files of the CS224N project."),
+    ] = None,
+    train_files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train",
+            metavar="TASK=FILE",
+            help="A training file in place of the task's file in --data; TASK+=FILE: besides it.",
+        ),
+    ] = None,
+    dev_files: Annotated[
+        list[str] | None,
+        typer.Option("--dev", metavar="TASK=FILE", help="The same for dev files."),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Steps of each run, for a trial; the table's caption says so."
+        ),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the ledger and the runs. [default: runs/reproduce/TABLE[-small]]",
+        ),
+    ] = None,
+    output_format: Annotated[
+        TableFormat | None,
+        typer.Option("--format", help="table on a terminal, markdown otherwise."),
+    ] = None,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep the weights of finished runs.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Check everything, then say what would be run."),
+    ] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Run nothing; print what the ledger has."),
+    ] = False,
+) -> None:
+    """Run the experiments of a table of the paper, and print its numbers beside the measured ones.
+
+    \b
+    swiss reproduce table2 --small --seeds 3
+    swiss reproduce table3 --rows 1,best --train paraphrase=quora.tsv
+    swiss reproduce table2 --small --report --format latex
+
+    The same command goes on where it was stopped: a finished run is a line of ledger.jsonl and is
+    not run again, an unfinished one is resumed. --seeds and --rows may change, other options not.
+
+    Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
+    encoder; 5 the extra is not installed; 6 the device is not there.
+    """  # noqa: D301
+    params = context.params
+    chosen = experiments.find_table(table)
+    layout = output_format or _default_format()
+    if report:
+        only = ("table", "report", "small", "output", "output_format")
+        if other := sorted(_option(name) for name in params if params[name] and name not in only):
+            raise ConfigurationError(
+                f"--report runs nothing, but {', '.join(other)} was given",
+                hint=f"type: swiss reproduce {table} --report",
+            )
+        show_ledger(chosen, small, output, layout)
+        return
+    changes = {name: params[name] for name in _CHANGES if params[name] is not None}
+    problems = []
+    for split, specs in (("train", train_files), ("dev", dev_files)):
+        try:
+            own, extra = parse_files(f"--{split}", specs or [])
+        except ConfigurationError as error:
+            problems.append(error.message)
+        else:
+            named = {f"{split}_files": own, f"extra_{split}_files": extra}
+            changes |= {key: files for key, files in named.items() if files}
+    names = [name.strip() for name in rows.split(",")] if rows else []
+    try:
+        selection = experiments.select(
+            chosen,
+            small=small,
+            folder=output,
+            rows=names,
+            seeds=1 if seeds is None else seeds,
+            changes=changes,
+        )
+    except ConfigurationError as error:
+        problems.append(error.message)
+    if problems:
+        raise ConfigurationError("\n".join(problems), hint="see: swiss reproduce --help")
+    run(_Request(selection, layout, keep_models, dry_run, _command_line(params)))
+
+
+def _default_format() -> TableFormat:
+    return TableFormat.TABLE if console.is_terminal(sys.stdout) else TableFormat.MARKDOWN
+
+
+def _option(name: str) -> str:
+    special = {"train_files": "train", "dev_files": "dev", "output_format": "format"}
+    return f"--{special.get(name, name).replace('_', '-')}"
+
+
+def _command_line(params: dict[str, Any]) -> str:
+    """What starts the same runs again."""
+    words = ["swiss", "reproduce", params["table"]]
+    for name, value in params.items():
+        if name in ("table", "output_format", "dry_run", "report") or not value:
+            continue
+        for single in value if isinstance(value, list) else [value]:
+            words += [_option(name)] if value is True else [_option(name), str(single)]
+    return shlex.join(words)
+
+
+def run(request: _Request) -> None:
+    """Check everything, run what is left, and print the table."""
+    with requires_extra("train"):
+        from swiss_training import reproduction
+    selection = request.selection
+    entries = ledger.read(selection.folder)
+    experiments.check_ledger(selection, entries)
+    plan = reproduction.plan(selection, entries)
+    if request.dry_run:
+        for experiment, state in plan:
+            recipe = experiments.recipe_path(selection.table, experiment.recipe, selection.small)
+            typer.echo(f"{experiment.recipe}\t{experiment.config.seed}\t{state}\t{recipe}")
+        return
+    for experiment, state in plan:
+        if state == "done":  # It may have been killed before it had tidied up.
+            reproduction.tidy(experiment, keep_model=request.keep_models)
+    left = [experiment for experiment, state in plan if state != "done"]
+    try:
+        for number, experiment in enumerate(left, start=1):
+            entry = _run_one(experiment, f"run {number} of {len(left)}", request)
+            entries.append(entry)
+    except KeyboardInterrupt:
+        console.warning(f"interrupted; the same command goes on: {request.command}")
+        raise
+    _print(
+        comparison.compare(selection.table, small=selection.small, entries=entries), request.format
+    )
+
+
+def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry":
+    """Run one experiment to its end, and write it into the ledger."""
+    from swiss_training import reproduction
+
+    with console.TrainingDisplay() as display:
+        display.line(f"{count}: {experiment.name}")
+        for event in reproduction.run(experiment):
+            # Elsewhere than on a terminal, its steps would bury the lines of the runs.
+            if console.is_terminal(sys.stderr):
+                show(event, display)
+        entry = reproduction.make_entry(request.selection, experiment, request.command)
+        ledger.append(request.selection.folder, entry)
+        reproduction.tidy(experiment, keep_model=request.keep_models)
+        scores = "  ".join(f"{task} {entry.score(task):.4f}" for task in entry.metrics)
+        display.line(f"{experiment.name}: {scores}  ({entry.steps:,} steps, {entry.seconds:.0f} s)")
+    return entry
+
+
+def show_ledger(table: Table, small: bool, output: Path | None, layout: TableFormat) -> None:
+    """Print the table of what is in a ledger.
+
+    Raises:
+        ConfigurationError: if the ledger is of another table.
+    """
+    name = experiments.full_name(table, small)
+    folder = output or experiments.OUTPUT / name
+    entries = ledger.read(folder)
+    if other := sorted({entry.table for entry in entries} - {name}):
+        raise ConfigurationError(
+            f"{folder / ledger.FILE}: holds entries of {', '.join(other)}, not of {name}",
+            hint="name the folder of that table's ledger with --output",
+        )
+    if not entries:
+        console.warning(f"{folder / ledger.FILE}: no entries yet")
+    _print(comparison.compare(table, small=small, entries=entries), layout)
+
+
+def _print(compared: Comparison, layout: TableFormat) -> None:
+    if layout is TableFormat.TABLE:
+        typer.echo(_terminal_table(compared), nl=False)
+    else:
+        form = comparison.markdown if layout is TableFormat.MARKDOWN else comparison.latex
+        typer.echo(form(compared), nl=False)
+
+
+def _terminal_table(compared: Comparison) -> str:
+    """Two lines per row: the paper's numbers, then the measured ones."""
+    table = compared.table
+    columns: list[tuple[str, int | None]] = [("#", 2), (", ".join(table.labels), None)]
+    columns += [(column.name, _CELL) for column in table.columns]
+    lines = []
+    for number, row, cells in compared.rows():
+        lines.append(
+            [(str(number), ""), (", ".join(row.labels), ""), *((paper, "") for paper, _ in cells)]
+        )
+        seeds = sorted({len(measured.values) for _, measured in cells if measured})
+        what = f"  measured (n={'/'.join(map(str, seeds))})" if seeds else "  not run"
+        own = [str(measured).replace(" ", "") if measured else "" for _, measured in cells]
+        if row.recipes:
+            lines.append([("", ""), (what, "bold"), *((text, "bold") for text in own)])
+    layout = console.TableLayout(tuple(columns), console.is_colored(sys.stdout))
+    caption = "".join(f"{name}: {console.visible(text)}\n" for name, text in compared.caption)
+    return f"{table.title}\n\n{layout.header()}{layout.rows(lines)}\n{caption}"

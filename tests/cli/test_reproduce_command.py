@@ -1,0 +1,207 @@
+"""`swiss reproduce`: runs, a ledger that survives a kill, mistakes, output."""
+
+import json
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swiss_training import experiments
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DATA = ASSETS / "tiny-data"
+TINY = (
+    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--precision", "fp32", "--device", "cpu"),
+)
+TWO_BY_TWO = ("reproduce", "table2", "--rows", "2,pair-encoding", "--seeds", 2, *TINY)
+SHORT = (*TWO_BY_TWO, "--max-steps", 4, "--output", "out")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
+    spawn: Any, swiss: Any, tmp_path: Path, jsonl: Any
+) -> None:
+    process = spawn(*SHORT)
+    ledger = tmp_path / "out" / "ledger.jsonl"
+    wait_for(lambda: ledger.is_file() and ledger.read_bytes().endswith(b"\n"))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    before = ledger.read_bytes()
+    finished = len(jsonl(before))
+    assert 1 <= finished < 4
+    ledger.write_bytes(before + b'{"table": "table2", "row')
+
+    outcome = swiss(*SHORT)
+    assert outcome.exit_code == 0, outcome.stderr
+    written = ledger.read_bytes()
+    assert written.startswith(before)
+    entries = jsonl(written)
+    assert [(entry["row"], entry["recipe"], entry["seed"]) for entry in entries] == [
+        ("no-extension", "no-extension", 11711),
+        ("pair-encoding", "pair-encoding", 11711),
+        ("no-extension", "no-extension", 11712),
+        ("pair-encoding", "pair-encoding", 11712),
+    ]
+    runs = re.findall(r"^run (\d) of (\d): (.+), seed (\d+)$", outcome.stderr, re.M)
+    assert [(run[2], int(run[3])) for run in runs] == [
+        (entry["recipe"], entry["seed"]) for entry in entries[finished:]
+    ]
+    for entry in entries:
+        assert entry["table"] == "table2"
+        assert entry["steps"] == 4
+        assert entry["metrics"].keys() == {"sentiment", "paraphrase", "similarity", "overall"}
+        assert entry["train_rows"] == {"sentiment": 96, "paraphrase": 128, "similarity": 112}
+        assert entry["command"].startswith("swiss reproduce table2 --rows 2,pair-encoding")
+        folder = tmp_path / "out" / entry["recipe"] / f"seed-{entry['seed']}"
+        assert entry["config"] | {"max_steps": 4, "pooling": "mean"} == entry["config"]
+        assert json.loads((folder / "metrics.json").read_text())["train"]["dev"] == entry["metrics"]
+        assert not (folder / "checkpoints" / "last.safetensors").exists()
+        assert not (folder / "model.safetensors").exists()
+    text = outcome.stdout.decode()
+    assert re.search(
+        r"^\| 5 \| pair encoding \| 0\.506 \| 0\.\d{3} ± 0\.\d{3} \(n=2\) \|", text, re.M
+    )
+    assert "| 1 | Baseline: no extension(pretrain) | 0.334 |  | 0.649 |" in text
+
+    again = swiss(*SHORT)
+    assert again.exit_code == 0
+    assert (again.stdout, again.stderr) == (outcome.stdout, "")
+    report = swiss("reproduce", "table2", "--report", "--output", "out")
+    assert (report.exit_code, report.stdout, report.stderr) == (0, outcome.stdout, "")
+    assert ledger.read_bytes() == written
+
+    changed = swiss(*SHORT, "--max-steps", 5)
+    assert changed.exit_code == 2
+    assert changed.stdout == b""
+    assert "out/ledger.jsonl: runs of another configuration are there:" in changed.stderr
+    assert "pair-encoding, seed 11712: max_steps was 4, is now 5" in changed.stderr
+    assert "another --output DIR" in changed.stderr
+    other = swiss("reproduce", "table3", "--report", "--output", "out")
+    assert other.exit_code == 2
+    assert "holds entries of table2, not of table3" in other.stderr
+    assert ledger.read_bytes() == written
+
+    wide = swiss("reproduce", "table2", *("--report", "--output", "out"), "--format", "table")
+    lines = wide.stdout.decode().splitlines()
+    assert lines[0] == "Table 2: Performance of swissBERT with Different Extensions"
+    (measured, _) = [line for line in lines if line.strip().startswith("measured (n=2)")]
+    assert len(re.findall(r"\d\.\d{3}±\d\.\d{3}", measured)) == 4
+    latex = swiss("reproduce", "table2", *("--report", "--output", "out"), "--format", "latex")
+    text = latex.stdout.decode()
+    assert text.startswith("\\begin{table}\n")
+    rows = [line for line in text.splitlines() if line.endswith("\\\\") and line[0] in "123456789"]
+    assert len(rows) == 12
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {9}
+    assert "loss(awl\\_lr=1e-5)" in rows[7]
+
+
+def test_models_are_kept_when_asked(swiss: Any, tmp_path: Path) -> None:
+    options = ("--rows", 8, *TINY, "--max-steps", 1, "--keep-models")
+    assert swiss("reproduce", "table2", *options).exit_code == 0
+    run = tmp_path / "runs" / "reproduce" / "table2" / "pair-encoding-awl" / "seed-11711"
+    assert (run / "model.safetensors").is_file()
+    assert not (run / "checkpoints" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "messages"),
+    [
+        (("table9",), 2, ("unknown table 'table9'", "table1, table2, table3, table4")),
+        (
+            ("table3", "--rows", "1,9,foo", "--seeds", 0, "--train", "qa=x", "--pooling", "max"),
+            2,
+            (
+                "unknown task 'qa'",
+                "seeds is 0",
+                "no row '9', 'foo' to run in table3, which has 1 table-2-settings, 2 lr-1e-4",
+                "lr-1e-6; dropout-0.5; dropout-0.1: pooling is 'max'",
+            ),
+        ),
+        (("table4", "--rows", "test"), 2, ("no row 'test' to run in table4, which has 1 final",)),
+        (("table2", "--report", "--seeds", 2), 2, ("--report runs nothing, but --seeds was",)),
+        (("table2", "--format", "html"), 2, ("Invalid value for '--format'",)),
+        (("table2", "--data", "absent"), 3, ("absent/ids-sst-train.csv", "--train TASK=FILE")),
+        (
+            ("table1", "--data", DATA),
+            3,
+            ("ids-cfimdb-train.csv", "ids-cfimdb-dev.csv", "--data DIR"),
+        ),
+        (("table2", "--data", DATA, "--encoder", "./absent"), 4, ("./absent: no such directory",)),
+        (("table2", "--data", DATA, "--device", "cuda:99"), 6, ("cuda:99: no such GPU",)),
+    ],
+)
+def test_mistakes(
+    swiss: Any, args: tuple[object, ...], exit_code: int, messages: tuple[str, ...]
+) -> None:
+    outcome = swiss("reproduce", *args)
+    assert outcome.exit_code == exit_code
+    assert outcome.stdout == b""
+    assert "Traceback" not in outcome.stderr
+    for message in messages:
+        assert message in outcome.stderr
+    assert not Path("runs").exists()
+
+
+def test_an_unknown_key_is_found_before_anything_runs(
+    swiss: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = tmp_path / "recipes"
+    (recipes / "table2").mkdir(parents=True)
+    for path in (experiments.RECIPES / "table2").glob("*.toml"):
+        (recipes / "table2" / path.name).write_bytes(path.read_bytes())
+    (recipes / "paper.toml").write_bytes((experiments.RECIPES / "paper.toml").read_bytes())
+    for row, line in (("pair-encoding", "epoch = 2"), ("layer-sharing", "dropout = 7")):
+        with (recipes / "table2" / f"{row}.toml").open("a") as sink:
+            sink.write(line + "\n")
+    monkeypatch.setattr(experiments, "RECIPES", recipes)
+    outcome = swiss("reproduce", "table2", *TINY, "--max-steps", 1)
+    assert outcome.exit_code == 2
+    assert "layer-sharing: dropout is 7, it must be in [0, 1)" in outcome.stderr
+    assert "pair-encoding: unknown key 'epoch'" in outcome.stderr
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_says_what_would_run(swiss: Any) -> None:
+    outcome = swiss(*SHORT, "--dry-run")
+    assert outcome.exit_code == 0, outcome.stderr
+    lines = [line.split("\t") for line in outcome.stdout.decode().splitlines()]
+    assert [line[:3] for line in lines] == [
+        [recipe, seed, "new"]
+        for seed in ("11711", "11712")
+        for recipe in ("no-extension", "pair-encoding")
+    ]
+    assert all(Path(line[3]).is_file() for line in lines)
+    assert not Path("out").exists()
+
+
+def test_an_interrupted_reproduction_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
+    process = spawn(*TWO_BY_TWO, "--output", "my out", "--max-steps", 100_000)
+    log = tmp_path / "my out" / "no-extension" / "seed-11711" / "log.jsonl"
+    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted; the same command goes on: swiss reproduce table2 --rows" in stderr
+    assert b"--output 'my out' --max-steps 100000\n" in stderr
+    assert b"Traceback" not in stderr
+
+
+def test_train_takes_a_recipe_as_it_is(swiss: Any, tmp_path: Path) -> None:
+    recipe = experiments.RECIPES / "table2" / "pair-encoding-awl.toml"
+    outcome = swiss("train", "--config", recipe, *TINY, "--max-steps", 1, "--output", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    written = (tmp_path / "run" / "train_config.toml").read_text()
+    assert 'weighting = "awl"' in written
+    assert "dropout = 0.3" in written

@@ -1,0 +1,59 @@
+"""The tasks' gradients of the shared parameters."""
+
+import torch
+from torch import Tensor, nn
+
+from swiss_training.model.multitask import MultitaskModel
+
+
+class TaskGradients:
+    """Takes each task's gradient after its backward passes, and gives their combination back.
+
+    Shared are all parameters outside the heads; a head's gradients stay as they are. A task's
+    gradient is kept as it was made, so that N tasks need N times the memory of the shared
+    gradients, 4 bytes per parameter each, and nothing else of that size.
+
+    Args:
+        model: The model, whose gradients are empty now.
+    """
+
+    def __init__(self, model: MultitaskModel) -> None:
+        self._shared = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if not name.startswith("heads.") and parameter.requires_grad
+        ]
+        self._taken: dict[int, list[Tensor | None]] = {}
+
+    def take(self, task: int) -> None:
+        """Move what is in the shared gradients to the task of that number."""
+        self._taken[task] = [parameter.grad for parameter in self._shared]
+        for parameter in self._shared:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def give(self, aggregation: nn.Module, generator: torch.Generator) -> None:
+        """Set the shared gradients to the combination of the tasks' that a method chooses."""
+        device = self._shared[0].device
+        tasks_K = torch.tensor(list(self._taken), device=device)
+        factors_K = aggregation(self._gram(device), tasks_K, generator)
+        for parameter, *gradients in zip(self._shared, *self._taken.values(), strict=True):
+            for factor, gradient in zip(factors_K, gradients, strict=True):
+                if gradient is None:
+                    continue
+                if parameter.grad is None:
+                    parameter.grad = gradient * factor
+                else:
+                    parameter.grad.addcmul_(gradient, factor)
+
+    def _gram(self, device: torch.device) -> Tensor:
+        """Inner products of the tasks' gradients over all shared parameters, (K, K)."""
+        count = len(self._taken)
+        gram_KK = torch.zeros(count, count, device=device)
+        for gradients in zip(*self._taken.values(), strict=True):
+            known = [index for index, gradient in enumerate(gradients) if gradient is not None]
+            if known:
+                rows_KP = torch.stack([gradients[index].flatten() for index in known])
+                indices = torch.tensor(known, device=device)
+                gram_KK[indices[:, None], indices] += rows_KP @ rows_KP.T
+        return gram_KK

@@ -1,0 +1,196 @@
+"""What to run for a table of the paper: rows, recipes and seeds, read and checked together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from swiss_training import ledger
+from swiss_training.config import TrainConfig
+from swiss_training.ledger import Entry
+from swiss_training.paper_tables import TABLES, Row, Table
+from swisscli.errors import ConfigurationError
+
+RECIPES = Path(__file__).parent / "recipes"
+OUTPUT = Path("runs") / "reproduce"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run.
+
+    Attributes:
+        row: The row it belongs to.
+        recipe: Stem of the recipe.
+        config: The configuration; its output is the run folder.
+    """
+
+    row: Row
+    recipe: str
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.recipe}, seed {self.config.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return Path(self.config.output)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A table's rows and seeds to run.
+
+    Attributes:
+        table: The table.
+        small: Whether its small twins are meant.
+        folder: Where ledger and run folders are.
+        rows: The rows to run.
+        seeds: How many seeds of each.
+        configs: The configuration of every recipe of the table, also of rows that are not run.
+    """
+
+    table: Table
+    small: bool
+    folder: Path
+    rows: tuple[Row, ...]
+    seeds: int
+    configs: Mapping[str, TrainConfig]
+
+    @property
+    def name(self) -> str:
+        """The table's name in the ledger."""
+        return full_name(self.table, self.small)
+
+    def experiments(self) -> list[Experiment]:
+        """Every run, the first seed of all rows before the second."""
+        return [
+            self._experiment(row, recipe, offset)
+            for offset in range(self.seeds)
+            for row in self.rows
+            for recipe in row.recipes
+        ]
+
+    def _experiment(self, row: Row, recipe: str, offset: int) -> Experiment:
+        config = self.configs[recipe]
+        seed = config.seed + offset
+        folder = self.folder / recipe / f"seed-{seed}"
+        return Experiment(row, recipe, replace(config, seed=seed, output=str(folder)))
+
+
+def full_name(table: Table, small: bool) -> str:
+    """The name of a table, or of its small twins."""
+    return f"{table.name}-small" if small else table.name
+
+
+def recipe_path(table: Table, recipe: str, small: bool) -> Path:
+    """The file of a recipe."""
+    return RECIPES.joinpath(table.name, *(["small"] if small else []), f"{recipe}.toml")
+
+
+def find_table(name: str) -> Table:
+    """Find a table.
+
+    Raises:
+        ConfigurationError: if there is none of that name.
+    """
+    if name not in TABLES:
+        raise ConfigurationError(
+            f"unknown table {name!r}, not one of {', '.join(TABLES)}",
+            hint=f"choose one of: {', '.join(TABLES)}",
+        )
+    return TABLES[name]
+
+
+def select(
+    table: Table,
+    *,
+    small: bool,
+    folder: Path | None,
+    rows: Sequence[str],
+    seeds: int,
+    changes: Mapping[str, Any],
+) -> Selection:
+    """Read the recipes of a table.
+
+    Args:
+        table: The table.
+        small: Whether to take the small twins.
+        folder: Where ledger and run folders go; None for the table's own.
+        rows: Slugs or numbers, from 1; none for all.
+        seeds: How many seeds of each row.
+        changes: Configuration values that override every recipe's.
+
+    Raises:
+        ConfigurationError: naming every unknown row and every problem of every recipe.
+    """
+    problems = [f"seeds is {seeds}, it must be at least 1"] if seeds < 1 else []
+    numbered = {str(number): row for number, row in enumerate(table.rows, start=1) if row.recipes}
+    known = numbered | {row.slug: row for row in numbered.values()}
+    if unknown := [name for name in rows if name not in known]:
+        slugs = ", ".join(f"{number} {row.slug}" for number, row in numbered.items())
+        problems.append(
+            f"no row {', '.join(map(repr, unknown))} to run in {table.name}, which has {slugs}"
+        )
+    configs, wrong = {}, {}
+    for recipe in (recipe for row in table.rows for recipe in row.recipes):
+        path = recipe_path(table, recipe, small)
+        try:
+            configs[recipe] = TrainConfig.read(path, **changes)
+        except ConfigurationError as error:
+            wrong[recipe] = [error.message.removeprefix(f"{path}: ")]
+    problems += _by_recipe(wrong)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    wanted = {known[name].slug for name in rows} or set(known)
+    return Selection(
+        table=table,
+        small=small,
+        folder=folder or OUTPUT / full_name(table, small),
+        rows=tuple(row for row in table.rows if row.slug in wanted),
+        seeds=seeds,
+        configs=configs,
+    )
+
+
+def check_ledger(selection: Selection, entries: Sequence[Entry]) -> None:
+    """Refuse to mix configurations in one ledger.
+
+    Raises:
+        ConfigurationError: if an entry is of another table, or its configuration has changed.
+    """
+    wrong: dict[str, list[str]] = {}
+    for entry in entries:
+        config = selection.configs.get(entry.recipe)
+        if entry.table != selection.name or config is None:
+            found = [f"is an entry of {entry.table}, not of {selection.name}"]
+        else:
+            found = ledger.differences(entry.config, config)
+        if found:
+            wrong.setdefault(f"{entry.recipe}, seed {entry.seed}", found)
+    refuse_changes(selection.folder / ledger.FILE, wrong)
+
+
+def refuse_changes(path: Path, wrong: Mapping[str, list[str]]) -> None:
+    """Say which runs are there already with another configuration, if any are.
+
+    Raises:
+        ConfigurationError: naming the runs and what has changed.
+    """
+    if wrong:
+        raise ConfigurationError(
+            "\n".join([f"{path}: runs of another configuration are there:", *_by_recipe(wrong)]),
+            hint="give the options that they had, or another --output DIR",
+        )
+
+
+def _by_recipe(wrong: Mapping[str, list[str]]) -> Iterator[str]:
+    """Each problem once, after the recipes that have it."""
+    names: dict[str, list[str]] = {}
+    for name, problems in wrong.items():
+        names.setdefault("; ".join(problems), []).append(name)
+    for problem, having in names.items():
+        yield f"{'; '.join(having)}: {problem}"

@@ -1,0 +1,127 @@
+"""The ledger of a reproduction: one JSON object per finished run, a line each."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from swiss_training.config import TrainConfig
+from swisscli.errors import DataError
+
+FILE = "ledger.jsonl"
+
+_NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every")
+"""Keys by which runs of one configuration may differ; an entry has seed and device of its own."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished run.
+
+    Attributes:
+        table: The table, with `-small` for its small twins.
+        row: Slug of the row.
+        recipe: Stem of the recipe.
+        seed: The run's seed.
+        metrics: Dev metrics of the best state: name, value and rows per task; and `overall`.
+        steps: Optimizer steps taken.
+        best_step: The step of the best state.
+        train_rows: Training examples per task.
+        dev_rows: Dev examples per task.
+        seconds: Seconds of training and evaluation, by the run's log.
+        encoder: Name and sha256 of the encoder.
+        config: The configuration, but for the keys that may differ.
+        config_sha256: Its hash.
+        versions: Versions of the packages.
+        machine: Platform, processor, threads, GPU.
+        device: Where it trained.
+        precision: fp32 or bf16.
+        date: When it finished, in UTC.
+        command: What started it.
+    """
+
+    table: str
+    row: str
+    recipe: str
+    seed: int
+    metrics: dict[str, Any]
+    steps: int
+    best_step: int
+    train_rows: dict[str, int]
+    dev_rows: dict[str, int]
+    seconds: float
+    encoder: dict[str, str]
+    config: dict[str, Any]
+    config_sha256: str
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    device: str
+    precision: str
+    date: str
+    command: str
+
+    def score(self, name: str) -> float | None:
+        """The dev metric of a task, or the overall score; None if the run has none of it."""
+        value = self.metrics.get(name)
+        return value["value"] if isinstance(value, dict) else value
+
+
+def read(folder: Path) -> list[Entry]:
+    """The entries of a folder's ledger; none where there is no ledger.
+
+    Raises:
+        DataError: if a line is no entry, with file and line.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return []
+    entries = []
+    for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            entries.append(Entry(**{f.name: values[f.name] for f in fields(Entry)}))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{path}:{number}: no entry of a ledger ({error!r})",
+                hint="remove that line; its run is then done again",
+            ) from None
+    return entries
+
+
+def append(folder: Path, entry: Entry) -> None:
+    """Add an entry, and wait until it is on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    if path.is_file():
+        os.truncate(path, len(_complete(path.read_bytes())))
+    with path.open("a", encoding="utf-8") as sink:
+        sink.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        sink.flush()
+        os.fsync(sink.fileno())
+
+
+def _complete(content: bytes) -> bytes:
+    """The whole lines; a process that was killed can leave half a line at the end."""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def settings(config: TrainConfig) -> dict[str, Any]:
+    """What makes a configuration the same for a ledger."""
+    return {key: value for key, value in asdict(config).items() if key not in _NOT_COMPARED}
+
+
+def settings_sha256(config: TrainConfig) -> str:
+    """The hash of what makes a configuration the same."""
+    return hashlib.sha256(json.dumps(settings(config), sort_keys=True).encode()).hexdigest()
+
+
+def differences(recorded: dict[str, Any], config: TrainConfig) -> list[str]:
+    """How a configuration differs from a recorded one; a key unknown then had its default."""
+    before = settings(TrainConfig()) | recorded
+    return [
+        f"{key} was {json.dumps(before.get(key))}, is now {json.dumps(value)}"
+        for key, value in settings(config).items()
+        if before.get(key) != value
+    ]

@@ -1,0 +1,22 @@
+"""Regularizers of the task losses, one per file."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from swiss_training.data import Batch
+from swiss_training.model.multitask import MultitaskModel
+
+
+class Regularizer(Protocol):
+    """A module that is made with the model and the configuration of a run."""
+
+    def __call__(
+        self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor
+    ) -> Tensor:
+        """From a batch's loss to the loss to train on, given the model's output; a scalar."""
+        ...
+
+    def after_step(self, model: MultitaskModel) -> None:
+        """Take note of an optimizer step."""
+        ...

@@ -1,0 +1,40 @@
+"""SMART's Bregman proximal point term."""
+
+import torch
+from torch import Tensor, nn
+
+from swiss_training.config import TrainConfig
+from swiss_training.data import Batch
+from swiss_training.losses import divergence
+from swiss_training.model.multitask import MultitaskModel
+from swiss_training.optim import moving_average
+
+
+class BregmanProximalPoint(nn.Module):
+    r"""The prediction must stay near that of the weights of the steps before.
+
+    Jiang et al. 2020 (arXiv:1911.03437), equations 4 and 5, with their momentum:
+    $\mu \, \ell_s(f(x; \theta), f(x; \tilde\theta_t))$ with
+    $\tilde\theta_t = \beta \tilde\theta_{t-1} + (1 - \beta) \theta_t$. It costs a copy of
+    the model and a forward pass.
+    """
+
+    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+        super().__init__()
+        self.weight = config.bregman_weight
+        self.averaged = moving_average(model, config.bregman_momentum)
+        self.averaged.eval()
+
+    def forward(
+        self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor
+    ) -> Tensor:
+        """Add the term."""
+        spec = model.config.task(task)
+        with torch.no_grad():
+            anchor_BC = self.averaged(task, *batch.inputs)
+        logits_BC = model.head(task).logits(output_BC)
+        return loss + self.weight * divergence(spec, logits_BC, anchor_BC)
+
+    def after_step(self, model: MultitaskModel) -> None:
+        """Follow the model."""
+        self.averaged.update_parameters(model)

@@ -1,0 +1,33 @@
+"""R-Drop."""
+
+from torch import Tensor, nn
+
+from swiss_training.config import TrainConfig
+from swiss_training.data import Batch
+from swiss_training.losses import divergence
+from swiss_training.model.multitask import MultitaskModel
+
+
+class RDrop(nn.Module):
+    r"""Two passes that differ in their dropout must both be right, and agree.
+
+    Wu et al. 2021 (arXiv:2106.14448), equation 3: the losses of both passes plus $\alpha / 2$ times
+    the sum of both divergences between them. All of it is halved here, to the scale of one loss.
+    It costs a forward and a backward pass.
+    """
+
+    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+        super().__init__()
+        self.weight = config.r_drop_weight
+
+    def forward(
+        self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor
+    ) -> Tensor:
+        """Average with the second pass, and add the divergence."""
+        head = model.head(task)
+        second_BC = model.output(task, *batch.inputs)
+        apart = divergence(model.config.task(task), head.logits(output_BC), head.logits(second_BC))
+        return (loss + head.loss(second_BC, batch.targets_B)) / 2 + self.weight / 4 * apart
+
+    def after_step(self, model: MultitaskModel) -> None:
+        """Nothing to do."""

@@ -1,0 +1,181 @@
+"""Running the experiments of a table: what is left to do, one run, and its ledger entry."""
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from swiss_training import checkpoint, ledger, log, loop
+from swiss_training.checkpoint import LAST, RUN_CONFIG
+from swiss_training.config import TrainConfig
+from swiss_training.data import read_tasks
+from swiss_training.devices import choose_device
+from swiss_training.experiments import Experiment, Selection, refuse_changes
+from swiss_training.ledger import Entry
+from swisscli.contract import model_dir
+from swisscli.contract.tasks import Split
+from swisscli.errors import ConfigurationError, DataError
+
+State = Literal["done", "begun", "new"]
+_SPLITS: tuple[Split, ...] = ("train", "dev")
+
+
+def plan(selection: Selection, entries: Sequence[Entry]) -> list[tuple[Experiment, State]]:
+    """Every run and where it stands, after everything is checked that can fail before training.
+
+    Args:
+        selection: The rows and seeds.
+        entries: The ledger's entries.
+
+    Raises:
+        ConfigurationError: if a run has begun with another configuration or other data.
+        DataError: if the data of a run that is left cannot be read.
+        DeviceError: if the device is not there.
+    """
+    done = {(entry.recipe, entry.seed) for entry in entries}
+    states: list[tuple[Experiment, State]] = []
+    changed: dict[str, list[str]] = {}
+    for experiment in selection.experiments():
+        state: State = "new"
+        if (experiment.recipe, experiment.config.seed) in done:
+            state = "done"
+        elif (experiment.folder / RUN_CONFIG).is_file():
+            state = "begun"
+            begun = TrainConfig.read(experiment.folder / RUN_CONFIG)
+            if found := ledger.differences(ledger.settings(begun), experiment.config):
+                changed[experiment.name] = found
+        else:
+            checkpoint.check_new_run(experiment.folder)
+        states.append((experiment, state))
+    refuse_changes(selection.folder, changed)
+    _check_data(selection, [e for e, state in states if state != "done"], entries)
+    return states
+
+
+def _check_data(selection: Selection, left: Sequence[Experiment], entries: Sequence[Entry]) -> None:
+    """Read each set of files once, and compare their rows with those that entries trained on."""
+    missing: dict[Path, None] = {}
+    for experiment in left:
+        choose_device(experiment.config.device)
+        missing |= dict.fromkeys(_missing(experiment.config))
+    if missing:
+        raise DataError(
+            f"no such file: {', '.join(map(str, missing))}",
+            hint="name the folder of the CS224N files with --data DIR, or files with"
+            " --train TASK=FILE and --dev TASK=FILE",
+        )
+    rows: dict[str, dict[str, int]] = {}
+    for experiment in left:
+        key = _data_key(experiment.config)
+        if key not in rows:
+            train, _ = read_tasks(experiment.config)
+            rows[key] = {name: len(examples.targets) for name, examples in train.items()}
+    changed = {
+        f"{entry.recipe}, seed {entry.seed}": [f"it trained on {entry.train_rows}, now {now}"]
+        for entry in entries
+        if (now := rows.get(_data_key(selection.configs[entry.recipe]), entry.train_rows))
+        != entry.train_rows
+    }
+    if changed:
+        run, (what,) = next(iter(changed.items()))
+        raise ConfigurationError(
+            f"{selection.folder / ledger.FILE}: the training data has changed: {run}: {what}",
+            hint="restore the data, or give another --output DIR",
+        )
+
+
+def _missing(config: TrainConfig) -> list[Path]:
+    return [
+        path
+        for split in _SPLITS
+        for task in config.tasks
+        for path in config.files(split, task)
+        if not path.is_file()
+    ]
+
+
+def _data_key(config: TrainConfig) -> str:
+    return repr([(task, config.files(split, task)) for split in _SPLITS for task in config.tasks])
+
+
+def run(experiment: Experiment) -> Iterator[loop.Event]:
+    """Train, or go on where the last checkpoint stands; the run folder gets a log."""
+    begun = (experiment.folder / RUN_CONFIG).is_file()
+    events = loop.resume(experiment.folder) if begun else loop.fit(experiment.config)
+    return log.logged(experiment.folder, events)
+
+
+def make_entry(selection: Selection, experiment: Experiment, command: str) -> Entry:
+    """The ledger's entry of a finished run, from what its folder holds."""
+    events = log.read(experiment.folder)
+    started = next(event for event in reversed(events) if event["event"] == "Started")
+    metrics = model_dir.read_json(experiment.folder / model_dir.METRICS)["train"]
+    manifest = model_dir.read_manifest(experiment.folder)
+    return Entry(
+        table=selection.name,
+        row=experiment.row.slug,
+        recipe=experiment.recipe,
+        seed=experiment.config.seed,
+        metrics=metrics["dev"],
+        steps=events[-1]["step"],
+        best_step=metrics["step"],
+        train_rows=started["train_rows"],
+        dev_rows=started["dev_rows"],
+        seconds=_seconds(events),
+        encoder=manifest.source_encoder,
+        config=ledger.settings(experiment.config),
+        config_sha256=ledger.settings_sha256(experiment.config),
+        versions={"python": platform.python_version(), **manifest.versions},
+        machine=machine(started["device"]),
+        device=started["device"],
+        precision=started["precision"],
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+    )
+
+
+def _seconds(events: Sequence[dict[str, Any]]) -> float:
+    """Seconds from event to event, without the time between a break and the resumption."""
+    times = [datetime.fromisoformat(event["time"]) for event in events]
+    return sum(
+        (times[index] - times[index - 1]).total_seconds()
+        for index in range(1, len(events))
+        if events[index]["event"] != "Started"
+    )
+
+
+def machine(device: str) -> dict[str, Any]:
+    """Platform, processor, its threads, and the GPU that a device names."""
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    return {
+        "platform": platform.platform(terse=True),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+    }
+
+
+def _processor() -> str:
+    # Linux leaves platform.processor() empty.
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def tidy(experiment: Experiment, *, keep_model: bool) -> None:
+    """Remove what a finished run no longer needs: its checkpoint and, unless kept, its weights.
+
+    Nothing is removed where there is no checkpoint: it goes last, so that is done already.
+    """
+    if (experiment.folder / LAST).exists():
+        if not keep_model:
+            (experiment.folder / model_dir.WEIGHTS).unlink(missing_ok=True)
+        (experiment.folder / LAST).unlink()

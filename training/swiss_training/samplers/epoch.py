@@ -1,0 +1,50 @@
+"""What every sampler is given, and drawing tasks at random."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """The epoch to sample.
+
+    Attributes:
+        sizes: Batches of each task in one pass over its examples.
+        weights: How often each task is to be drawn, in any unit, where the user decides that.
+        seed: The run's seed.
+        number: The epoch's number, from 0.
+        num_epochs: Epochs of the run.
+    """
+
+    sizes: Mapping[str, int]
+    weights: Mapping[str, float]
+    seed: int
+    number: int
+    num_epochs: int
+
+
+def draw(epoch: Epoch, weights: Mapping[str, float], num_updates: int) -> Iterator[tuple[str, ...]]:
+    """Draw as many tasks per update as there are, independently and with replacement.
+
+    Args:
+        epoch: Seeds the draw, and names the tasks.
+        weights: How often each task is drawn, in any unit.
+        num_updates: Updates of the epoch.
+
+    Yields:
+        The tasks of each update.
+    """
+    tasks = list(epoch.sizes)
+    share_N = np.array([weights[task] for task in tasks], dtype=np.float64)
+    random = np.random.default_rng((epoch.seed, epoch.number))
+    drawn_UN = random.choice(len(tasks), (num_updates, len(tasks)), p=share_N / share_N.sum())
+    for drawn_N in drawn_UN.tolist():
+        yield tuple(tasks[index] for index in drawn_N)
+
+
+def updates_of_all(epoch: Epoch) -> int:
+    """Updates that hold as many batches as all tasks have together."""
+    return math.ceil(sum(epoch.sizes.values()) / len(epoch.sizes))

@@ -1,0 +1,66 @@
+"""The teacher of a distillation: its logits of all training examples."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.numpy import load_file, save_file
+
+from swiss_training.checkpoint import load_model
+from swiss_training.config import TrainConfig
+from swiss_training.data import Examples, TaskDataset
+from swiss_training.evaluation import predict_logits
+from swisscli.contract import model_dir
+from swisscli.errors import ConfigurationError
+from swisscli.tokenization import Tokenizer
+
+FILE = Path("checkpoints") / "teacher.safetensors"
+"""Its logits in the run folder, so that a run that goes on need not compute them again."""
+
+
+class Teacher:
+    """A trained model that another one follows.
+
+    Args:
+        config: The run's configuration; `teacher` names the model directory.
+
+    Raises:
+        ModelError: if the directory is no trained model.
+        ConfigurationError: if the model lacks one of the run's tasks.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self._folder = Path(config.teacher)
+        names = (model_dir.CONFIG, model_dir.WEIGHTS, model_dir.TOKENIZER)
+        model_dir.verify(self._folder, names)
+        self._config = model_dir.read_config(self._folder)
+        known = {task.name for task in self._config.tasks}
+        if lacking := [task for task in config.tasks if task not in known]:
+            raise ConfigurationError(
+                f"the teacher {config.teacher} has no head for {', '.join(lacking)}",
+                hint=f"it was trained for: {', '.join(sorted(known))}",
+            )
+
+    def teach(
+        self,
+        datasets: Mapping[str, TaskDataset],
+        run: Path,
+        device: torch.device,
+        autocast: torch.autocast,
+    ) -> None:
+        """Give every dataset the teacher's logits, computed or as they were kept in the run."""
+        path = run / FILE
+        if not path.is_file():
+            model = load_model(self._folder).to(device)
+            tokenizer = Tokenizer(self._folder / model_dir.TOKENIZER, self._config.max_length)
+            pad_token_id = self._config.encoder.pad_token_id
+            logits = {}
+            for name, dataset in datasets.items():
+                examples = Examples(dataset.task, dataset.texts, dataset.targets.tolist())
+                own = TaskDataset(examples, tokenizer, pad_token_id, self._config.pair_encoding)
+                logits[name] = predict_logits(model, own, autocast)
+            staged = path.with_suffix(".tmp")
+            save_file(logits, staged)
+            staged.replace(path)
+        for name, logits_NC in load_file(path).items():
+            datasets[name].teacher_NC = logits_NC
