@@ -20,7 +20,8 @@ class Encoding:
 
     Attributes:
         ids: Token ids, shape (T,), int32.
-        type_ids: 0 for the first sentence, 1 for the second, shape (T,), int32.
+        type_ids: Token types as the tokenizer gives them, shape (T,), int32: BERT's are 0 for the
+            first sentence and 1 for the second, MPNet's are all 0.
         truncated: Whether tokens were cut away to fit the longest input.
     """
 
@@ -35,8 +36,9 @@ class Encoding:
 class Tokenizer:
     """A `tokenizer.json` with truncation to a longest input.
 
-    A pair is one sequence, `[CLS] a [SEP] b [SEP]`, with token types 0 and 1; when it is too long
-    the longer sentence is cut first.
+    A pair is one sequence with the special tokens of the encoder's family: BERT's is `[CLS] a
+    [SEP] b [SEP]`, MPNet's `<s> a </s></s> b </s>`. When it is too long the longer sentence is cut
+    first.
 
     Args:
         path: The `tokenizer.json`.
@@ -51,7 +53,7 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
             raise ModelError(f"{path}: cannot be read as a tokenizer: {error}") from None
-        # A text that spells "[SEP]" is text: it must not split a pair.
+        # A text that spells "[SEP]" or "</s>" is text: it must not split a pair.
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")

@@ -26,18 +26,21 @@ from swisscli.tokenization import Tokenizer
 
 ASSETS = Path(__file__).parent / "assets"
 DATA = ASSETS / "tiny-data"
-TOKENIZER = ASSETS / "tiny-encoder" / "tokenizer.json"
+ENCODERS = {"bert": ASSETS / "tiny-encoder", "mpnet": ASSETS / "tiny-mpnet"}
+TOKENIZER = ENCODERS["bert"] / "tokenizer.json"
 MAX_LENGTH = 64
 
 
-def make_model(pooling: Pooling = "mean", activation: str = "gelu") -> MultitaskModel:
+def make_model(
+    pooling: Pooling = "mean", activation: str = "gelu", family: str = "bert"
+) -> MultitaskModel:
     """A random model of two layers whose logits differ from text to text."""
     torch.manual_seed(0)
-    encoder = read_encoder_config(ASSETS / "tiny-encoder" / "config.json")
+    encoder = read_encoder_config(ENCODERS[family] / "config.json")
     config = ModelConfig(
         encoder=replace(encoder, hidden_act=activation, initializer_range=0.2),
         pooling=pooling,
-        max_length=MAX_LENGTH,
+        max_length=encoder.longest_input,
         tasks=tuple(TASKS[name] for name in DEFAULT_TASKS),
     )
     model = MultitaskModel(config)
@@ -72,7 +75,8 @@ def write_run(run: Path, model: MultitaskModel, data: Path | str = DATA) -> Path
     """A run folder as training leaves it."""
     config = TrainConfig(data=str(data), output=str(run))
     source = {"name": "random", "sha256": ""}
-    save_model(run, model, TOKENIZER, config, {"seed": 0, "train": {"step": 1}}, source)
+    tokenizer = ENCODERS[model.config.encoder.model_type] / "tokenizer.json"
+    save_model(run, model, tokenizer, config, {"seed": 0, "train": {"step": 1}}, source)
     return run
 
 
@@ -80,12 +84,15 @@ def weights_of(model: MultitaskModel) -> dict[str, Array]:
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
-def text_batches() -> list[Inputs]:
-    return parity_batches(Tokenizer(TOKENIZER, MAX_LENGTH), make_model().config, {})
+def text_batches(family: str = "bert") -> list[Inputs]:
+    config = make_model(family=family).config
+    tokenizer = Tokenizer(ENCODERS[family] / "tokenizer.json", config.max_length)
+    return parity_batches(tokenizer, config, {})
 
 
 def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:
-    peaks = channel_peaks(model, text_batches()) if precision == "int8" else {}
+    family = model.config.encoder.model_type
+    peaks = channel_peaks(model, text_batches(family)) if precision == "int8" else {}
     return build_graph(model.config, weights_of(model), precision, peaks)
 
 
@@ -105,13 +112,13 @@ def torch_logits(model: MultitaskModel, task: str, inputs: Inputs) -> Array:
     return logits_BC
 
 
-def random_inputs(num_rows: int, num_tokens: int, seed: int = 0) -> Inputs:
+def random_inputs(num_rows: int, num_tokens: int, seed: int = 0, pad_token_id: int = 0) -> Inputs:
     """Random ids, with padding on the right of every row but the first."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, num_tokens + 1, num_rows)
     lengths[0] = num_tokens
     mask_BT = (np.arange(num_tokens) < lengths[:, None]).astype(np.int64)
-    ids_BT = rng.integers(1, 164, mask_BT.shape) * mask_BT
+    ids_BT = np.where(mask_BT, rng.integers(pad_token_id + 1, 164, mask_BT.shape), pad_token_id)
     types_BT = (np.arange(num_tokens) > lengths[:, None] // 2).astype(np.int64) * mask_BT
     return ids_BT, mask_BT, types_BT
 

@@ -10,6 +10,9 @@ from swiss_export.builder import Array, GraphBuilder
 
 Precision = Literal["fp32", "fp16", "int8"]
 
+_ABSENT = ""
+"""An optional input of an operator that is left out."""
+
 PEAK_SHARE = 0.25
 """Share of an input's largest magnitude that a channel keeps before an integer product."""
 
@@ -43,6 +46,7 @@ class Arithmetic(Protocol):
         weight_DE: Array,
         bias_E: Array,
         num_heads: int,
+        position_bias: str | None,
     ) -> str:
         """Fused self-attention without its output projection, (B, T, D) -> (B, T, D).
 
@@ -53,6 +57,7 @@ class Arithmetic(Protocol):
             weight_DE: Query, key and value projections side by side, (D, E = 3 D).
             bias_E: Their biases.
             num_heads: Attention heads.
+            position_bias: Added to the scores, (1, H, T, T), made of `constant`s; None for none.
         """
         ...
 
@@ -61,7 +66,7 @@ class Arithmetic(Protocol):
         ...
 
     def constant(self, name: str, array: Array) -> str:
-        """A constant that is added to what `product` gives."""
+        """A constant that meets what `product` gives or the scores of attention."""
         ...
 
 
@@ -93,13 +98,14 @@ class Float32:
         weight_DE: Array,
         bias_E: Array,
         num_heads: int,
+        position_bias: str | None,
     ) -> str:
         """See `Arithmetic`."""
         weight = self.constant(f"{name}.weight", weight_DE)
-        bias = self.constant(f"{name}.bias", bias_E)
-        return self._graph.add(
-            "Attention", [x_BTD, weight, bias, mask_BT], name, num_heads=num_heads
-        )
+        inputs = [x_BTD, weight, self.constant(f"{name}.bias", bias_E), mask_BT]
+        if position_bias:
+            inputs += [_ABSENT, position_bias]
+        return self._graph.add("Attention", inputs, name, num_heads=num_heads)
 
     def product(self, x: str, name: str, weight_IO: Array) -> str:
         """See `Arithmetic`."""
@@ -160,14 +166,22 @@ class Int8(Float32):
         weight_DE: Array,
         bias_E: Array,
         num_heads: int,
+        position_bias: str | None,
     ) -> str:
         """See `Arithmetic`."""
         graph = self._graph
         x_BTD, weight, weight_scale, zero = self._balanced(x_BTD, name, weight_DE)
+        bias = graph.constant(f"{name}.bias", bias_E)
+        if position_bias:  # which QAttention does not take
+            inputs = [x_BTD, weight, weight_scale, zero, bias]
+            projected = graph.add("DynamicQuantizeMatMul", inputs, f"{name}.projected")
+            parts = [f"{name}.{part}" for part in ("query", "key", "value")]
+            graph.add_many("Split", [projected], parts, axis=-1)
+            inputs = [*parts, _ABSENT, mask_BT, position_bias]
+            return graph.add("MultiHeadAttention", inputs, name, num_heads=num_heads)
         quantized = [f"{name}.{part}" for part in ("input", "input_scale", "input_zero")]
         graph.add_many("DynamicQuantizeLinear", [x_BTD], quantized)
         x, x_scale, x_zero = quantized
-        bias = graph.constant(f"{name}.bias", bias_E)
         return graph.add(
             "QAttention",
             [x, weight, bias, x_scale, weight_scale, mask_BT, x_zero, zero],

@@ -23,6 +23,7 @@ CONTRIB_OPERATORS = frozenset(
         "BiasGelu",
         "DynamicQuantizeMatMul",
         "FastGelu",
+        "MultiHeadAttention",
         "QAttention",
         "SkipLayerNormalization",
     }
@@ -46,7 +47,7 @@ class GraphBuilder:
         return name
 
     def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Add a node of one output.
+        """Add a node of one output; an empty name leaves out an optional input.
 
         Returns:
             The output's name.

@@ -1,14 +1,17 @@
 """The multitask model as one ONNX graph, built operator by operator from its weights."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper
 
 from swiss_export.arithmetic import ARITHMETIC, Precision
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import HeadBuilder, linear
+from swiss_training.model.mpnet import distance_buckets
 from swisscli.contract.model_dir import ModelConfig
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -31,13 +34,13 @@ def build_graph(
     Returns:
         The model, a function of the arguments alone: equal weights give equal bytes.
     """
-    bert = _Bert(config, weights, precision, peaks)
-    pooled_SD = bert.pool(bert.encode())
-    heads = HeadBuilder(bert.graph, config, weights)
+    encoder = _ENCODERS[config.encoder.model_type](config, weights, precision, peaks)
+    pooled_SD = encoder.pool(encoder.encode())
+    heads = HeadBuilder(encoder.graph, config, weights)
     for task in config.tasks:
         heads.add(task, pooled_SD)
     rows = "B" if config.pair_encoding else "S"
-    return bert.graph.model(
+    return encoder.graph.model(
         [helper.make_tensor_value_info(name, TensorProto.INT64, [rows, "T"]) for name in INPUTS],
         [
             helper.make_tensor_value_info(
@@ -50,10 +53,10 @@ def build_graph(
     )
 
 
-class _Bert:
+class _Encoder(ABC):
     """The parts of the graph. Each method adds nodes and returns the name of their result.
 
-    Reference: Devlin et al. 2018, arXiv:1810.04805; `swiss_training.model` is the same in torch.
+    `swiss_training.model` is the same in torch; a subclass is a family of encoders.
     """
 
     def __init__(
@@ -74,10 +77,10 @@ class _Bert:
 
     def encode(self) -> str:
         """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
-        hidden = self._embed()
+        hidden, position_bias = self._embed(), self._position_bias()
         for number in range(self._config.num_hidden_layers):
             last = number == self._config.num_hidden_layers - 1
-            hidden = self._layer(f"encoder.layers.{number}", hidden, last)
+            hidden = self._layer(f"encoder.layers.{number}", hidden, position_bias, last)
         return hidden
 
     def pool(self, hidden: str) -> str:
@@ -96,26 +99,15 @@ class _Bert:
         mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
         return self.graph.add("Squeeze", [mean_B1D, self._second], "pooled_output")
 
+    @abstractmethod
     def _embed(self) -> str:
-        graph, module = self.graph, "encoder.embeddings"
-        word_BTD = self._arithmetic.lookup(
-            "input_ids", f"{module}.word", self._weights[f"{module}.word.weight"]
-        )
-        type_table = graph.constant(
-            f"{module}.token_type.weight", self._weights[f"{module}.token_type.weight"]
-        )
-        type_BTD = graph.add("Gather", [type_table, "token_type_ids"], f"{module}.token_type")
-        position_table = graph.constant(
-            f"{module}.position.weight", self._weights[f"{module}.position.weight"]
-        )
-        length = graph.add("Shape", ["input_ids"], "num_tokens", start=1, end=2)
-        position_TD = graph.add(
-            "Slice", [position_table, self._first, length, self._first], f"{module}.position"
-        )
-        sum_BTD = graph.add("Add", [word_BTD, type_BTD], f"{module}.sum")
-        return self._add_and_normalise(sum_BTD, position_TD, f"{module}.norm")
+        """The normalised embeddings, (B, T, D)."""
 
-    def _layer(self, module: str, hidden_BTD: str, last: bool) -> str:
+    @abstractmethod
+    def _position_bias(self) -> str | None:
+        """What the attention of every layer adds to its scores, (1, H, T, T); None for nothing."""
+
+    def _layer(self, module: str, hidden_BTD: str, position_bias: str | None, last: bool) -> str:
         arithmetic = self._arithmetic
         query, key, value = (f"{module}.attention.{part}" for part in ("query", "key", "value"))
         attended = arithmetic.attention(
@@ -125,6 +117,7 @@ class _Bert:
             np.concatenate([self._transposed(part) for part in (query, key, value)], axis=1),
             np.concatenate([self._weights[f"{part}.bias"] for part in (query, key, value)]),
             self._config.num_attention_heads,
+            position_bias,
         )
         if last and self._pooling == "cls":
             # Nothing reads the other tokens from here on.
@@ -182,3 +175,79 @@ class _Bert:
 
     def _bias(self, module: str) -> str:
         return self.graph.constant(f"{module}.bias", self._weights[f"{module}.bias"])
+
+    def _words(self) -> str:
+        """Word embeddings, (B, T, D)."""
+        module = "encoder.embeddings.word"
+        return self._arithmetic.lookup("input_ids", module, self._weights[f"{module}.weight"])
+
+    def _table(self, module: str) -> str:
+        """A small embedding table, float32 in every precision."""
+        return self.graph.constant(f"{module}.weight", self._weights[f"{module}.weight"])
+
+    def _num_tokens(self) -> str:
+        """T, of shape (1,)."""
+        return self.graph.add("Shape", ["input_ids"], "num_tokens", start=1, end=2)
+
+
+class _Bert(_Encoder):
+    """Reference: Devlin et al. 2018, arXiv:1810.04805."""
+
+    def _embed(self) -> str:
+        graph, module = self.graph, "encoder.embeddings"
+        word_BTD = self._words()
+        type_BTD = graph.add(
+            "Gather",
+            [self._table(f"{module}.token_type"), "token_type_ids"],
+            f"{module}.token_type",
+        )
+        position_table = self._table(f"{module}.position")
+        position_TD = graph.add(
+            "Slice",
+            [position_table, self._first, self._num_tokens(), self._first],
+            f"{module}.position",
+        )
+        sum_BTD = graph.add("Add", [word_BTD, type_BTD], f"{module}.sum")
+        return self._add_and_normalise(sum_BTD, position_TD, f"{module}.norm")
+
+    def _position_bias(self) -> None:
+        return None
+
+
+class _MPNet(_Encoder):
+    """Reference: Song et al. 2020, arXiv:2004.09297."""
+
+    def _embed(self) -> str:
+        graph, module = self.graph, "encoder.embeddings"
+        padding = graph.constant("padding", np.array(self._config.pad_token_id))
+        is_padding_BT = graph.add("Equal", ["input_ids", padding], "is_padding")
+        is_token_BT = graph.add("Not", [is_padding_BT], "is_token")
+        one_BT = graph.add("Cast", [is_token_BT], "token.one", to=TensorProto.INT64)
+        count_BT = graph.add("CumSum", [one_BT, self._second], "token.count")
+        number_BT = graph.add("Mul", [count_BT, one_BT], "token.number")
+        row_BT = graph.add("Add", [number_BT, padding], "position.row")
+        position_BTD = graph.add(
+            "Gather", [self._table(f"{module}.position"), row_BT], f"{module}.position"
+        )
+        return self._add_and_normalise(self._words(), position_BTD, f"{module}.norm")
+
+    def _position_bias(self) -> str:
+        graph, module = self.graph, "encoder.relative_attention_bias"
+        furthest = self._config.longest_input - 1
+        buckets_R = distance_buckets(
+            torch.arange(-furthest, furthest + 1), self._config.relative_attention_num_buckets
+        )
+        table_HR = self._weights[f"{module}.weight"][buckets_R.numpy()].T
+        table = self._arithmetic.constant(f"{module}.by_distance", table_HR)
+        zero, one = (graph.constant(f"position.{n}", np.array(n)) for n in (0, 1))
+        num_tokens = graph.add("Squeeze", [self._num_tokens()], "num_tokens.scalar")
+        attended_T = graph.add("Range", [zero, num_tokens, one], "position")
+        attending_T1 = graph.add("Unsqueeze", [attended_T, self._second], "position.column")
+        distance_TT = graph.add("Sub", [attended_T, attending_T1], "distance")
+        shift = graph.constant("distance.furthest", np.array(furthest))
+        column_TT = graph.add("Add", [distance_TT, shift], "distance.column")
+        bias_HTT = graph.add("Gather", [table, column_TT], f"{module}.by_head", axis=1)
+        return graph.add("Unsqueeze", [bias_HTT, self._first], module)
+
+
+_ENCODERS: dict[str, type[_Bert] | type[_MPNet]] = {"bert": _Bert, "mpnet": _MPNet}

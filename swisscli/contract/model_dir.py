@@ -28,10 +28,19 @@ PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
 Pooling = Literal["cls", "mean"]
 Heads = Literal["linear", "layer-sharing", "cosine"]
 
+_FAMILY_KEYS: dict[str, dict[str, int]] = {
+    "bert": {"type_vocab_size": 2, "pad_token_id": 0},
+    "mpnet": {"relative_attention_num_buckets": 32, "pad_token_id": 1},
+}
+"""The encoder families by `model_type`, and the defaults of keys in which they differ."""
+
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The encoder's shape, under the key names of Hugging Face's `BertConfig`."""
+    """The encoder's family and shape, under the key names of Hugging Face's configurations.
+
+    A key that the family does not have is 0 and is not written.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -46,19 +55,35 @@ class EncoderConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
+    relative_attention_num_buckets: int = 0
     model_type: str = "bert"
+
+    @property
+    def longest_input(self) -> int:
+        """Most tokens of an input, special tokens included.
+
+        MPNet numbers them behind the padding's row of its position table.
+        """
+        first_row = self.pad_token_id + 1 if self.model_type == "mpnet" else 0
+        return self.max_position_embeddings - first_row
+
+    @property
+    def tells_pairs_apart(self) -> bool:
+        """Whether it can tell the sentences of a pair apart; MPNet does so by the separators."""
+        return self.model_type != "bert" or self.type_vocab_size > 1
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EncoderConfig":
         """Take the known keys of a Hugging Face `config.json`; others are left aside.
 
         Raises:
-            ModelError: if a key is missing or the architecture is not BERT.
+            ModelError: if a key is missing or the architecture is not one of the families.
         """
         model_type = values.get("model_type", "bert")
-        if model_type != "bert":
+        if str(model_type) not in _FAMILY_KEYS:
             raise ModelError(
-                f"the encoder's architecture is {model_type!r}", hint="only 'bert' is supported"
+                f"the encoder's architecture is {model_type!r}",
+                hint=f"supported are: {', '.join(_FAMILY_KEYS)}",
             )
         position = values.get("position_embedding_type", "absolute")
         if position != "absolute":
@@ -66,11 +91,22 @@ class EncoderConfig:
                 f"the encoder's position embeddings are {position!r}",
                 hint="only 'absolute' is supported",
             )
+        values = _FAMILY_KEYS[model_type] | values | dict.fromkeys(_foreign_keys(model_type), 0)
         known = {f.name for f in fields(cls)}
         try:
             return cls(**{key: value for key, value in values.items() if key in known})
         except TypeError as error:
             raise ModelError(f"incomplete encoder configuration: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys that the family has."""
+        foreign = _foreign_keys(self.model_type)
+        return {key: value for key, value in asdict(self).items() if key not in foreign}
+
+
+def _foreign_keys(model_type: str) -> set[str]:
+    """Keys that other families have and this one does not."""
+    return {key for keys in _FAMILY_KEYS.values() for key in keys} - _FAMILY_KEYS[model_type].keys()
 
 
 @dataclass(frozen=True)
@@ -103,7 +139,7 @@ class ModelConfig:
         """The JSON form."""
         return {
             "format_version": FORMAT_VERSION,
-            "encoder": asdict(self.encoder),
+            "encoder": self.encoder.to_dict(),
             "pooling": self.pooling,
             "max_length": self.max_length,
             "pair_encoding": self.pair_encoding,

@@ -1,8 +1,8 @@
-"""Make the small encoder and the small data that the tests train on.
+"""Make the small encoders and the small data that the tests train on.
 
     python tests/assets/make_assets.py
 
-The encoder's weights are random; the sentences are made from templates, so that a small model can
+The encoders' weights are random; the sentences are made from templates, so that a small model can
 learn them. The quirks of the real files are here too: an unnamed index column, leading spaces,
 doubled quotes, a row without a label.
 """
@@ -11,14 +11,16 @@ import csv
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
+from tokenizers.processors import PostProcessor
 
 from swiss_training.model.convert import to_hugging_face
-from swiss_training.model.encoder import BertEncoder
+from swiss_training.model.families import make_encoder
 from swisscli.contract.model_dir import EncoderConfig
 
 HERE = Path(__file__).parent
@@ -75,49 +77,84 @@ WORDS = [
 ]
 
 
-def make_tokenizer() -> Tokenizer:
+BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MPNET_SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "[UNK]", "<mask>")
+
+SHAPE: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+}
+
+
+def make_tokenizer(special: tuple[str, ...], template: PostProcessor) -> Tokenizer:
     """A lower-casing WordPiece tokenizer over the templates' words, letters and digits."""
     words = [*WORDS, *NOUNS, *VERBS, *(w for group in ADJECTIVES for w in group)]
     words += [word for thing in THINGS for word in thing.split()]
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     pieces = [*letters, *(f"##{char}" for char in letters), *".,!?'\"-`()/*"]
-    vocabulary = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces, *words])
+    vocabulary = dict.fromkeys([*special, *pieces, *words])
     ids = {token: index for index, token in enumerate(vocabulary)}
     tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer.add_special_tokens(list(special))
+    tokenizer.post_processor = template
     return tokenizer
 
 
-def make_encoder(directory: Path) -> None:
+def save_encoder(directory: Path, tokenizer: Tokenizer, config: dict[str, Any]) -> None:
     """A Hugging Face style directory."""
     directory.mkdir(exist_ok=True)
-    tokenizer = make_tokenizer()
     tokenizer.save(str(directory / "tokenizer.json"))
+    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    torch.manual_seed(0)
+    encoder = make_encoder(EncoderConfig.from_dict(config | {"initializer_range": 0.1}))
+    weights = to_hugging_face(encoder.state_dict(), encoder.config.model_type)
+    save_file(weights, directory / "model.safetensors")
+
+
+def make_bert(directory: Path) -> None:
+    """A BERT of 64 positions."""
+    tokenizer = make_tokenizer(BERT_SPECIAL, processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2)))
     config = {
         "model_type": "bert",
         "architectures": ["BertModel"],
         "vocab_size": tokenizer.get_vocab_size(),
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
+        **SHAPE,
         "max_position_embeddings": 64,
         "type_vocab_size": 2,
         "initializer_range": 0.02,
         "layer_norm_eps": 1e-12,
         "pad_token_id": 0,
     }
-    (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    torch.manual_seed(0)
-    encoder = BertEncoder(EncoderConfig.from_dict(config | {"initializer_range": 0.1}))
-    save_file(to_hugging_face(encoder.state_dict()), directory / "model.safetensors")
+    save_encoder(directory, tokenizer, config)
+
+
+def make_mpnet(directory: Path) -> None:
+    """An MPNet whose longest input, 160 tokens, is beyond its last bucket of distances."""
+    tokenizer = make_tokenizer(
+        MPNET_SPECIAL, processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    )
+    config = {
+        "model_type": "mpnet",
+        "architectures": ["MPNetModel"],
+        "vocab_size": tokenizer.get_vocab_size(),
+        **SHAPE,
+        "max_position_embeddings": 162,
+        "relative_attention_num_buckets": 32,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-5,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+    }
+    save_encoder(directory, tokenizer, config)
 
 
 def write(path: Path, columns: list[str], rows: list[list[object]]) -> None:
@@ -169,7 +206,8 @@ def similarity(count: int) -> list[list[object]]:
 def main() -> None:
     """Write everything."""
     random.seed(0)
-    make_encoder(HERE / "tiny-encoder")
+    make_bert(HERE / "tiny-encoder")
+    make_mpnet(HERE / "tiny-mpnet")
     data = HERE / "tiny-data"
     data.mkdir(exist_ok=True)
     pair = ["sentence1", "sentence2"]

@@ -61,6 +61,22 @@ def test_a_run_prints_its_loss_and_what_it_writes_can_be_trained(
     assert (trained["encoder.embeddings.word.weight"] - words).abs().max() < 1e-28
 
 
+def test_mpnet_is_pretrained_like_bert(swiss: Any, tmp_path: Path) -> None:
+    encoder = ASSETS / "tiny-mpnet"
+    options = ("--encoder", encoder, "--max-steps", 2, "--output", "run")
+    outcome = swiss("pretrain", TEXT, *TINY, *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    written = load_file(tmp_path / "run" / "model.safetensors")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["architectures"] == ["MPNetForMaskedLM"]
+    assert "type_vocab_size" not in config
+    source = load_file(encoder / "model.safetensors")
+    name = "encoder.relative_attention_bias.weight"
+    assert not torch.equal(written[f"mpnet.{name}"], source[name])
+    train = ("train", "--encoder", "run", "--data", DATA, "--max-steps", 1, "--output", "trained")
+    assert swiss(*train).exit_code == 0
+
+
 def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
     options = ("--dev-share", 0, "--max-steps", 1, "--output", "run", "--columns", "2, sentence")
     outcome = swiss("pretrain", TEXT, *TINY, *options)

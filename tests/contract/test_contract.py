@@ -48,6 +48,38 @@ def test_every_method_is_where_its_target_says() -> None:
     assert method_names("weighting") == ("none", "learnable", "uncertainty", "awl")
 
 
+MPNET = {
+    "model_type": "mpnet",
+    "vocab_size": 10,
+    "hidden_size": 4,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "max_position_embeddings": 514,
+}
+
+
+def test_an_encoder_has_the_keys_of_its_family() -> None:
+    bert, mpnet = CONFIG.encoder, EncoderConfig.from_dict(MPNET | {"type_vocab_size": 1})
+    assert "relative_attention_num_buckets" not in bert.to_dict()
+    assert bert.to_dict()["type_vocab_size"] == 2
+    assert mpnet.to_dict()["relative_attention_num_buckets"] == 32
+    assert "type_vocab_size" not in mpnet.to_dict()
+    for config in (bert, mpnet):
+        assert EncoderConfig.from_dict(config.to_dict()) == config
+    assert (bert.longest_input, mpnet.longest_input) == (16, 512)
+    assert (bert.pad_token_id, mpnet.pad_token_id) == (0, 1)
+    assert replace(bert, type_vocab_size=2).tells_pairs_apart
+    assert not replace(bert, type_vocab_size=1).tells_pairs_apart
+    assert mpnet.tells_pairs_apart
+
+
+def test_an_unknown_family_is_told_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="architecture is 'roberta'") as caught:
+        EncoderConfig.from_dict(MPNET | {"model_type": "roberta"})
+    assert caught.value.hint == "supported are: bert, mpnet"
+
+
 def write(directory: Path) -> None:
     with model_dir.update(directory, MANIFEST) as staging:
         model_dir.write_json(staging / model_dir.CONFIG, CONFIG.to_json())

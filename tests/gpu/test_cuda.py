@@ -2,15 +2,22 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
+from swiss_export.arithmetic import Precision
 from swiss_training import loop, pretraining
 from swiss_training.config import TrainConfig
 from swiss_training.pretrain_config import PretrainConfig
 from swiss_training.pretrain_events import Finished, Saved, Started
 from swisscli import Predictor
+from swisscli.contract.model_dir import GRAPH
+from swisscli.contract.tasks import DEFAULT_TASKS
+from swisscli.inference.session import Session
+from tests.export_runs import ENCODERS, graph_of, make_model, random_inputs, torch_logits
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -74,3 +81,20 @@ def test_prediction_on_the_gpu_equals_the_cpu(tiny_model: Path) -> None:
     for ours, theirs in zip(gpu.predict("sst", texts), cpu.predict("sst", texts), strict=True):
         assert ours.label == theirs.label
         assert ours.score == pytest.approx(theirs.score, abs=1e-4)
+
+
+@needs_provider
+@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2)])
+def test_a_graph_on_the_gpu_equals_torch(
+    tmp_path: Path, precision: Precision, tolerance: float, family: str
+) -> None:
+    model = make_model(family=family)
+    onnx.save(graph_of(model, precision), tmp_path / GRAPH)
+    session = Session(tmp_path / GRAPH, DEFAULT_TASKS, device="cuda", precision=precision)
+    for shape in ((1, 1), (3, 33), (17, 5), (20, model.config.max_length)):
+        inputs = random_inputs(*shape, pad_token_id=model.config.encoder.pad_token_id)
+        expected = torch_logits(model, "similarity", inputs)
+        np.testing.assert_allclose(
+            session.run("similarity", *inputs), expected, atol=tolerance, rtol=0
+        )

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
+from swiss_training.model.bert import BertEncoder
 from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
-from swiss_training.model.encoder import BertEncoder
 from swisscli.contract.model_dir import EncoderConfig
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_random_configurations(
     )
     theirs = BertModel(config)
     ours = BertEncoder(EncoderConfig.from_dict(config.to_dict()))
-    ours.load_state_dict(from_hugging_face(theirs.state_dict()))
+    ours.load_state_dict(from_hugging_face(theirs.state_dict(), "bert"))
     assert_same(ours, theirs, padded)
 
 
@@ -70,7 +70,7 @@ def test_names_are_reversible() -> None:
     )
     theirs = BertModel(config).state_dict()
     theirs = {key: value for key, value in theirs.items() if not key.endswith("position_ids")}
-    back = to_hugging_face(from_hugging_face(theirs))
+    back = to_hugging_face(from_hugging_face(theirs, "bert"), "bert")
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[key], theirs[key]) for key in theirs)
 

@@ -1,4 +1,4 @@
-"""The exported graph against torch: precisions, poolings, activations, shapes, masks."""
+"""The exported graph against torch: families, precisions, poolings, activations, shapes, masks."""
 
 from pathlib import Path
 
@@ -7,10 +7,12 @@ import pytest
 
 from swiss_export.arithmetic import Precision
 from swiss_training.model.encoder import ACTIVATIONS
+from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.model_dir import Pooling
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
-    MAX_LENGTH,
+    ENCODERS,
+    Inputs,
     graph_of,
     make_model,
     random_inputs,
@@ -21,16 +23,23 @@ from tests.export_runs import (
 
 # Largest difference of a logit; the logits' own standard deviation is about 0.6.
 LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.3}
-SHAPES = ((1, 2), (1, 7), (3, 33), (17, 5), (40, MAX_LENGTH))
+SHAPES = ((1, 1), (1, 2), (1, 7), (3, 33), (17, 5))
+
+every_family = pytest.mark.parametrize("family", ENCODERS)
 
 
+def inputs_for(model: MultitaskModel, num_rows: int, num_tokens: int) -> Inputs:
+    return random_inputs(num_rows, num_tokens, pad_token_id=model.config.encoder.pad_token_id)
+
+
+@every_family
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_every_shape(precision: Precision, pooling: Pooling, tmp_path: Path) -> None:
-    model = make_model(pooling)
+def test_every_shape(precision: Precision, pooling: Pooling, family: str, tmp_path: Path) -> None:
+    model = make_model(pooling, family=family)
     session = session_of(graph_of(model, precision), tmp_path)
-    for shape in SHAPES:
-        inputs = random_inputs(*shape)
+    for shape in (*SHAPES, (40, model.config.max_length)):
+        inputs = inputs_for(model, *shape)
         for task, spec in ((name, TASKS[name]) for name in DEFAULT_TASKS):
             logits_BC = session.run(task, *inputs)
             assert logits_BC.shape == (shape[0], spec.num_outputs)
@@ -39,14 +48,17 @@ def test_every_shape(precision: Precision, pooling: Pooling, tmp_path: Path) -> 
             np.testing.assert_allclose(logits_BC, expected_BC, atol=LIMITS[precision], rtol=0)
 
 
+@every_family
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_rounding_is_small_beside_what_the_logits_say(precision: Precision, tmp_path: Path) -> None:
-    model = make_model()
+def test_rounding_is_small_beside_what_the_logits_say(
+    precision: Precision, family: str, tmp_path: Path
+) -> None:
+    model = make_model(family=family)
     session = session_of(graph_of(model, precision), tmp_path)
     for task in DEFAULT_TASKS:
         pairs = [
             (session.run(task, *inputs), torch_logits(model, task, inputs))
-            for inputs in text_batches()
+            for inputs in text_batches(family)
         ]
         given, expected = (np.concatenate(side) for side in zip(*pairs, strict=True))
         error = np.sqrt(np.mean((given - expected) ** 2)) / (expected - expected.mean(0)).std()
@@ -68,10 +80,12 @@ def test_every_activation(precision: Precision, activation: str, tmp_path: Path)
         )
 
 
+@every_family
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_padding_changes_nothing(pooling: Pooling, tmp_path: Path) -> None:
-    session = session_of(graph_of(make_model(pooling), "fp32"), tmp_path)
-    ids_BT, mask_BT, types_BT = random_inputs(12, 40)
+def test_padding_changes_nothing(pooling: Pooling, family: str, tmp_path: Path) -> None:
+    model = make_model(pooling, family=family)
+    session = session_of(graph_of(model, "fp32"), tmp_path)
+    ids_BT, mask_BT, types_BT = inputs_for(model, 12, 40)
     batch = session.run("sentiment", ids_BT, mask_BT, types_BT)
     for row, length in enumerate(mask_BT.sum(1)):
         alone = (array[row : row + 1, :length] for array in (ids_BT, mask_BT, types_BT))
@@ -80,12 +94,18 @@ def test_padding_changes_nothing(pooling: Pooling, tmp_path: Path) -> None:
         )
 
 
-def test_the_mask_may_be_anywhere(tmp_path: Path) -> None:
-    model = make_model()
+@every_family
+def test_the_mask_may_be_anywhere(family: str, tmp_path: Path) -> None:
+    model = make_model(family=family)
     session = session_of(graph_of(model, "fp32"), tmp_path)
-    ids_BT, mask_BT, types_BT = random_inputs(8, 20)
-    for mask in (mask_BT[:, ::-1].copy(), np.random.default_rng(1).permuted(mask_BT, axis=1)):
-        inputs = (ids_BT, mask, types_BT)
+    ids_BT, mask_BT, types_BT = inputs_for(model, 8, 20)
+    scattered_BT = np.random.default_rng(1).permuted(mask_BT, axis=1)
+    padded_left = tuple(array[:, ::-1].copy() for array in (ids_BT, mask_BT, types_BT))
+    for inputs in (
+        (ids_BT, mask_BT[:, ::-1].copy(), types_BT),
+        (ids_BT, scattered_BT, types_BT),
+        padded_left,
+    ):
         np.testing.assert_allclose(
             session.run("similarity", *inputs),
             torch_logits(model, "similarity", inputs),
@@ -94,10 +114,12 @@ def test_the_mask_may_be_anywhere(tmp_path: Path) -> None:
         )
 
 
+@every_family
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_almost_only_padding_is_a_number(precision: Precision, tmp_path: Path) -> None:
-    session = session_of(graph_of(make_model(), precision), tmp_path)
-    ids_BT, mask_BT, types_BT = random_inputs(5, MAX_LENGTH)
+def test_almost_only_padding_is_a_number(precision: Precision, family: str, tmp_path: Path) -> None:
+    model = make_model(family=family)
+    session = session_of(graph_of(model, precision), tmp_path)
+    ids_BT, mask_BT, types_BT = inputs_for(model, 5, model.config.max_length)
     mask_BT[:, 1:] = 0
     for task in DEFAULT_TASKS:
         assert np.isfinite(session.run(task, ids_BT, mask_BT, types_BT)).all()

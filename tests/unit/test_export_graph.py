@@ -10,14 +10,15 @@ from swiss_export.arithmetic import Precision, peak_factors, quantize_rows, quan
 from swiss_export.builder import Array
 from swisscli.contract.model_dir import Pooling
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import constants_of, graph_of, make_model
+from tests.export_runs import ENCODERS, constants_of, graph_of, make_model
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 
-def test_the_contract() -> None:
+@pytest.mark.parametrize("family", ENCODERS)
+def test_the_contract(family: str) -> None:
     for precision in PRECISIONS:
-        graph = graph_of(make_model(), precision)
+        graph = graph_of(make_model(family=family), precision)
         onnx.checker.check_model(graph, full_check=True)
         inputs = {value.name: value.type.tensor_type for value in graph.graph.input}
         assert set(inputs) == {"input_ids", "attention_mask", "token_type_ids"}
@@ -32,39 +33,49 @@ def test_the_contract() -> None:
             assert (batch.dim_param, classes.dim_value) == ("B", TASKS[name].num_outputs)
 
 
+@pytest.mark.parametrize("family", ENCODERS)
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_equal_weights_give_equal_bytes(precision: Precision) -> None:
-    first, second = (graph_of(make_model(), precision).SerializeToString() for _ in range(2))
+def test_equal_weights_give_equal_bytes(precision: Precision, family: str) -> None:
+    first, second = (
+        graph_of(make_model(family=family), precision).SerializeToString() for _ in range(2)
+    )
     assert first == second
 
 
 @pytest.mark.parametrize(
-    ("precision", "attention", "product"),
+    ("family", "precision", "attention", "product", "products"),
     [
-        ("fp32", "Attention", "MatMul"),
-        ("fp16", "Attention", "MatMul"),
-        ("int8", "QAttention", "DynamicQuantizeMatMul"),
+        ("bert", "fp32", "Attention", "MatMul", 3),
+        ("bert", "fp16", "Attention", "MatMul", 3),
+        ("bert", "int8", "QAttention", "DynamicQuantizeMatMul", 3),
+        ("mpnet", "fp32", "Attention", "MatMul", 3),
+        ("mpnet", "fp16", "Attention", "MatMul", 3),
+        ("mpnet", "int8", "MultiHeadAttention", "DynamicQuantizeMatMul", 4),
     ],
 )
-def test_fused_operators(precision: Precision, attention: str, product: str) -> None:
-    model = make_model("cls")
+def test_fused_operators(
+    family: str, precision: Precision, attention: str, product: str, products: int
+) -> None:
+    model = make_model("cls", family=family)
     layers = model.config.encoder.num_hidden_layers
     operators = Counter(node.op_type for node in graph_of(model, precision).graph.node)
     assert operators[attention] == layers
-    assert operators[product] == 3 * layers
+    assert operators[product] == products * layers
     assert operators["BiasGelu"] == layers
     assert operators["SkipLayerNormalization"] == 2 * layers + 1
     assert not {"Softmax", "LayerNormalization", "Erf"} & set(operators)
 
 
+@pytest.mark.parametrize("family", ENCODERS)
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize(
     ("precision", "encoder_type"), [("fp32", "float32"), ("fp16", "float16"), ("int8", "int8")]
 )
 def test_the_encoder_is_narrow_and_the_heads_are_not(
-    precision: Precision, encoder_type: str, pooling: Pooling
+    precision: Precision, encoder_type: str, pooling: Pooling, family: str
 ) -> None:
-    for name, array in constants_of(graph_of(make_model(pooling), precision)).items():
+    model = make_model(pooling, family=family)
+    for name, array in constants_of(graph_of(model, precision)).items():
         head = name.startswith(("heads.", "encoder.pooler"))
         if head or "norm" in name:
             assert array.dtype == np.float32, name

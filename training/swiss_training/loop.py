@@ -197,7 +197,7 @@ class Run:
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
     def _make_model(self, pretrained: PretrainedEncoder) -> MultitaskModel:
-        longest = pretrained.encoder.config.max_position_embeddings
+        longest = pretrained.encoder.config.longest_input
         if self.config.max_length > longest:
             raise ConfigurationError(
                 f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
@@ -220,11 +220,11 @@ class Run:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
         encoder = self.pretrained.encoder.config
         pairs = self.config.pair_encoding and any(TASKS[name].arity > 1 for name in self.tasks)
-        if tokenizer.vocab_size > encoder.vocab_size or (pairs and encoder.type_vocab_size < 2):
+        if tokenizer.vocab_size > encoder.vocab_size or (pairs and not encoder.tells_pairs_apart):
             raise ModelError(
                 f"{self.config.encoder}: the tokenizer has {tokenizer.vocab_size} tokens,"
                 f" the encoder {encoder.vocab_size}, with {encoder.type_vocab_size} token types",
-                hint="the encoder needs every token, and two token types for pairs",
+                hint="the encoder needs every token, and a BERT two token types for pairs",
             )
         return tokenizer
 

@@ -138,7 +138,7 @@ class Run:
         self.notes = self._notes(has_head)
 
     def _make_tokenizer(self) -> Tokenizer:
-        longest = self.encoder_config.max_position_embeddings
+        longest = self.encoder_config.longest_input
         if self.config.max_length > longest:
             raise ConfigurationError(
                 f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
@@ -318,7 +318,7 @@ class Run:
         tensors = to_checkpoint(self.model)
         if self.pretrained.pooler_initialised:
             tensors = {name: tensor for name, tensor in tensors.items() if ".pooler." not in name}
-        config = asdict(self.encoder_config)
+        config = self.encoder_config.to_dict()
         config["architectures"] = [NAMES[self.encoder_config.model_type].architecture]
         record = {
             "source_encoder": self.pretrained.source,

@@ -1,4 +1,4 @@
-"""Encoders to begin from: Hugging Face BERT directories, their tensor names, and our own runs."""
+"""Encoders to begin from: Hugging Face directories, their tensor names, and our own runs."""
 
 import json
 import re
@@ -10,27 +10,44 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from swiss_training.model.encoder import ACTIVATIONS, BertEncoder
+from swiss_training.model.encoder import ACTIVATIONS, Encoder
+from swiss_training.model.families import make_encoder
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import EncoderConfig, sha256_of
 from swisscli.errors import ModelError
 
-NAMES: tuple[tuple[str, str], ...] = (
+Names = tuple[tuple[str, str], ...]
+
+_SHARED: Names = (
     ("embeddings.word", "embeddings.word_embeddings"),
     ("embeddings.position", "embeddings.position_embeddings"),
-    ("embeddings.token_type", "embeddings.token_type_embeddings"),
     ("embeddings.norm", "embeddings.LayerNorm"),
-    ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query"),
-    ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key"),
-    ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value"),
-    ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense"),
-    ("layers.{}.attention_norm", "encoder.layer.{}.attention.output.LayerNorm"),
     ("layers.{}.up", "encoder.layer.{}.intermediate.dense"),
     ("layers.{}.down", "encoder.layer.{}.output.dense"),
     ("layers.{}.feed_forward_norm", "encoder.layer.{}.output.LayerNorm"),
     ("pooler", "pooler.dense"),
 )
-"""Our module name and Hugging Face's; `{}` is the layer's number."""
+NAMES: dict[str, Names] = {
+    "bert": (
+        *_SHARED,
+        ("embeddings.token_type", "embeddings.token_type_embeddings"),
+        ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query"),
+        ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key"),
+        ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value"),
+        ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense"),
+        ("layers.{}.attention_norm", "encoder.layer.{}.attention.output.LayerNorm"),
+    ),
+    "mpnet": (
+        *_SHARED,
+        ("relative_attention_bias", "encoder.relative_attention_bias"),
+        ("layers.{}.attention.query", "encoder.layer.{}.attention.attn.q"),
+        ("layers.{}.attention.key", "encoder.layer.{}.attention.attn.k"),
+        ("layers.{}.attention.value", "encoder.layer.{}.attention.attn.v"),
+        ("layers.{}.attention.output", "encoder.layer.{}.attention.attn.o"),
+        ("layers.{}.attention_norm", "encoder.layer.{}.attention.LayerNorm"),
+    ),
+}
+"""By `model_type`: our module name and Hugging Face's; `{}` is the layer's number."""
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -45,13 +62,17 @@ def _rename(name: str, table: dict[str, str]) -> str | None:
     return f"{target.format(number.group()) if number else target}.{parameter}"
 
 
-def to_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def to_hugging_face(state: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
     """Rename our encoder's tensors to Hugging Face's names.
+
+    Args:
+        state: Tensors by our names.
+        model_type: The encoder's family.
 
     Raises:
         KeyError: if a name is not in the table.
     """
-    table, renamed = dict(NAMES), {}
+    table, renamed = dict(NAMES[model_type]), {}
     for name, tensor in state.items():
         target = _rename(name, table)
         if target is None:
@@ -60,15 +81,19 @@ def to_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def from_hugging_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def from_hugging_face(state: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
     """Rename Hugging Face's tensors to ours; those of other heads are left out.
 
-    Accepts the prefix `bert.` of checkpoints with a pretraining head, and `gamma` and `beta`, the
-    old names of layer norm's weight and bias.
+    Accepts the prefix (`bert.`, `mpnet.`) of checkpoints with a pretraining head, and `gamma` and
+    `beta`, the old names of layer norm's weight and bias.
+
+    Args:
+        state: Tensors by Hugging Face's names.
+        model_type: The encoder's family.
     """
-    table, renamed = {theirs: ours for ours, theirs in NAMES}, {}
+    table, renamed = {theirs: ours for ours, theirs in NAMES[model_type]}, {}
     for name, tensor in state.items():
-        name = name.removeprefix("bert.")
+        name = name.removeprefix(f"{model_type}.")
         name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
         target = _rename(name, table)
         if target is not None:
@@ -89,7 +114,7 @@ class PretrainedEncoder:
         pooler_initialised: True when the checkpoint had no pooler and a random one was made.
     """
 
-    encoder: BertEncoder
+    encoder: Encoder
     weights: Path
     tokenizer: Path
     source: dict[str, str]
@@ -100,7 +125,7 @@ def read_encoder_config(path: Path) -> EncoderConfig:
     """Read a Hugging Face `config.json`.
 
     Raises:
-        ModelError: if it cannot be read or is no BERT.
+        ModelError: if it cannot be read or is of no known family.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -150,8 +175,8 @@ def load_pretrained(name: str) -> PretrainedEncoder:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{weights}: cannot be read: {error}") from None
-    state = _encoder_of_run(tensors) if is_own else from_hugging_face(tensors)
-    encoder = BertEncoder(config)
+    state = _encoder_of_run(tensors) if is_own else from_hugging_face(tensors, config.model_type)
+    encoder = make_encoder(config)
     own = encoder.state_dict()
     absent = sorted(own.keys() - state.keys())
     pooler_absent = [key for key in absent if key.startswith("pooler.")]

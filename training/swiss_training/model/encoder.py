@@ -1,5 +1,6 @@
-"""The BERT encoder (the paper's minBERT)."""
+"""What the encoder families share: the layers, the pooler, and how they follow each other."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -15,39 +16,12 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class Embeddings(nn.Module):
-    """Sum of word, position and token-type embeddings, normalised.
-
-    Shape:
-        input_ids_BT, token_type_ids_BT (B, T) -> (B, T, D)
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.word = nn.Embedding(
-            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
-        )
-        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, input_ids_BT: Tensor, token_type_ids_BT: Tensor) -> Tensor:
-        """Embed token ids."""
-        positions_T = torch.arange(input_ids_BT.shape[1], device=input_ids_BT.device)
-        embedded_BTD = (
-            self.word(input_ids_BT)
-            + self.token_type(token_type_ids_BT)
-            + self.position(positions_T)
-        )
-        return self.dropout(self.norm(embedded_BTD))
-
-
 class SelfAttention(nn.Module):
     """Multi-head scaled dot-product self-attention with its output projection.
 
     Shape:
-        hidden_BTD (B, T, D), mask_B11T (B, 1, 1, T) bool, True on real tokens -> (B, T, D)
+        hidden_BTD (B, T, D), bias_BHTT broadcast to (B, H, T, T) -> (B, T, D). The bias is bool,
+        True where a token may be attended, or float, added to the scores.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -59,7 +33,7 @@ class SelfAttention(nn.Module):
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
         self.dropout_prob = config.attention_probs_dropout_prob
 
-    def forward(self, hidden_BTD: Tensor, mask_B11T: Tensor) -> Tensor:
+    def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
         """Attend."""
         query_BHTK, key_BHTK, value_BHTK = (
             projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -69,7 +43,7 @@ class SelfAttention(nn.Module):
             query_BHTK,
             key_BHTK,
             value_BHTK,
-            attn_mask=mask_B11T,
+            attn_mask=bias_BHTT,
             dropout_p=self.dropout_prob if self.training else 0.0,
         )
         return self.output(attended_BHTK.transpose(1, 2).flatten(-2))
@@ -79,7 +53,7 @@ class EncoderLayer(nn.Module):
     """Attention and feed-forward, each with dropout, residual and layer norm after it.
 
     Shape:
-        hidden_BTD (B, T, D), mask_B11T (B, 1, 1, T) -> (B, T, D)
+        hidden_BTD (B, T, D), bias_BHTT as `SelfAttention` takes it -> (B, T, D)
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -92,24 +66,28 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, hidden_BTD: Tensor, mask_B11T: Tensor) -> Tensor:
+    def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
         """Transform the hidden states once."""
-        attended_BTD = self.dropout(self.attention(hidden_BTD, mask_B11T))
+        attended_BTD = self.dropout(self.attention(hidden_BTD, bias_BHTT))
         hidden_BTD = self.attention_norm(hidden_BTD + attended_BTD)
         fed_BTD = self.dropout(self.down(self.activation(self.up(hidden_BTD))))
         return self.feed_forward_norm(hidden_BTD + fed_BTD)
 
 
-class BertEncoder(nn.Module):
-    """BERT: embeddings, a stack of layers, and the pooler of the first token.
+class Encoder(nn.Module, ABC):
+    """A transformer encoder: embeddings, a stack of layers, and the pooler of the first token.
 
-    Reference: Devlin et al. 2018, arXiv:1810.04805.
+    A family adds its embeddings, and what its attention knows beside the hidden states.
+
+    Args:
+        config: The encoder's shape.
+        embeddings: Maps token ids and token types, (B, T) each, to (B, T, D).
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, embeddings: nn.Module) -> None:
         super().__init__()
         self.config = config
-        self.embeddings = Embeddings(config)
+        self.embeddings = embeddings
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_hidden_layers))
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
         self.apply(self._initialise)
@@ -123,6 +101,17 @@ class BertEncoder(nn.Module):
             with torch.no_grad():
                 module.weight[module.padding_idx].zero_()
 
+    @abstractmethod
+    def attention_bias(self, is_token_BT: Tensor) -> Tensor:
+        """What every layer's attention reads beside the hidden states.
+
+        Args:
+            is_token_BT: True on real tokens, False on padding, (B, T).
+
+        Returns:
+            A bias as `SelfAttention` takes it, broadcast to (B, H, T, T).
+        """
+
     def forward(
         self,
         input_ids_BT: Tensor,
@@ -135,18 +124,19 @@ class BertEncoder(nn.Module):
         Args:
             input_ids_BT: Token ids, (B, T).
             attention_mask_BT: 1 on real tokens, 0 on padding, (B, T).
-            token_type_ids_BT: 0 for the first sentence, 1 for the second, (B, T).
+            token_type_ids_BT: 0 for the first sentence, 1 for the second, (B, T); families
+                without token types ignore them.
             noise_BTD: Added to the embeddings, (B, T, D); None for none.
 
         Returns:
             Last hidden states, (B, T, D).
         """
-        mask_B11T = attention_mask_BT.bool()[:, None, None, :]
+        bias_BHTT = self.attention_bias(attention_mask_BT.bool())
         hidden_BTD = self.embeddings(input_ids_BT, token_type_ids_BT)
         if noise_BTD is not None:
             hidden_BTD = hidden_BTD + noise_BTD
         for layer in self.layers:
-            hidden_BTD = layer(hidden_BTD, mask_B11T)
+            hidden_BTD = layer(hidden_BTD, bias_BHTT)
         return hidden_BTD
 
     def pool_first(self, hidden_BTD: Tensor) -> Tensor:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swiss_training.model.convert import to_hugging_face
-from swiss_training.model.encoder import ACTIVATIONS, BertEncoder
+from swiss_training.model.encoder import ACTIVATIONS, Encoder
 from swisscli.contract.model_dir import EncoderConfig
 from swisscli.errors import ModelError
 
@@ -45,7 +46,7 @@ class MaskedLanguageModel(nn.Module):
         encoder: The encoder; its word embeddings are the decoder's weights as well.
     """
 
-    def __init__(self, encoder: BertEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = MaskedLanguageHead(encoder.config)
@@ -70,7 +71,8 @@ class MaskedLanguageModel(nn.Module):
         """
         hidden_BTD = self.encoder(input_ids_BT, attention_mask_BT, token_type_ids_BT)
         chosen_MD = hidden_BTD.flatten(0, 1).index_select(0, positions_M)
-        return self.head(chosen_MD, self.encoder.embeddings.word.weight)
+        table = cast(nn.Embedding, self.encoder.get_submodule("embeddings.word"))
+        return self.head(chosen_MD, table.weight)
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,6 @@ def _modern(name: str) -> str:
 def to_checkpoint(model: MaskedLanguageModel) -> dict[str, Tensor]:
     """The weights under the names of Hugging Face's model with such a head."""
     family = model.encoder.config.model_type
-    state, head = to_hugging_face(model.encoder.state_dict()), model.head.state_dict()
+    state, head = to_hugging_face(model.encoder.state_dict(), family), model.head.state_dict()
     tensors = {f"{family}.{name}": tensor for name, tensor in state.items()}
     return tensors | {theirs: head[ours] for ours, theirs in NAMES[family]}

@@ -5,7 +5,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swiss_training.model.encoder import BertEncoder, pool_mean
+from swiss_training.model.encoder import pool_mean
+from swiss_training.model.families import make_encoder
 from swiss_training.model.heads import Head, make_head
 from swisscli.contract.model_dir import ModelConfig
 from swisscli.contract.tasks import TaskSpec
@@ -25,7 +26,7 @@ class MultitaskModel(nn.Module):
     def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        self.encoder = BertEncoder(config.encoder)
+        self.encoder = make_encoder(config.encoder)
         hidden_size = config.encoder.hidden_size
         self.shared_layers = nn.ModuleDict()
         self.heads = nn.ModuleDict()
