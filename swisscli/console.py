@@ -77,10 +77,15 @@ def warning(message: str) -> None:
     _say("warning", message)
 
 
+def status(message: str) -> None:
+    """Print a line on standard error."""
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def note(message: str) -> None:
     """Print a line on standard error if it is a terminal, nothing otherwise."""
     if is_terminal(sys.stderr):
-        print(visible(message), file=sys.stderr)  # noqa: T201
+        status(message)
 
 
 def _say(kind: str, message: str) -> None:
