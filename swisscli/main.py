@@ -18,6 +18,9 @@ COMMANDS = {
     "train": "Train one encoder for all tasks.",
     "export": "Write a trained model as a verified ONNX graph.",
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+    "evaluate": "Measure a model on the dev sets and write leaderboard files.",
+    "report": "Write a page with a model's curves, errors and attention.",
+    "attention": "Draw what one head of the encoder attends to.",
 }
 _INTERRUPTED = 130
 # The base of typer's usage errors, under whichever package name typer keeps it.
@@ -81,6 +84,8 @@ def _root(
     cat reviews.txt | swiss predict sentiment | sort
     swiss train --awl
     swiss export runs/my-model
+    swiss evaluate runs/my-model --data data/cs224n
+    swiss report runs/my-model -o report.html
     """  # noqa: D301
 
 
