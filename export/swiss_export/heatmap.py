@@ -1,6 +1,7 @@
 """Attention heatmaps (the paper's Figures 1 to 3), by matplotlib."""
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,9 @@ def drawing_style(name: str, **settings: Any) -> Iterator[None]:
         "axes.spines.right": False,
         "figure.dpi": 100,
     }
-    with mpl.rc_context(fixed | settings):
+    with mpl.rc_context(fixed | settings), warnings.catch_warnings():
+        # The fonts that come with matplotlib lack some scripts: a PNG then has boxes.
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
         yield
 
 

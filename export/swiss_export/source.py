@@ -134,7 +134,11 @@ def gather(source: Source, splits: Sequence[Split], problems: Problems) -> Gathe
             config = model_dir.read_config(source.model)
             tokenizer = Tokenizer(source.model / model_dir.TOKENIZER, config.max_length)
     if source.data is not None and not Path(source.data).is_dir():
-        problems.add(DataError(f"--data {source.data}: no such folder", hint="name a folder"))
+        problems.add(
+            DataError(
+                f"--data {source.data}: no such folder", hint="name the folder with the data files"
+            )
+        )
     elif config is not None:
         with problems.collected():
             rows, notes = _read_splits(source, config, splits, problems)

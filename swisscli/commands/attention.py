@@ -1,7 +1,6 @@
 """`swiss attention`: read options, compute one head's attention, show or draw it."""
 
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -113,12 +112,8 @@ def _attention(request: _Request, problems: Problems) -> None:
         from swiss_export import heatmap
         from swisscli.inference.writers import open_beside
 
-        with warnings.catch_warnings():
-            # matplotlib's own fonts lack some scripts; those tokens are drawn as boxes in a PNG.
-            warnings.filterwarnings("ignore", "Glyph", UserWarning)
-            drawn = heatmap.render(
-                found.tokens, matrix, f"Layer {layer}, head {request.head}", request.output
-            )
+        title = f"Layer {layer}, head {request.head}"
+        drawn = heatmap.render(found.tokens, matrix, title, request.output)
         with open_beside(request.output) as stream:
             stream.write(drawn)
         console.note(f"wrote {request.output}, {len(found.tokens)} tokens")

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_export.rows import Answered
+from swisscli.console import visible
 from swisscli.contract.tasks import TaskSpec
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 _SMALLEST = 1e-12
+_MAX_CHARS = 2000
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,14 @@ def _wrong_row(judged: Judged, index: int) -> WrongRow:
         names = [f"{labels[int(c)]} ({of_row[int(c)]:.1%})" for c in (truth, predicted)]
         said = (names[0], names[1])
         size = f"loss {-np.log(max(of_row[int(truth)], _SMALLEST)):.2f}"
-    return WrongRow(judged.texts[index], judged.where[index], said[0], said[1], size)
+    texts = tuple(map(_readable, judged.texts[index]))
+    return WrongRow(texts, judged.where[index], said[0], said[1], size)
+
+
+def _readable(text: str) -> str:
+    """A text without characters that act, and not endless."""
+    shown = "\n".join(map(visible, text[:_MAX_CHARS].splitlines()))
+    return shown if len(text) <= _MAX_CHARS else f"{shown}… ({len(text):,} characters)"
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def section(
 
 
 def _name(texts: tuple[str, ...]) -> str:
-    name = " / ".join(texts)
+    name = visible(" / ".join(texts))
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
 
 
