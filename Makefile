@@ -10,7 +10,7 @@ demo: .venv/base
 	$(BIN)/swiss predict paraphrase examples/questions.tsv
 
 # Everything that must hold.
-test: lint
+test: lint .venv/browser
 	$(BIN)/pytest
 
 lint: .venv/dev
@@ -18,6 +18,14 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The page of swiss report is tested in a browser; where none can be had, those tests are skipped.
+.venv/browser: | .venv/dev
+	@for name in chromium chromium-browser google-chrome; do command -v $$name && break; done \
+	|| { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	&& DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends chromium; } \
+	|| echo "no browser: the tests that open the report are skipped"
+	touch $@
 
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -14,7 +14,7 @@ from datetime import timedelta
 from enum import StrEnum
 from io import StringIO
 from time import monotonic
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,6 +28,9 @@ _UNSAFE = re.compile(
 )
 _ANSI_COLORS = {"error": 31, "warning": 33, "hint": 36}
 _MIN_TABLE_WIDTH = 40
+_MAX_LABEL = 16
+_HEAT_CELL = 6
+_HEAT = (235, 17, 18, 19, 25, 31, 37, 43, 79, 120, 156, 192, 229)
 
 
 class Color(StrEnum):
@@ -77,10 +80,15 @@ def warning(message: str) -> None:
     _say("warning", message)
 
 
+def status(message: str) -> None:
+    """Print a line on standard error."""
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
 def note(message: str) -> None:
     """Print a line on standard error if it is a terminal, nothing otherwise."""
     if is_terminal(sys.stderr):
-        print(visible(message), file=sys.stderr)  # noqa: T201
+        status(message)
 
 
 def _say(kind: str, message: str) -> None:
@@ -165,18 +173,61 @@ class TableLayout:
         return table
 
     def _render(self, table: "Table") -> str:
-        from rich.console import Console
+        return _rendered(table, self.colored, "standard")
 
-        text = StringIO()
-        Console(
-            file=text,
-            width=max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns),
-            force_terminal=self.colored,
-            color_system="standard" if self.colored else None,
-            no_color=not self.colored,
-            legacy_windows=False,
-        ).print(table)
-        return text.getvalue()
+
+def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
+    """A square matrix of numbers from 0 to 1 as a table on standard output.
+
+    Cells are numbers on a colour, the lightest for the largest; numbers alone without colour.
+    Columns that do not fit beside each other follow below, with their rows' tokens again.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [visible(token) for token in tokens]
+    width = max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
+    label_width = min(max(map(cell_len, names)), _MAX_LABEL)
+    per_block = max(1, (width - label_width) // (_HEAT_CELL + 1))
+    colored = is_colored(sys.stdout)
+    largest = max(map(max, rows)) or 1.0
+    blocks = [visible(title) + "\n"]
+    for start in range(0, len(names), per_block):
+        table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1))
+        table.add_column("", width=label_width, overflow="fold", no_wrap=False)
+        columns = range(start, min(start + per_block, len(names)))
+        for column in columns:
+            header = Text(names[column], overflow="fold")
+            table.add_column(header, width=_HEAT_CELL, justify="right")
+        for name, row in zip(names, rows, strict=True):
+            cells = (Text(f"{row[c]:.2f}", _heat_style(row[c] / largest)) for c in columns)
+            table.add_row(Text(name), *cells)
+        blocks.append(_rendered(table, colored, "256"))
+    return "\n".join(blocks)
+
+
+def _heat_style(value: float) -> str:
+    """Dark for 0 to light for 1, in the greys and blues of the 256 colours."""
+    level = min(int(value * len(_HEAT)), len(_HEAT) - 1)
+    text = "color(231)" if level < len(_HEAT) - 3 else "color(16)"
+    return f"{text} on color({_HEAT[level]})"
+
+
+def _rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
+    """A table as text of the terminal's width."""
+    from rich.console import Console
+
+    text = StringIO()
+    Console(
+        file=text,
+        width=max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns),
+        force_terminal=colored,
+        color_system=colors if colored else None,
+        no_color=not colored,
+        legacy_windows=False,
+    ).print(table)
+    return text.getvalue()
 
 
 class TrainingDisplay:

@@ -1,5 +1,7 @@
 """The errors that a user can meet: what went wrong, what to type next, and the exit code."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -17,6 +19,15 @@ class SwissError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @classmethod
+    def all_of(cls, errors: "Sequence[SwissError]") -> "SwissError":
+        """One error that lists several, with the lowest of their exit codes."""
+        if len(errors) == 1:
+            return errors[0]
+        first = min(errors, key=lambda error: error.exit_code)
+        lines = [f"{e.message} ({e.hint})" if e.hint else e.message for e in errors]
+        return type(first)(f"{len(errors)} problems:\n" + "\n".join(f"  {line}" for line in lines))
 
 
 class ConfigurationError(SwissError):
@@ -53,3 +64,31 @@ class VerificationError(SwissError):
     """An exported graph does not compute what the trained model computes."""
 
     exit_code = 1
+
+
+class Problems:
+    """Collects errors, so that a user hears of all of them before any long work."""
+
+    def __init__(self) -> None:
+        self._found: list[SwissError] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep an error that the block raises and go on after it."""
+        try:
+            yield
+        except SwissError as error:
+            self._found.append(error)
+
+    def add(self, error: SwissError) -> None:
+        """Keep an error."""
+        self._found.append(error)
+
+    def check(self) -> None:
+        """Raise what was kept.
+
+        Raises:
+            SwissError: one that lists all, if there is any.
+        """
+        if self._found:
+            raise SwissError.all_of(self._found)

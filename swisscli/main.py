@@ -15,10 +15,13 @@ from swisscli import __version__, console
 from swisscli.errors import DataError, SwissError
 
 COMMANDS = {
-    "pretrain": "Train an encoder further on unlabelled text.",
+    "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
     "train": "Train one encoder for all tasks.",
     "export": "Write a trained model as a verified ONNX graph.",
-    "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+    "evaluate": "Measure a model on the dev sets and write leaderboard files.",
+    "report": "Write a page with a model's curves, errors and attention.",
+    "attention": "Draw what one head of the encoder attends to.",
+    "pretrain": "Train an encoder further on unlabelled text.",
     "reproduce": "Run the experiments of the paper's tables.",
 }
 _INTERRUPTED = 130
@@ -83,6 +86,8 @@ def _root(
     cat reviews.txt | swiss predict sentiment | sort
     swiss train --awl
     swiss export runs/my-model
+    swiss evaluate runs/my-model --data data/cs224n
+    swiss report runs/my-model -o report.html
     """  # noqa: D301
 
 

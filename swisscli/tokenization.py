@@ -74,6 +74,10 @@ class Tokenizer:
         index: int | None = self._tokenizer.token_to_id(token)
         return index
 
+    def tokens(self, encoding: Encoding) -> list[str]:
+        """The tokens of an encoding as the vocabulary spells them."""
+        return [self._tokenizer.id_to_token(index) or "" for index in encoding.ids.tolist()]
+
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
         """Tokenise single texts or pairs, each a tuple of one or two strings."""
         inputs = [item[0] if len(item) == 1 else item for item in texts]

@@ -16,7 +16,8 @@ from swiss_export.graph import build_graph
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.checkpoint import save_model
 from swiss_training.config import TrainConfig
-from swiss_training.data import TaskDataset, read_files
+from swiss_training.data import TaskDataset
+from swiss_training.examples import read_files
 from swiss_training.model.convert import read_encoder_config
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.model_dir import ModelConfig, Pooling

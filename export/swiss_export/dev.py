@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from swiss_training.config import TrainConfig
-from swiss_training.data import TaskDataset, read_files
+from swiss_training.data import TaskDataset
+from swiss_training.examples import read_files
 from swisscli.contract.model_dir import TRAIN_CONFIG, ModelConfig
 from swisscli.contract.tasks import TaskSpec
 from swisscli.errors import DataError

@@ -17,7 +17,7 @@ from swiss_export.dev import Files
 from swiss_export.graph import build_graph
 from swiss_export.verify import DevFigure
 from swiss_training.checkpoint import load_model
-from swiss_training.evaluation import Evaluation, Score
+from swiss_training.metrics import Evaluation, Score
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import ModelConfig
 from swisscli.errors import DataError

@@ -12,7 +12,8 @@ import torch
 from swiss_export.arithmetic import Precision
 from swiss_export.sentences import texts
 from swiss_training.data import TaskDataset
-from swiss_training.evaluation import BATCH_SIZE, predict_logits, score
+from swiss_training.evaluation import predict_logits
+from swiss_training.metrics import BATCH_SIZE, score
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.contract.model_dir import ModelConfig
 from swisscli.errors import VerificationError

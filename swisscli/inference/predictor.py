@@ -15,6 +15,7 @@ from swisscli.contract import model_dir
 from swisscli.contract.records import Prediction, Record, RecordError
 from swisscli.contract.tasks import TaskSpec, resolve_task
 from swisscli.errors import ConfigurationError, ModelError
+from swisscli.inference.decoding import answers
 from swisscli.inference.session import Session
 from swisscli.inference.windows import windows
 from swisscli.tokenization import Encoding, Tokenizer, pad
@@ -241,7 +242,7 @@ def _decode(
 ) -> Iterator[Prediction]:
     """Turn the logits of a batch into predictions."""
     is_finite_B = np.isfinite(logits_BC).min(axis=1).tolist()
-    rows = zip(records, encodings, _answers(task, logits_BC), is_finite_B, strict=True)
+    rows = zip(records, encodings, answers(task, logits_BC), is_finite_B, strict=True)
     for record, sequences, answer, is_finite in rows:
         if not is_finite:
             error = RecordError("not_finite", "the model's output for this record is not a number")
@@ -253,29 +254,3 @@ def _decode(
             truncated=any(encoding.truncated for encoding in sequences),
             **answer,
         )
-
-
-def _answers(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    """The fields of `Prediction` that the logits decide, row by row."""
-    if task.score_range is not None:
-        for score in np.clip(logits_BC[:, 0], *task.score_range).tolist():
-            yield {"score": score}
-        return
-    probabilities_BC = _probabilities(task, logits_BC)
-    classes_B = probabilities_BC.argmax(axis=1).tolist()
-    for class_index, probabilities in zip(classes_B, probabilities_BC.tolist(), strict=True):
-        yield {
-            "label": task.labels[class_index],
-            "class_index": class_index,
-            "probabilities": tuple(probabilities),
-            "score": probabilities[class_index if task.kind == "multiclass" else 1],
-        }
-
-
-def _probabilities(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Softmax over the classes; a binary logit is the second class's against 0 for the first."""
-    if task.kind == "binary":
-        logits_BC = np.hstack([np.zeros_like(logits_BC), logits_BC])
-    with np.errstate(invalid="ignore"):  # rows that are not finite are told apart by the caller
-        exponentials_BC = np.exp(logits_BC - logits_BC.max(axis=1, keepdims=True))
-        return np.asarray(exponentials_BC / exponentials_BC.sum(axis=1, keepdims=True))

@@ -267,6 +267,17 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
             raise ConfigurationError("standard output is closed", hint="add --output FILE")
         yield _writing_to(sys.stdout.buffer)
         return
+    with open_beside(path) as stream:
+        yield _writing_to(stream)
+
+
+@contextlib.contextmanager
+def open_beside(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write beside its target; it is renamed when the block ends well.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
     target = path.resolve()  # behind a link, the file and not the link is replaced
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -275,7 +286,7 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
     try:
         with stream:
-            yield _writing_to(stream)
+            yield stream
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from swisscli.main import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -61,6 +63,8 @@ def test_the_wheel_holds_three_packages_and_one_model(wheel: Path) -> None:
     assert {name for name in names if name.endswith(".toml") and "recipes/" in name} == {
         f"swiss_training/recipes/{path.relative_to(recipes)}" for path in recipes.rglob("*.toml")
     }
+    for asset in ("page.html.j2", "page.css", "attention.js"):
+        assert f"swiss_export/report/{asset}" in names
     assert not [name for name in names if name.endswith(".safetensors") or "tests/" in name]
 
 
@@ -74,20 +78,42 @@ def test_it_predicts_without_extras(clean: Path, tmp_path: Path) -> None:
         assert package not in frozen
 
 
+def test_it_evaluates_its_model_without_extras(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text(
+        "id\tsentence\tlabel\nA\tA superb film.\t4\nB\tA terrible film.\t0\n"
+    )
+    find = "from swisscli.inference.predictor import default_model; print(default_model())"
+    model = run(clean / "python", "-c", find, folder=tmp_path).stdout.strip()
+    options = ("--data", ".", "--dev", "sst=dev.tsv")
+    outcome = run(clean / "swiss", "evaluate", model, *options, folder=tmp_path)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout == "sentiment\taccuracy\t1.0000\t2\noverall\tmean\t1.0000\n"
+    written = (tmp_path / "predictions" / "sst-dev-output.csv").read_text()
+    assert written == "id \t Predicted_Sentiment \na , 4 \nb , 0 \n"
+
+
 @pytest.mark.parametrize(
-    "command", [("train", "--data", "."), ("export", "."), ("reproduce", "table2")]
+    ("command", "extra"),
+    [
+        (("train", "--data", "."), "train"),
+        (("export", "."), "train"),
+        (("pretrain", "x.txt", "--output", "y"), "train"),
+        (("reproduce", "table2"), "train"),
+        (("report", "."), "report"),
+        (("attention", "a film"), "report"),
+    ],
 )
-def test_commands_that_need_the_extra_say_so(
-    clean: Path, tmp_path: Path, command: tuple[str, ...]
+def test_commands_that_need_an_extra_say_so(
+    clean: Path, tmp_path: Path, command: tuple[str, ...], extra: str
 ) -> None:
     outcome = run(clean / "swiss", *command, folder=tmp_path)
     assert outcome.returncode == 5
-    assert "pip install 'swissbert[train]'" in outcome.stderr
+    assert f"pip install 'swissbert[{extra}]'" in outcome.stderr
     assert "Traceback" not in outcome.stderr
 
 
 def test_help_of_every_command_needs_no_extra(clean: Path, tmp_path: Path) -> None:
-    for command in ((), ("train",), ("export",), ("predict",), ("reproduce",)):
+    for command in ((), *((name,) for name in COMMANDS)):
         outcome = run(clean / "swiss", *command, "--help", folder=tmp_path)
         assert outcome.returncode == 0
         assert outcome.stdout.startswith("Usage: swiss")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiss_training.data import read_files
-from swiss_training.evaluation import score
+from swiss_training.examples import read_files
+from swiss_training.metrics import score
 from swisscli import Predictor
 from swisscli.contract import model_dir
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from swiss_training.config import TrainConfig
-from swiss_training.data import BatchStream, Examples, TaskDataset, read_files, read_tasks
+from swiss_training.data import BatchStream, TaskDataset
+from swiss_training.examples import Examples, read_files, read_tasks
 from swisscli.contract.tasks import TASKS
 from swisscli.errors import DataError
 from swisscli.tokenization import Tokenizer

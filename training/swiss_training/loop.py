@@ -18,9 +18,11 @@ from swiss_training import checkpoint, optim
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.checkpoint import LAST, RUN_CONFIG, Progress
 from swiss_training.config import TrainConfig
-from swiss_training.data import Batch, BatchStream, Examples, TaskDataset, read_tasks
+from swiss_training.data import Batch, BatchStream, TaskDataset
 from swiss_training.devices import choose_device, choose_precision, make_autocast
-from swiss_training.evaluation import Evaluation, evaluate
+from swiss_training.evaluation import evaluate
+from swiss_training.examples import Examples, read_tasks
+from swiss_training.metrics import Evaluation
 from swiss_training.model.convert import PretrainedEncoder, load_pretrained
 from swiss_training.model.multitask import MultitaskModel
 from swiss_training.regularizers import Regularizer

@@ -12,8 +12,8 @@ import torch
 from swiss_training import checkpoint, ledger, log, loop
 from swiss_training.checkpoint import LAST, RUN_CONFIG
 from swiss_training.config import TrainConfig
-from swiss_training.data import read_tasks
 from swiss_training.devices import choose_device
+from swiss_training.examples import read_tasks
 from swiss_training.experiments import Experiment, Selection, refuse_changes
 from swiss_training.ledger import Entry
 from swisscli.contract import model_dir

@@ -8,8 +8,9 @@ from safetensors.torch import load_file
 
 from swiss_training.checkpoint import load_model, save_tensors
 from swiss_training.config import TrainConfig
-from swiss_training.data import Examples, TaskDataset
+from swiss_training.data import TaskDataset
 from swiss_training.evaluation import predict_logits
+from swiss_training.examples import Examples
 from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError
 from swisscli.tokenization import Tokenizer

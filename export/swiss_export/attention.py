@@ -1,0 +1,181 @@
+"""What an encoder attends to: the probabilities of every layer and head for one input."""
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from swiss_training.checkpoint import load_model
+from swiss_training.model.convert import FILES, load_pretrained, read_encoder_config
+from swisscli.contract import model_dir
+from swisscli.errors import ConfigurationError, ModelError
+from swisscli.tokenization import Tokenizer, pad
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention probabilities for a text or a pair.
+
+    Attributes:
+        tokens: Its tokens, special ones included, (T,); of texts that are encoded separately those
+            of both, none of which attends to the other text's.
+        probabilities_LHTT: Layer, head, the token that attends, the token attended to; every row
+            sums to 1.
+        truncated: Whether the input was cut to the longest that the model takes.
+    """
+
+    tokens: list[str]
+    probabilities_LHTT: npt.NDArray[np.float32]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many layers and heads an encoder has."""
+
+    layers: int
+    heads: int
+
+    def check(self, layer: int, head: int) -> None:
+        """Refuse a layer or head that is not there.
+
+        Raises:
+            ConfigurationError: naming the valid range of each that is out of it.
+        """
+        wrong = [
+            f"--{name} is {value}, this model's are 0 to {count - 1}"
+            for name, value, count in (("layer", layer, self.layers), ("head", head, self.heads))
+            if not 0 <= value < count
+        ]
+        if wrong:
+            raise ConfigurationError("; ".join(wrong), hint="both are counted from 0")
+
+
+def read_shape(directory: Path) -> Shape:
+    """The shape of the encoder in a model directory or a Hugging Face style directory.
+
+    Raises:
+        ModelError: if it is neither, or a model directory without weights.
+    """
+    if (directory / model_dir.MANIFEST).is_file():
+        if not (directory / model_dir.WEIGHTS).is_file():
+            raise ModelError(
+                f"{directory}: has a graph only, attention is computed from {model_dir.WEIGHTS}",
+                hint="name a run folder of swiss train, or an encoder directory, with --model DIR",
+            )
+        encoder = model_dir.read_config(directory).encoder
+    else:
+        missing = [name for name in FILES if not (directory / name).is_file()]
+        if missing:
+            raise ModelError(
+                f"{directory}: neither a run folder nor an encoder directory,"
+                f" it lacks {', '.join(missing)}",
+                hint="name one with --model DIR",
+            )
+        encoder = read_encoder_config(directory / "config.json")
+    return Shape(encoder.num_hidden_layers, encoder.num_attention_heads)
+
+
+class AttentionReader:
+    """An encoder that shows its attention.
+
+    Args:
+        directory: A model directory with weights, or a Hugging Face style encoder directory.
+
+    Raises:
+        ModelError: if it is neither, or damaged.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.shape = read_shape(directory)
+        if (directory / model_dir.MANIFEST).is_file():
+            model_dir.verify(directory, (model_dir.TOKENIZER,))
+            model = load_model(directory)
+            self._encoder: nn.Module = model.encoder
+            encoder, max_length = model.config.encoder, model.config.max_length
+            self._pair_encoding = model.config.pair_encoding
+            tokenizer = directory / model_dir.TOKENIZER
+        else:
+            pretrained = load_pretrained(str(directory))
+            self._encoder, self._pair_encoding = pretrained.encoder.eval(), True
+            encoder, tokenizer = pretrained.encoder.config, pretrained.tokenizer
+            max_length = encoder.longest_input
+        self._pad_token_id = encoder.pad_token_id
+        self._tokenizer = Tokenizer(tokenizer, max_length)
+
+    def read(self, texts: tuple[str, ...]) -> Attention:
+        """Compute the attention for a text or a pair."""
+        (sequences,) = self._tokenizer.encode_examples([texts], self._pair_encoding)
+        size = sum(map(len, sequences))
+        probabilities_LHTT = np.zeros((self.shape.layers, self.shape.heads, size, size), np.float32)
+        start = 0
+        for encoding in sequences:
+            inputs = map(torch.from_numpy, pad([encoding], self._pad_token_id))
+            layers = attention_probabilities(self._encoder, *inputs)
+            own = slice(start, start := start + len(encoding))
+            probabilities_LHTT[:, :, own, own] = torch.cat(layers).numpy()
+        return Attention(
+            [token for encoding in sequences for token in self._tokenizer.tokens(encoding)],
+            probabilities_LHTT,
+            any(encoding.truncated for encoding in sequences),
+        )
+
+
+def attention_probabilities(encoder: nn.Module, *inputs: Tensor) -> list[Tensor]:
+    """Run an encoder and compute the attention probabilities beside it, without dropout.
+
+    The fused attention never has them in memory, so they are computed again from what each
+    attention module is called with.
+
+    Args:
+        encoder: An encoder whose `layers` have `attention`.
+        inputs: What it is called with.
+
+    Returns:
+        Of each layer the probabilities (B, H, T, T).
+    """
+    found: list[Tensor] = []
+    handles = []
+    try:
+        for layer in encoder.layers:  # type: ignore[union-attr]
+            hook = _hook(found)
+            handles.append(layer.attention.register_forward_pre_hook(hook, with_kwargs=True))
+        with torch.inference_mode():
+            encoder(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _hook(found: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+    def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        called = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+        hidden_BTD, *others = called.values()
+        found.append(_probabilities(module, hidden_BTD, others))
+
+    return keep
+
+
+def _probabilities(module: Any, hidden_BTD: Tensor, others: list[Any]) -> Tensor:
+    """Softmax of the scaled products, with every mask (bool) and bias (float) the call had."""
+    query_BHTK, key_BHTK = (
+        projection(hidden_BTD).unflatten(-1, (module.num_heads, -1)).transpose(1, 2)
+        for projection in (module.query, module.key)
+    )
+    scores_BHTT = query_BHTK @ key_BHTK.transpose(2, 3) / math.sqrt(query_BHTK.shape[-1])
+    for other in others:
+        if not isinstance(other, Tensor):
+            continue
+        if other.dtype == torch.bool:
+            scores_BHTT = scores_BHTT.masked_fill(~other, -math.inf)
+        else:
+            scores_BHTT = scores_BHTT + other
+    return scores_BHTT.softmax(-1)

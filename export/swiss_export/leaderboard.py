@@ -1,0 +1,102 @@
+"""The prediction files of the CS224N default project's leaderboard.
+
+Every byte is as the course's starter code writes it: a header with a TAB between spaces, rows with
+a comma between spaces, a space before each line end, ids in lower case, a misspelled column.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from swiss_export.rows import Answered
+from swisscli.contract.tasks import TASKS, Split, TaskSpec
+from swisscli.errors import ConfigurationError
+from swisscli.inference.writers import open_beside
+
+
+class _Layout(NamedTuple):
+    """How the course writes a task: the end of the file's name, the column, the value."""
+
+    suffix: str
+    column: str
+    value: Callable[[dict[str, Any]], str]
+
+
+def _class(answer: dict[str, Any]) -> str:
+    return str(answer["class_index"])
+
+
+def _rounded_sigmoid(answer: dict[str, Any]) -> str:
+    return f"{answer['class_index']:.1f}"
+
+
+def _score(answer: dict[str, Any]) -> str:
+    return str(np.float32(answer["score"]))
+
+
+_COURSE = {
+    "sentiment": _Layout("output", "Predicted_Sentiment", _class),
+    "paraphrase": _Layout("output", "Predicted_Is_Paraphrase", _rounded_sigmoid),
+    "similarity": _Layout("output", "Predicted_Similiary", _score),
+    "cfimdb": _Layout("out", "Predicted_Sentiment", _class),
+}
+
+
+def _layout(task: TaskSpec) -> _Layout:
+    """The course's layout; for a task that it does not have, one in the same style."""
+    value = _class if task.labels else _score
+    return _COURSE.get(task.name) or _Layout("output", f"Predicted_{task.name.title()}", value)
+
+
+def file_name(task: TaskSpec, split: Split) -> str:
+    """The file's name, such as `sst-dev-output.csv`."""
+    return f"{next(iter(task.aliases), task.name)}-{split}-{_layout(task).suffix}.csv"
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Refuse to write over prediction files.
+
+    Raises:
+        ConfigurationError: if the folder is none, or one is there and `force` is not set.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError(
+            f"--output {folder}: exists and is not a folder", hint="name another folder"
+        )
+    splits: tuple[Split, ...] = ("dev", "test")
+    names = [file_name(task, split) for task in TASKS.values() for split in splits]
+    present = [name for name in names if (folder / name).exists()]
+    if present and not force:
+        raise ConfigurationError(
+            f"--output {folder}: holds {', '.join(present)} already",
+            hint="name another folder with --output DIR, or add --force",
+        )
+
+
+def content(answered: Answered) -> str:
+    """A file's content: a line for each row that has an id."""
+    layout = _layout(answered.task)
+    lines = [f"id \t {layout.column} \n"]
+    for row, answer in zip(answered.rows.rows, answered.answers(), strict=True):
+        if row.id:
+            lines.append(f"{row.id.lower()} , {layout.value(answer)} \n")
+    return "".join(lines)
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> None:
+    """Write files by name, each beside its target; none is renamed before all are written.
+
+    Raises:
+        ConfigurationError: if one cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
+    with ExitStack() as stack:
+        for name, text in contents.items():
+            stream = stack.enter_context(open_beside(folder / name))
+            stream.write(text.encode("utf-8"))

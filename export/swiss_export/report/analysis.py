@@ -1,0 +1,244 @@
+"""The figures behind the report's charts: numbers in, numbers out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swiss_export.rows import Answered
+from swisscli.console import visible
+from swisscli.contract.tasks import TaskSpec
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+
+_SMALLEST = 1e-12
+_MAX_CHARS = 2000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The labelled rows of a task beside the model's answers to them, (N,) each.
+
+    Attributes:
+        task: The task.
+        texts: The rows' texts.
+        where: `file:line` of each.
+        lengths: Tokens, special ones included.
+        truth: Class or score.
+        predicted: Class or score.
+        probabilities_NC: Of the classes; None for regression.
+    """
+
+    task: TaskSpec
+    texts: list[tuple[str, ...]]
+    where: list[str]
+    lengths: Int
+    truth: Float
+    predicted: Float
+    probabilities_NC: Float | None
+
+    @property
+    def errors(self) -> Float:
+        """How wrong each row is: 0 or 1 for classes, the absolute difference for scores."""
+        if self.probabilities_NC is None:
+            return np.abs(self.predicted - self.truth)
+        return (self.predicted != self.truth).astype(np.float64)
+
+
+def judge(answered: Answered) -> Judged:
+    """Put the labelled rows beside their answers."""
+    rows = answered.labelled()
+    answers = list(rows.answers())
+    key = "class_index" if rows.task.labels else "score"
+    return Judged(
+        task=rows.task,
+        texts=[row.texts for row in rows.rows.rows],
+        where=[row.where for row in rows.rows.rows],
+        lengths=np.array(
+            [sum(map(len, sequences)) for sequences in rows.encodings], dtype=np.int64
+        ),
+        truth=rows.targets.astype(np.float64),
+        predicted=np.array([answer[key] for answer in answers], dtype=np.float64),
+        probabilities_NC=(
+            np.array([answer["probabilities"] for answer in answers]) if rows.task.labels else None
+        ),
+    )
+
+
+def confusion(judged: Judged) -> Int:
+    """Rows by true class and predicted class, (C, C)."""
+    num_classes = len(judged.task.labels)
+    counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts_CC, (judged.truth.astype(int), judged.predicted.astype(int)), 1)
+    return counts_CC
+
+
+@dataclass(frozen=True)
+class ConfidenceBin:
+    """The rows whose confidence lies in an interval.
+
+    Attributes:
+        low: Where it begins, itself included.
+        high: Where it ends.
+        count: Rows in it.
+        confidence: Their mean confidence.
+        accuracy: The share of them that is right.
+    """
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(judged: Judged, num_bins: int = 10) -> tuple[list[ConfidenceBin], float]:
+    """Accuracy by confidence, the probability of the class that is predicted.
+
+    Returns:
+        The bins that have rows, and the expected calibration error: the mean over the rows of
+        the difference between a bin's accuracy and its confidence (Guo et al. 2017,
+        arXiv:1706.04599, eq. 3).
+    """
+    assert judged.probabilities_NC is not None
+    confidence_N = judged.probabilities_NC.max(axis=1)
+    right_N = 1 - judged.errors
+    index_N = np.minimum((confidence_N * num_bins).astype(int), num_bins - 1)
+    bins = []
+    for index in np.unique(index_N).tolist():
+        of_bin = index_N == index
+        bins.append(
+            ConfidenceBin(
+                low=index / num_bins,
+                high=(index + 1) / num_bins,
+                count=int(of_bin.sum()),
+                confidence=float(confidence_N[of_bin].mean()),
+                accuracy=float(right_N[of_bin].mean()),
+            )
+        )
+    gaps = [b.count * abs(b.accuracy - b.confidence) for b in bins]
+    return bins, sum(gaps) / len(confidence_N)
+
+
+@dataclass(frozen=True)
+class LengthBin:
+    """The rows of some lengths.
+
+    Attributes:
+        shortest: Tokens of the shortest.
+        longest: Tokens of the longest.
+        count: Rows.
+        value: Accuracy, or mean absolute error.
+    """
+
+    shortest: int
+    longest: int
+    count: int
+    value: float
+
+
+def by_length(judged: Judged, num_bins: int = 6) -> list[LengthBin]:
+    """Accuracy, or mean absolute error, of rows of like length; about as many rows in each bin."""
+    values_N = judged.errors if judged.probabilities_NC is None else 1 - judged.errors
+    order = np.argsort(judged.lengths, kind="stable")
+    edges = {int(judged.lengths[part[0]]) for part in np.array_split(order, num_bins) if len(part)}
+    starts = sorted(edges)
+    index_N = np.searchsorted(starts, judged.lengths, side="right")
+    bins = []
+    for index in np.unique(index_N).tolist():
+        of_bin = index_N == index
+        lengths = judged.lengths[of_bin]
+        bins.append(
+            LengthBin(
+                int(lengths.min()),
+                int(lengths.max()),
+                int(of_bin.sum()),
+                float(values_N[of_bin].mean()),
+            )
+        )
+    return bins
+
+
+@dataclass(frozen=True)
+class WrongRow:
+    """A row that the model got wrong.
+
+    Attributes:
+        texts: Its texts.
+        where: `file:line`.
+        truth: Its class's name, or its score.
+        predicted: What the model says.
+        size: How wrong, in words.
+    """
+
+    texts: tuple[str, ...]
+    where: str
+    truth: str
+    predicted: str
+    size: str
+
+
+def worst(judged: Judged, count: int) -> tuple[list[WrongRow], int]:
+    """The worst errors: the least probable truths of misjudged rows, or the farthest scores.
+
+    Returns:
+        At most `count` of them, and how many rows are wrong at all; for scores, all rows.
+    """
+    probabilities_NC = judged.probabilities_NC
+    if probabilities_NC is None:
+        wrong = list(range(len(judged.truth)))
+        badness: Any = judged.errors
+    else:
+        wrong = np.flatnonzero(judged.errors).tolist()
+        of_truth_N = probabilities_NC[np.arange(len(judged.truth)), judged.truth.astype(int)]
+        badness = -np.log(np.maximum(of_truth_N, _SMALLEST))
+    chosen = sorted(wrong, key=lambda index: -badness[index])[:count]
+    return [_wrong_row(judged, index) for index in chosen], len(wrong)
+
+
+def _wrong_row(judged: Judged, index: int) -> WrongRow:
+    truth, predicted = judged.truth[index], judged.predicted[index]
+    if judged.probabilities_NC is None:
+        said = (f"{truth:.2f}", f"{predicted:.2f}")
+        size = f"off by {abs(predicted - truth):.2f}"
+    else:
+        labels, of_row = judged.task.labels, judged.probabilities_NC[index]
+        names = [f"{labels[int(c)]} ({of_row[int(c)]:.1%})" for c in (truth, predicted)]
+        said = (names[0], names[1])
+        size = f"loss {-np.log(max(of_row[int(truth)], _SMALLEST)):.2f}"
+    texts = tuple(map(_readable, judged.texts[index]))
+    return WrongRow(texts, judged.where[index], said[0], said[1], size)
+
+
+def _readable(text: str) -> str:
+    """A text without characters that act, and not endless."""
+    shown = "\n".join(map(visible, text[:_MAX_CHARS].splitlines()))
+    return shown if len(text) <= _MAX_CHARS else f"{shown}… ({len(text):,} characters)"
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How the labels of a split are spread.
+
+    Attributes:
+        names: Of the classes, or of intervals of the score.
+        counts: Rows of each.
+    """
+
+    names: list[str]
+    counts: list[int]
+
+
+def distribution(task: TaskSpec, targets: Sequence[float], num_bins: int = 10) -> Distribution:
+    """Count rows per class, or per interval of a score."""
+    if task.score_range is None:
+        counts = np.bincount(np.array(targets, dtype=int), minlength=len(task.labels))
+        return Distribution(list(task.labels), counts.tolist())
+    low, high = task.score_range
+    counts, edges = np.histogram(targets, bins=num_bins, range=(low, high))
+    names = [f"{a:g}–{b:g}" for a, b in pairwise(edges)]
+    return Distribution(names, counts.tolist())

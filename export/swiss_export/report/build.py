@@ -1,0 +1,193 @@
+"""The steps of a report: a generator of events. It prints nothing."""
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from swiss_export.attention import AttentionReader, read_shape
+from swiss_export.backends import Backend
+from swiss_export.report import heads
+from swiss_export.report.analysis import judge
+from swiss_export.report.heads import Choice
+from swiss_export.report.page import Page, Section, render
+from swiss_export.report.sections import label_section, task_section, training_section
+from swiss_export.rows import TaskRows
+from swiss_export.source import Advance, Gathered, Source, gather
+from swiss_training import log
+from swiss_training.metrics import Evaluation, Score
+from swisscli import __version__
+from swisscli.contract import model_dir
+from swisscli.errors import DataError, ModelError, Problems
+from swisscli.inference.writers import check_output, open_beside
+
+_VERSIONS = ("torch", "onnxruntime-gpu", "onnxruntime", "numpy", "tokenizers", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to report.
+
+    Attributes:
+        source: The model and its data.
+        output: The page.
+        force: Whether it may be replaced.
+        choice: Which attention to show.
+        num_errors: Rows of each table of worst errors.
+    """
+
+    source: Source
+    output: Path
+    force: bool = False
+    choice: Choice = field(default_factory=Choice)
+    num_errors: int = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is done next."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the user should know."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """The page is written; `num_bytes` is its size."""
+
+    path: Path
+    num_bytes: int
+
+
+Event = Step | Note | Written
+
+
+def report(request: Request, problems: Problems, advance: Advance) -> Iterator[Event]:
+    """Measure a model on its dev rows and write the page.
+
+    Args:
+        request: What to do.
+        problems: What the caller has found already; raised with all that is found here.
+        advance: Told how many more rows are predicted.
+
+    Raises:
+        ConfigurationError: if the page may not be written, or a layer or head is not there.
+        ModelError: if the model is missing, damaged or of an unknown format.
+        DataError: if there is no dev file, or a file or the log cannot be read.
+    """
+    source, choice = request.source, request.choice
+    with problems.collected():
+        check_output(request.output, force=request.force, inputs=())
+    without_weights = None
+    try:
+        choice.check(read_shape(source.model), problems)
+    except ModelError as error:
+        without_weights = error.message
+        if choice.is_given and (source.model / model_dir.MANIFEST).is_file():
+            problems.add(error)
+    entries: list[dict[str, Any]] = []
+    with problems.collected():
+        entries = _read_log(source.model)
+    gathered = gather(source, ("dev", "train"), problems)
+    backend = gathered.open()
+    yield Step(f"{source.model} by {backend.name}, {backend.precision} on {backend.device}")
+    for message in (*backend.notes, *gathered.notes):
+        yield Note(message)
+
+    scores: dict[str, Score] = {}
+    tasks: list[Section] = []
+    for name, rows in gathered.rows["dev"].items():
+        answered = gathered.answer(backend, rows, advance)
+        scores[name] = answered.score()
+        tasks.append(task_section(judge(answered), scores[name], request.num_errors))
+    yield Step("computing attention and drawing")
+    dev_rows = list(gathered.rows["dev"].values())
+    attention, data = _attention(source.model, choice, dev_rows, without_weights)
+    page = Page(
+        title=f"Report on {source.model.resolve().name}",
+        scores=_score_rows(scores),
+        facts=_facts(gathered, backend),
+        notes=gathered.notes,
+        sections=[training_section(entries), label_section(gathered), *tasks],
+        attention=attention,
+        attention_data=data,
+    )
+    content = render(page).encode("utf-8", "replace")
+    with open_beside(request.output) as stream:
+        stream.write(content)
+    yield Written(request.output, len(content))
+
+
+def _read_log(model: Path) -> list[dict[str, Any]]:
+    try:
+        entries = log.read(model)
+        return [entry for entry in entries if {"event", "step"} <= entry.keys()]
+    except (ValueError, OSError, AttributeError) as error:
+        raise DataError(
+            f"{model / log.FILE}: cannot be read as a log: {error}",
+            hint="move the file away to report without the training curves",
+        ) from None
+
+
+def _attention(
+    model: Path, choice: Choice, rows: Sequence[TaskRows], without_weights: str | None
+) -> tuple[Section, dict[str, Any] | None]:
+    if without_weights is not None:
+        intro = f"There is no attention to show: {without_weights}."
+        return Section("attention", "Attention", intro), None
+    return heads.section(AttentionReader(model), choice, rows)
+
+
+def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
+    rows = [(name, s.metric, f"{s.value:.4f}", f"{s.rows:,}") for name, s in scores.items()]
+    return [*rows, ("overall", "mean", f"{Evaluation(dict(scores)).overall:.4f}", "")]
+
+
+def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
+    """How it was measured, for whoever wants to measure it again."""
+    model = gathered.source.model
+    manifest = model_dir.read_manifest(model)
+    used = model_dir.GRAPH if backend.name == "onnx" else model_dir.WEIGHTS
+    metrics = _metrics(model)
+    step = (metrics.get("train") or {}).get("step")
+    versions = {"swissbert": __version__, "python": platform.python_version()}
+    versions |= {name: found for name in _VERSIONS if (found := _version(name))}
+    encoder = manifest.source_encoder
+    return [
+        ("model", str(model)),
+        ("run by", "the ONNX graph" if backend.name == "onnx" else "torch"),
+        ("precision, device", f"{backend.precision}, {backend.device}"),
+        (f"sha256 of {used}", manifest.files[used].sha256),
+        ("encoder", f"{encoder.get('name', 'unknown')} {encoder.get('sha256', '')[:12]}".strip()),
+        (
+            "pooling, longest input",
+            f"{gathered.config.pooling}, {gathered.config.max_length} tokens",
+        ),
+        ("trained", f"seed {metrics.get('seed', 'unknown')}, best step {step or 'unknown'}"),
+        ("data", gathered.source.data or "the files that the run was trained with"),
+        ("split", "dev, the rows with a label"),
+        ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
+        ("versions", ", ".join(f"{name} {found}" for name, found in versions.items())),
+    ]
+
+
+def _metrics(model: Path) -> dict[str, Any]:
+    path = model / model_dir.METRICS
+    values = model_dir.read_json(path) if path.is_file() else {}
+    return values if isinstance(values, dict) else {}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except ModuleNotFoundError:
+        return None

@@ -1,0 +1,135 @@
+"""The report's last part: attention of chosen texts, as figures and as data for the script."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from swiss_export.attention import Attention, AttentionReader, Shape
+from swiss_export.report import figures
+from swiss_export.report.page import Chart, Section
+from swiss_export.rows import TaskRows
+from swisscli.console import visible
+from swisscli.errors import ConfigurationError, Problems
+
+PAPER_PAIR = (
+    "rallies demand 'justice for trayvon'",
+    "across us, people rally for 'justice for trayvon'",
+)
+"""The pair of the paper's Figures 1 to 3."""
+MAX_TOKENS = 40
+MAX_VIEWS = 8
+_MAX_NAME = 80
+_MAX_DEFAULT_CHARS = 90
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which attention to show.
+
+    Attributes:
+        texts: Texts and pairs; none takes the paper's pair and a short dev row of each task.
+        layers: Of the figures; none takes the second, the middle and the last.
+        heads: Of the figures.
+    """
+
+    texts: tuple[tuple[str, ...], ...] = ()
+    layers: tuple[int, ...] = ()
+    heads: tuple[int, ...] = (0,)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the user chose anything."""
+        return self != Choice()
+
+    def check(self, shape: Shape, problems: Problems) -> None:
+        """Add what the encoder does not have."""
+        for option, values, count in (
+            ("--layers", self.layers, shape.layers),
+            ("--heads", self.heads, shape.heads),
+        ):
+            wrong = [str(value) for value in values if not 0 <= value < count]
+            if wrong:
+                problems.add(
+                    ConfigurationError(
+                        f"{option} names {', '.join(wrong)}, this model's are 0 to {count - 1}",
+                        hint=f"for example: {option} 0,{count - 1}",
+                    )
+                )
+
+
+def default_layers(num_layers: int) -> tuple[int, ...]:
+    """The second, the middle and the last: 1, 6 and 11 of 12, as in the paper."""
+    last = num_layers - 1
+    return tuple(sorted({min(1, last), num_layers // 2, last}))
+
+
+def default_texts(rows: Sequence[TaskRows]) -> tuple[tuple[str, ...], ...]:
+    """The paper's pair, and of each task the first dev row that is short."""
+    chosen: list[tuple[str, ...]] = [PAPER_PAIR]
+    for of_task in rows:
+        short = (row.texts for row in of_task.rows if sum(map(len, row.texts)) < _MAX_DEFAULT_CHARS)
+        if (texts := next(short, None)) is not None:
+            chosen.append(texts)
+    return tuple(dict.fromkeys(chosen))[:MAX_VIEWS]
+
+
+def section(
+    reader: AttentionReader, choice: Choice, rows: Sequence[TaskRows]
+) -> tuple[Section, dict[str, Any]]:
+    """The part of the page, and the data of every layer and head."""
+    layers = choice.layers or default_layers(reader.shape.layers)
+    views, charts = [], []
+    for number, texts in enumerate(choice.texts or default_texts(rows)):
+        found = reader.read(texts)
+        views.append(_view(texts, found))
+        for layer in layers:
+            for head in choice.heads:
+                charts.append(_chart(number, texts, found, layer, head))
+    intro = (
+        f"Probabilities of the encoder's {reader.shape.layers} layers and {reader.shape.heads}"
+        " heads, both counted from 0, computed from the float32 weights without dropout; every"
+        " row of a heatmap sums to 1."
+    )
+    data = {
+        "layers": reader.shape.layers,
+        "heads": reader.shape.heads,
+        "layer": layers[-1],
+        "head": choice.heads[0],
+        "views": views,
+    }
+    return Section("attention", "Attention", intro, charts), data
+
+
+def _name(texts: tuple[str, ...]) -> str:
+    name = visible(" / ".join(texts))
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
+
+
+def _view(texts: tuple[str, ...], found: Attention) -> dict[str, Any]:
+    """A byte per probability: 1/255 is finer than a reader can tell colours apart."""
+    cropped = found.probabilities_LHTT[:, :, :MAX_TOKENS, :MAX_TOKENS]
+    values = np.round(cropped * 255).astype(np.uint8).tobytes()
+    return {
+        "name": _name(texts),
+        "tokens": [visible(token) for token in found.tokens[:MAX_TOKENS]],
+        "cut": len(found.tokens) if len(found.tokens) > MAX_TOKENS else 0,
+        "values": base64.b64encode(values).decode("ascii"),
+    }
+
+
+def _chart(number: int, texts: tuple[str, ...], found: Attention, layer: int, head: int) -> Chart:
+    title = f"Layer {layer}, head {head}"
+    tokens = found.tokens[:MAX_TOKENS]
+    matrix = found.probabilities_LHTT[layer, head, :MAX_TOKENS, :MAX_TOKENS]
+    cut = ""
+    if len(tokens) < len(found.tokens):
+        cut = f" Only the first {len(tokens)} of {len(found.tokens)} tokens are drawn."
+    drawing = figures.svg(
+        f"heat-{number}-{layer}-{head}",
+        f"Attention heatmap of layer {layer}, head {head}",
+        lambda: figures.attention(tokens, matrix, title),
+    )
+    return Chart(f"{title}: {_name(texts)}", f"Rows attend to columns.{cut}", drawing)

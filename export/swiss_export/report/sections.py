@@ -1,0 +1,185 @@
+"""The report's parts: training, labels, and one for each task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from swiss_export.report import figures
+from swiss_export.report.analysis import (
+    Judged,
+    by_length,
+    confusion,
+    distribution,
+    reliability,
+    worst,
+)
+from swiss_export.report.page import Chart, Section, WrongRows
+from swiss_export.rows import TaskRows
+from swiss_export.source import Gathered
+from swiss_training.metrics import Score
+from swisscli.contract.tasks import TaskSpec
+
+Series = dict[str, tuple[list[int], list[float]]]
+
+
+def training_section(entries: Sequence[Mapping[str, Any]]) -> Section:
+    """The curves of the run's log."""
+    title = "Training"
+    steps = [entry for entry in entries if entry["event"] == "StepsDone"]
+    evaluations = [entry for entry in entries if entry["event"] == "Evaluated"]
+    if not steps and not evaluations:
+        missing = Chart(
+            "Training curves",
+            "There are no training curves: the model directory has no log.jsonl. Only the run"
+            " folder has one, an exported directory does not.",
+        )
+        return Section("training", title, charts=[missing])
+    charts = [
+        _curve("loss", "Loss of each task", _by_task(steps, "losses"), "loss",
+               "Mean training loss of each task since the line before"),
+        _curve("weights", "Task weights", _by_task(steps, "weights"), "factor of the loss",
+               "Factor that multiplies each task's loss"),
+        _curve("rate", "Learning rate", _single(steps, "learning_rate"), "learning rate",
+               "Learning rate of the model"),
+        _curve("dev", "Dev metrics", _dev(evaluations), "metric",
+               "Dev metric of each task, and their mean"),
+    ]  # fmt: skip
+    last = max(entry["step"] for entry in entries)
+    return Section("training", title, f"From log.jsonl, up to step {last:,}.", charts)
+
+
+def _curve(name: str, title: str, series: Series, ylabel: str, what: str) -> Chart:
+    points = max((len(steps) for steps, _ in series.values()), default=0)
+    if not points:
+        return Chart(title, "The log has no line with it.")
+    drawing = figures.svg(f"curve-{name}", title, lambda: figures.curves(series, ylabel))
+    return Chart(title, f"{what}; {points:,} log lines.", drawing)
+
+
+def _by_task(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
+    series: Series = {}
+    for entry in entries:
+        for task, value in entry[key].items():
+            steps, values = series.setdefault(task, ([], []))
+            steps.append(entry["step"])
+            values.append(value)
+    return series
+
+
+def _single(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
+    if not entries:
+        return {}
+    return {key: ([entry["step"] for entry in entries], [entry[key] for entry in entries])}
+
+
+def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
+    def value(score: Any) -> float:
+        return float(score["value"] if isinstance(score, dict) else score)
+
+    flat = [
+        {"step": entry["step"], "dev": {k: value(v) for k, v in entry["evaluation"].items()}}
+        for entry in entries
+    ]
+    return _by_task(flat, "dev")
+
+
+def label_section(gathered: Gathered) -> Section:
+    """How the labels of train and dev are spread (the paper's Figure 4)."""
+    charts = []
+    for task in gathered.config.tasks:
+        found = {
+            split: rows
+            for split in ("train", "dev")
+            if (rows := gathered.rows[split].get(task.name)) is not None
+        }
+        charts.append(_label_chart(task, found))
+    intro = "Rows by label in each split, as in the paper's Figure 4; numbers above bars are rows."
+    return Section("labels", "Label distributions", intro, charts)
+
+
+def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
+    title = f"Labels of {task.name}"
+    if not found:
+        return Chart(title, f"Neither a train nor a dev file of {task.name} is there.")
+    counted = {
+        split: distribution(task, [row.target for row in rows.rows if row.target is not None])
+        for split, rows in found.items()
+    }
+    drawing = figures.svg(
+        f"labels-{task.name}",
+        title,
+        lambda: figures.distributions(counted, "label" if task.labels else "score"),
+    )
+    parts = [f"{sum(of_split.counts):,} {split} rows" for split, of_split in counted.items()]
+    absent = [f"; no {split} file is there" for split in ("train", "dev") if split not in found]
+    return Chart(title, " and ".join(parts) + "".join(absent) + ".", drawing)
+
+
+def task_section(judged: Judged, score: Score, num_errors: int) -> Section:
+    """What the model gets right and wrong on one task's dev rows."""
+    name, rows = judged.task.name, f"{len(judged.truth):,} dev rows"
+    if judged.probabilities_NC is None:
+        charts, length_label = [_scatter(judged)], "mean absolute error"
+    else:
+        charts, length_label = [_confusion(judged), _reliability(judged)], "accuracy"
+    bins = by_length(judged)
+    title = f"{length_label.capitalize()} by length"
+    drawing = figures.svg(f"length-{name}", title, lambda: figures.by_length(bins, length_label))
+    caption = f"{rows} in {len(bins)} ranges of length with about as many rows each (n)."
+    charts.append(Chart(title, caption, drawing))
+    intro = f"{score.metric} {score.value:.4f} on {rows}."
+    return Section(name, name.capitalize(), intro, charts, _worst(judged, num_errors))
+
+
+def _confusion(judged: Judged) -> Chart:
+    counts_CC, labels = confusion(judged), judged.task.labels
+    drawing = figures.svg(
+        f"confusion-{judged.task.name}",
+        f"Confusion matrix of {judged.task.name}",
+        lambda: figures.confusion(counts_CC, labels),
+    )
+    caption = (
+        f"{counts_CC.sum():,} dev rows; each cell has its rows and its share of the true class."
+    )
+    return Chart("Confusion matrix", caption, drawing)
+
+
+def _reliability(judged: Judged) -> Chart:
+    bins, error = reliability(judged)
+    drawing = figures.svg(
+        f"reliability-{judged.task.name}",
+        f"Reliability diagram of {judged.task.name}",
+        lambda: figures.reliability(bins),
+    )
+    caption = (
+        f"Expected calibration error {error:.4f} on {len(judged.truth):,} dev rows. Confidence is"
+        " the probability of the predicted class; the numbers at the top are the rows of each bin."
+    )
+    return Chart("Reliability diagram", caption, drawing)
+
+
+def _scatter(judged: Judged) -> Chart:
+    drawn: list[int] = []
+
+    def draw() -> Any:
+        figure, count = figures.scatter(judged)
+        drawn.append(count)
+        return figure
+
+    name = judged.task.name
+    drawing = figures.svg(f"scatter-{name}", f"Scores of {name}", draw)
+    sample = "" if drawn[0] == len(judged.truth) else f"; a random {drawn[0]:,} of them are drawn"
+    return Chart("Predicted over true score", f"{len(judged.truth):,} dev rows{sample}.", drawing)
+
+
+def _worst(judged: Judged, num_errors: int) -> WrongRows:
+    rows, num_wrong = worst(judged, num_errors)
+    of_all = f"{len(judged.truth):,} dev rows"
+    if judged.probabilities_NC is None:
+        return WrongRows(f"The {len(rows)} predictions farthest from the truth, of {of_all}.", rows)
+    if not rows:
+        return WrongRows(f"None of {of_all} is wrong.", rows)
+    caption = (
+        f"The {len(rows)} with the highest loss of {num_wrong:,} wrong answers on {of_all}, with"
+        " the probability of the true and of the predicted class."
+    )
+    return WrongRows(caption, rows)

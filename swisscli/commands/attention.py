@@ -1,0 +1,133 @@
+"""`swiss attention`: read options, compute one head's attention, show or draw it."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.extras import requires_extra
+from swisscli.console import Color
+from swisscli.errors import ConfigurationError, Problems
+
+_SUFFIXES = (".png", ".svg")
+_MAX_SHOWN = 48
+_ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+@dataclass(frozen=True)
+class _Request:
+    texts: tuple[str, ...]
+    model: Path
+    layer: int | None
+    head: int
+    output: Path | None
+
+
+def attention(
+    text_a: Annotated[str, typer.Argument(metavar="TEXT", help="A text.")],
+    text_b: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The second text of a pair.")
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run folder of swiss train, or a Hugging Face style encoder directory. Without"
+            " it: the variable SWISS_MODEL. The model that comes with swiss has no weights that"
+            " attention could be computed from.",
+        ),
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            help="Layer, counted from 0: the last of a BERT with 12 layers is 11. Without it: the"
+            " last.",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[int, typer.Option(help="Attention head, counted from 0.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Draw to FILE, a .png or .svg."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")] = False,
+    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
+) -> None:
+    """Show what one head of the encoder attends to in a text or a pair.
+
+    \b
+    swiss attention "A man sings." "Someone is singing." --model runs/swiss --layer 11 --head 0
+    swiss attention "A dull film." --model runs/swiss -o heat.svg
+
+    A row shows how one token distributes its attention: its probabilities sum to 1. On a
+    terminal it is a coloured table, in a pipe TSV with the tokens in the first row and column.
+
+    Exit status: 0 all well; 2 wrong usage; 4 no usable model; 5 the extra is not installed.
+    """  # noqa: D301
+    console.choose_color(color)
+    problems = Problems()
+    texts = (text_a,) if text_b is None else (text_a, text_b)
+    if not all(text.strip() for text in texts):
+        problems.add(ConfigurationError("a text is empty", hint='type: swiss attention "a" "b"'))
+    if output is None and force:
+        problems.add(ConfigurationError("--force replaces a file", hint="name it with -o FILE"))
+    if output is not None:
+        if output.suffix.lower() not in _SUFFIXES:
+            problems.add(
+                ConfigurationError(
+                    f"--output {output}: draws .png or .svg", hint="for example: -o heat.svg"
+                )
+            )
+        with problems.collected():
+            from swisscli.inference.writers import check_output
+
+            check_output(output, force=force, inputs=())
+    with requires_extra("report"):
+        from swisscli.inference.predictor import default_model
+
+        place = model
+        if place is None:
+            with problems.collected():
+                place = default_model()
+        _attention(_Request(texts, place or Path(), layer, head, output), problems)
+
+
+def _attention(request: _Request, problems: Problems) -> None:
+    """Compute, then draw to the file or show on standard output."""
+    from swiss_export.attention import AttentionReader, read_shape
+
+    with problems.collected():
+        shape = read_shape(request.model)
+        layer = shape.layers - 1 if request.layer is None else request.layer
+        shape.check(layer, request.head)
+    problems.check()
+    found = AttentionReader(request.model).read(request.texts)
+    matrix = found.probabilities_LHTT[layer, request.head]
+    if found.truncated:
+        console.warning(f"the input is cut to {len(found.tokens)} tokens, the model's longest")
+    if request.output is not None:
+        from swiss_export import heatmap
+        from swisscli.inference.writers import open_beside
+
+        title = f"Layer {layer}, head {request.head}"
+        drawn = heatmap.render(found.tokens, matrix, title, request.output)
+        with open_beside(request.output) as stream:
+            stream.write(drawn)
+        console.note(f"wrote {request.output}, {len(found.tokens)} tokens")
+    elif console.is_terminal(sys.stdout):
+        shown = min(len(found.tokens), _MAX_SHOWN)
+        if shown < len(found.tokens):
+            console.warning(
+                f"the first {shown} of {len(found.tokens)} tokens are shown; -o FILE draws all"
+            )
+        title = f"layer {layer}, head {request.head}: how each row attends to each column"
+        rows = matrix[:shown, :shown].tolist()
+        typer.echo(console.heat_table(title, found.tokens[:shown], rows), nl=False)
+    else:
+        names = [token.translate(_ESCAPES) for token in found.tokens]
+        typer.echo("\t".join(["", *names]))
+        for name, row in zip(names, matrix.tolist(), strict=True):
+            typer.echo("\t".join([name, *(f"{value:.6f}" for value in row)]))

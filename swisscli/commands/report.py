@@ -1,0 +1,189 @@
+"""`swiss report`: read options, measure, write the page."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.extras import requires_extra
+from swisscli.commands.train import parse_files
+from swisscli.console import Color
+from swisscli.errors import ConfigurationError, DataError, Problems
+
+if TYPE_CHECKING:
+    from swiss_export.report.build import Request
+
+_MAX_PAIRS = 8
+
+
+def report(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Run folder of swiss train, or model directory.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with the dev and train files, by the names of the CS224N project. Without"
+            " it: the files that the run was trained with.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")
+    ] = Path("report.html"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")] = False,
+    dev: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=FILE",
+            help="A dev file in place of the task's in --data; TASK+=FILE: besides it. Repeat for"
+            " several.",
+        ),
+    ] = None,
+    pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="TEXT TEXT",
+            help="A pair whose attention to show. Without it: the paper's pair, and a short dev"
+            " row of each task.",
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"A file with pairs whose attention to show, as swiss predict similarity reads"
+            f" it; {_MAX_PAIRS} at most.",
+        ),
+    ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N]",
+            help="Layers of the heatmaps that need no script, counted from 0. Without it: the"
+            " second, the middle and the last.",
+        ),
+    ] = None,
+    heads: Annotated[
+        str, typer.Option(metavar="N[,N]", help="Heads of these heatmaps, counted from 0.")
+    ] = "0",
+    errors: Annotated[int, typer.Option(min=1, help="Worst errors to list for each task.")] = 10,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="onnx|torch",
+            help="Run the graph, or the float32 weights with torch. Without it: the graph where"
+            " there is one.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
+    ] = "auto",
+    color: Annotated[Color, typer.Option(help="Colour of messages.")] = Color.AUTO,
+) -> None:
+    """Write one self-contained page about a trained model.
+
+    \b
+    swiss report runs/swiss --data data/cs224n -o report.html
+    swiss report runs/swiss --pair "A man sings." "Someone is singing." --layers 1,6,11
+
+    The page has the training curves, the label distributions, a confusion matrix and reliability
+    diagram or a scatter plot for each task, the worst errors with their text, accuracy by length,
+    and the attention of any layer and head. It loads nothing from anywhere; what the model or the
+    data lacks is said in its place. A view of the attention has an address of its own:
+    report.html#view=0&layer=11&head=0.
+
+    Exit status: 0 all well; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
+    5 the extra is not installed; 6 the device is not there.
+    """  # noqa: D301
+    console.choose_color(color)
+    problems = Problems()
+    dev_files: dict[str, list[str]] = {}
+    extra_dev_files: dict[str, list[str]] = {}
+    with problems.collected():
+        dev_files, extra_dev_files = parse_files("--dev", dev or [])
+    chosen_layers = _numbers("--layers", layers, problems) if layers is not None else ()
+    chosen_heads = _numbers("--heads", heads, problems)
+    texts: tuple[tuple[str, ...], ...] = ()
+    with problems.collected():
+        texts = _texts(pair, pairs)
+    with requires_extra("report"):
+        from swiss_export.report.build import Request
+        from swiss_export.report.heads import Choice
+        from swiss_export.source import Source
+
+        source = Source(
+            model=model,
+            backend=backend,
+            device=device,
+            data=data,
+            dev_files=dev_files,
+            extra_dev_files=extra_dev_files,
+        )
+        choice = Choice(texts, chosen_layers, chosen_heads)
+        _report(Request(source, output, force, choice, errors), problems)
+
+
+def _numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
+    try:
+        return tuple(dict.fromkeys(int(part) for part in given.split(",")))
+    except ValueError:
+        problems.add(
+            ConfigurationError(
+                f"{option} {given!r} is no list of numbers", hint=f"for example: {option} 1,6,11"
+            )
+        )
+        return ()
+
+
+def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, ...], ...]:
+    """The pair of the command line and those of the file.
+
+    Raises:
+        ConfigurationError: if there are too many, or a text is empty.
+        DataError: if the file cannot be read.
+    """
+    texts: list[tuple[str, ...]] = [pair] if pair else []
+    if pair and not all(text.strip() for text in pair):
+        raise ConfigurationError("--pair has an empty text", hint='for example: --pair "a" "b"')
+    if file is not None:
+        from swisscli.contract.tasks import TASKS
+        from swisscli.inference.readers import ColumnChoice, find_sources, read_records
+
+        task = TASKS["similarity"]
+        (source,) = find_sources([str(file)], task, None)
+        for record in read_records(source, task, ColumnChoice()):
+            if record.error:
+                raise DataError(f"{file}:{record.line}: {record.error.message}")
+            if all(text.strip() for text in record.texts):
+                texts.append(record.texts)
+            if len(texts) > _MAX_PAIRS:
+                raise ConfigurationError(
+                    f"--pairs {file}: more than {_MAX_PAIRS} pairs", hint="choose fewer"
+                )
+        if not texts:
+            raise DataError(f"{file}: no pair", hint="a line is a text, a TAB and a text")
+    return tuple(texts)
+
+
+def _report(request: "Request", problems: Problems) -> None:
+    """Write the page, with the steps on standard error."""
+    from swiss_export.report import build
+
+    shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
+    with shown as advance:
+        for event in build.report(request, problems, advance):
+            match event:
+                case build.Step(description):
+                    console.status(description)
+                case build.Note(message):
+                    console.warning(message)
+                case build.Written(path, num_bytes):
+                    console.status(f"wrote {path}, {num_bytes / 1e6:.1f} MB")
+
+
+def _ignore(count: int) -> None:
+    """Show no progress."""

@@ -1,0 +1,118 @@
+"""`swiss attention`: TSV in a pipe, a table on a terminal, a picture in a file."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import termios
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from swiss_export.attention import AttentionReader
+from tests.export_runs import ASSETS, make_model, write_run
+
+PAIR = ("a good [b]film[/b]", "the film is good")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run", make_model())
+
+
+def test_a_pipe_gets_the_matrix(swiss: Any, run: Path) -> None:
+    outcome = swiss("attention", *PAIR, "--model", run, "--layer", 1, "--head", 3)
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    found = AttentionReader(run).read(PAIR)
+    matrix = found.probabilities_LHTT[1, 3].tolist()
+    lines = ["\t".join(["", *found.tokens])] + [
+        "\t".join([token, *(f"{value:.6f}" for value in row)])
+        for token, row in zip(found.tokens, matrix, strict=True)
+    ]
+    assert outcome.stdout.decode() == "\n".join(lines) + "\n"
+    assert lines[1].startswith("[CLS]\t0.")
+
+
+def test_one_text_and_the_last_layer(swiss: Any, run: Path) -> None:
+    named = swiss("attention", "a film", "--model", run, "--layer", 1)
+    assert swiss("attention", "a film", "--model", run).stdout == named.stdout
+    assert named.stdout.splitlines()[0].count(b"[SEP]") == 1
+    assert swiss("attention", "a film", "--model", run, "--layer", 0).stdout != named.stdout
+
+
+def test_an_encoder_directory(swiss: Any) -> None:
+    outcome = swiss("attention", *PAIR, "--model", ASSETS / "tiny-encoder", "--head", 3)
+    assert outcome.exit_code == 0
+
+
+def test_pictures(swiss: Any, run: Path, tmp_path: Path) -> None:
+    for name in ("heat.png", "heat.svg"):
+        options = ("--model", run, "-o", name)
+        outcome = swiss("attention", "a $x$ <b> & film", "the film", *options)
+        assert (outcome.exit_code, outcome.stdout) == (0, b""), outcome.stderr
+        first = (tmp_path / name).read_bytes()
+        again = swiss("attention", "a $x$ <b> & film", "the film", *options)
+        assert again.exit_code == 2
+        assert f"{name}: exists already" in again.stderr
+        swiss("attention", "a $x$ <b> & film", "the film", *options, "--force")
+        assert (tmp_path / name).read_bytes() == first
+    assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
+    text = "".join(ElementTree.fromstring((tmp_path / "heat.svg").read_text()).itertext())
+    for word in ("Layer 1, head 0", "attention probability", "[SEP]", "film"):
+        assert word in text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heat.png", "heat.svg", "run"]
+
+
+def test_a_terminal_gets_a_heat_table(spawn: Any, run: Path, read_terminal: Any) -> None:
+    for options, colored in (((), True), (("--color", "never"), False)):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 60, 0, 0))
+        process = spawn("attention", *PAIR, "--model", run, *options, stdout=slave, stdin=slave)
+        os.close(slave)
+        output = read_terminal(master).decode()
+        os.close(master)
+        assert process.wait(timeout=60) == 0
+        assert ("\x1b[38;5;" in output) == colored
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+        assert max(map(len, plain.splitlines())) <= 60
+        lines = plain.splitlines()
+        assert lines[0].strip() == "layer 1, head 0: how each row attends to each column"
+        tokens = AttentionReader(run).read(PAIR).tokens
+        rows = [line for line in lines if re.search(r"\d\.\d\d", line)]
+        # The columns do not fit beside each other: every token has a row in each block.
+        assert len(rows) % len(tokens) == 0
+        assert len(rows) > len(tokens)
+        assert [row.split()[0] for row in rows[: len(tokens)]] == tokens
+        assert rows[0].split()[0] == "[CLS]"
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "messages"),
+    [
+        ((), 2, ("Missing argument 'TEXT'",)),
+        (("a", "b", "--model", "run", "--layer", 2), 2, ("--layer is 2, this model's are 0 to 1",)),
+        (("a", "b", "--model", "run", "--head", -1), 2, ("--head is -1, this model's are 0 to 3",)),
+        (("a", "--model", "run", "-o", "x.jpg"), 2, ("--output x.jpg: draws .png or .svg",)),
+        (("a", "--model", "run", "-o", "no/x.png"), 2, ("no: no such directory",)),
+        (("a", "--model", "run", "--force"), 2, ("name it with -o FILE",)),
+        (("a", "b"), 4, ("has a graph only", "run folder of swiss train", "--model DIR")),
+        (("a", "--model", "absent"), 4, ("absent: neither a run folder nor an encoder directory",)),
+        (
+            (" ", "b", "--model", "run", "--layer", 9, "--head", 9, "-o", "x.gif"),
+            2,
+            ("3 problems", "a text is empty", "x.gif", "--layer is 9", "--head is 9"),
+        ),
+    ],
+)
+def test_mistakes(
+    swiss: Any, run: Path, args: tuple[str, ...], exit_code: int, messages: tuple[str, ...]
+) -> None:
+    outcome = swiss("attention", *args)
+    assert outcome.exit_code == exit_code, outcome.stderr
+    assert outcome.stdout == b""
+    assert "Traceback" not in outcome.stderr
+    for message in messages:
+        assert message in outcome.stderr
