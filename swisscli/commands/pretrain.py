@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training.pretrain_config import PretrainConfig
+from swiss_training.pretraining.config import PretrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from swiss_training.pretrain_events import Event
+    from swiss_training.pretraining.events import Event
     from swisscli.console import TrainingDisplay
 
 DEFAULTS = {name: f.default for name, f in PretrainConfig.__dataclass_fields__.items()}
@@ -154,23 +154,25 @@ def run(what: PretrainConfig | Path) -> None:
     The loss on the held-out text goes to standard output, the rest to standard error.
     """
     with requires_extra("train"):
-        from swiss_training import log, pretrain_events, pretraining
+        from swiss_training import log
+        from swiss_training.pretraining import loop
+        from swiss_training.pretraining.events import Finished, Saved, Started
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
         display.line("reading text and encoder")
-        events = pretraining.resume(what) if isinstance(what, Path) else pretraining.fit(what)
+        events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
         saved = 0
         try:
             for event in log.logged(folder, events):
                 show(event, display)
-                if isinstance(event, pretrain_events.Started | pretrain_events.Saved):
+                if isinstance(event, Started | Saved):
                     saved = event.step
         except KeyboardInterrupt:
             display.line(f"interrupted; swiss pretrain --resume {folder} goes on from step {saved}")
             raise
-    assert isinstance(event, pretrain_events.Finished)
+    assert isinstance(event, Finished)
     if event.best:
         typer.echo(f"dev\tloss\t{event.best.loss:.4f}\t{event.best.num_tokens}")
         typer.echo(f"dev\tperplexity\t{event.best.perplexity:.4f}\t{event.best.num_tokens}")
@@ -180,7 +182,7 @@ def run(what: PretrainConfig | Path) -> None:
 
 def show(event: "Event", display: "TrainingDisplay") -> None:
     """Show an event."""
-    from swiss_training import pretrain_events as events
+    from swiss_training.pretraining import events
 
     match event:
         case events.Started():

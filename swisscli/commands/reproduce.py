@@ -9,18 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training import comparison, experiments, ledger
-from swiss_training.comparison import Comparison
-from swiss_training.experiments import Selection
-from swiss_training.paper_tables import TABLES, Table
+from swiss_training.experiments import comparison, ledger
+from swiss_training.experiments.comparison import Comparison
+from swiss_training.experiments.paper_tables import TABLES, Table
+from swiss_training.experiments.selection import (
+    OUTPUT,
+    Selection,
+    check_ledger,
+    find_table,
+    full_name,
+    recipe_path,
+    select,
+)
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.train import parse_files, show
 from swisscli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from swiss_training.experiments import Experiment
-    from swiss_training.ledger import Entry
+    from swiss_training.experiments.ledger import Entry
+    from swiss_training.experiments.selection import Experiment
 
 _CHANGES = ("encoder", "pooling", "data", "max_steps", "precision", "device")
 """Options that override a key of every recipe."""
@@ -131,7 +139,7 @@ def reproduce(
     encoder; 5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
     params = context.params
-    chosen = experiments.find_table(table)
+    chosen = find_table(table)
     layout = output_format or _default_format()
     if report:
         only = ("table", "report", "small", "output", "output_format")
@@ -154,7 +162,7 @@ def reproduce(
             changes |= {key: files for key, files in named.items() if files}
     names = [name.strip() for name in rows.split(",")] if rows else []
     try:
-        selection = experiments.select(
+        selection = select(
             chosen,
             small=small,
             folder=output,
@@ -192,14 +200,14 @@ def _command_line(params: dict[str, Any]) -> str:
 def run(request: _Request) -> None:
     """Check everything, run what is left, and print the table."""
     with requires_extra("train"):
-        from swiss_training import reproduction
+        from swiss_training.experiments import reproduction
     selection = request.selection
     entries = ledger.read(selection.folder)
-    experiments.check_ledger(selection, entries)
+    check_ledger(selection, entries)
     plan = reproduction.plan(selection, entries)
     if request.dry_run:
         for experiment, state in plan:
-            recipe = experiments.recipe_path(selection.table, experiment.recipe, selection.small)
+            recipe = recipe_path(selection.table, experiment.recipe, selection.small)
             typer.echo(f"{experiment.recipe}\t{experiment.config.seed}\t{state}\t{recipe}")
         return
     for experiment, state in plan:
@@ -220,7 +228,7 @@ def run(request: _Request) -> None:
 
 def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry":
     """Run one experiment to its end, and write it into the ledger."""
-    from swiss_training import reproduction
+    from swiss_training.experiments import reproduction
 
     with console.TrainingDisplay() as display:
         display.line(f"{count}: {experiment.name}")
@@ -242,8 +250,8 @@ def show_ledger(table: Table, small: bool, output: Path | None, layout: TableFor
     Raises:
         ConfigurationError: if the ledger is of another table.
     """
-    name = experiments.full_name(table, small)
-    folder = output or experiments.OUTPUT / name
+    name = full_name(table, small)
+    folder = output or OUTPUT / name
     entries = ledger.read(folder)
     if other := sorted({entry.table for entry in entries} - {name}):
         raise ConfigurationError(

@@ -15,7 +15,7 @@ from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task
 from swisscli.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from swiss_training.loop import Event
+    from swiss_training.events import Event
     from swisscli.console import TrainingDisplay
 
 DEFAULT = TrainConfig()
@@ -244,6 +244,7 @@ def run(what: TrainConfig | Path) -> None:
     """
     with requires_extra("train"):
         from swiss_training import log, loop
+        from swiss_training.events import Saved, Started
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
@@ -254,7 +255,7 @@ def run(what: TrainConfig | Path) -> None:
         try:
             for event in log.logged(folder, events):
                 show(event, display)
-                if isinstance(event, loop.Started | loop.Saved):
+                if isinstance(event, Started | Saved):
                     saved = event.step
         except KeyboardInterrupt:
             display.line(f"interrupted; swiss train --resume {folder} goes on from step {saved}")
@@ -270,10 +271,10 @@ def run(what: TrainConfig | Path) -> None:
 
 def show(event: "Event", display: "TrainingDisplay") -> None:
     """Show an event."""
-    from swiss_training import loop
+    from swiss_training import events
 
     match event:
-        case loop.Started():
+        case events.Started():
             rows = ", ".join(f"{task} {count:,}" for task, count in event.train_rows.items())
             display.line(
                 f"training rows: {rows}; {event.num_steps:,} steps on {event.device}"
@@ -282,10 +283,10 @@ def show(event: "Event", display: "TrainingDisplay") -> None:
             for note in event.notes:
                 display.line(note)
             display.start(event.num_steps, event.step)
-        case loop.StepsDone():
+        case events.StepsDone():
             display.steps(**vars(event))
-        case loop.Evaluated():
+        case events.Evaluated():
             scores = {task: score.value for task, score in event.evaluation.scores.items()}
             display.evaluation(event.step, scores, event.evaluation.overall, best=event.best)
-        case loop.Finished(stopped_early=True):
+        case events.Finished(stopped_early=True):
             display.line(f"stopped early at step {event.step}")

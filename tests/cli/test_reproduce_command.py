@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swiss_training import experiments
+from swiss_training.experiments import selection
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DATA = ASSETS / "tiny-data"
@@ -159,13 +159,13 @@ def test_an_unknown_key_is_found_before_anything_runs(
 ) -> None:
     recipes = tmp_path / "recipes"
     (recipes / "table2").mkdir(parents=True)
-    for path in (experiments.RECIPES / "table2").glob("*.toml"):
+    for path in (selection.RECIPES / "table2").glob("*.toml"):
         (recipes / "table2" / path.name).write_bytes(path.read_bytes())
-    (recipes / "paper.toml").write_bytes((experiments.RECIPES / "paper.toml").read_bytes())
+    (recipes / "paper.toml").write_bytes((selection.RECIPES / "paper.toml").read_bytes())
     for row, line in (("pair-encoding", "epoch = 2"), ("layer-sharing", "dropout = 7")):
         with (recipes / "table2" / f"{row}.toml").open("a") as sink:
             sink.write(line + "\n")
-    monkeypatch.setattr(experiments, "RECIPES", recipes)
+    monkeypatch.setattr(selection, "RECIPES", recipes)
     outcome = swiss("reproduce", "table2", *TINY, "--max-steps", 1)
     assert outcome.exit_code == 2
     assert "layer-sharing: dropout is 7, it must be in [0, 1)" in outcome.stderr
@@ -199,7 +199,7 @@ def test_an_interrupted_reproduction_says_how_to_go_on(spawn: Any, tmp_path: Pat
 
 
 def test_train_takes_a_recipe_as_it_is(swiss: Any, tmp_path: Path) -> None:
-    recipe = experiments.RECIPES / "table2" / "pair-encoding-awl.toml"
+    recipe = selection.RECIPES / "table2" / "pair-encoding-awl.toml"
     outcome = swiss("train", "--config", recipe, *TINY, "--max-steps", 1, "--output", "run")
     assert outcome.exit_code == 0, outcome.stderr
     written = (tmp_path / "run" / "train_config.toml").read_text()

@@ -6,6 +6,7 @@ import pytest
 
 from swiss_training import loop
 from swiss_training.config import TrainConfig
+from swiss_training.events import StepsDone
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -32,6 +33,6 @@ def test_losses_of_a_seeded_run(tmp_path: Path, pooling: str) -> None:
         precision="fp32",
         device="cpu",
     )
-    events = [event for event in loop.fit(config) if isinstance(event, loop.StepsDone)]
+    events = [event for event in loop.fit(config) if isinstance(event, StepsDone)]
     losses = [loss for event in events for loss in event.losses.values()]
     assert losses == pytest.approx(GOLDEN[pooling], rel=1e-3)

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from swiss_export.arithmetic import Precision
-from swiss_training import loop, pretraining
+from swiss_training import events as train_events
+from swiss_training import loop
 from swiss_training.config import TrainConfig
-from swiss_training.pretrain_config import PretrainConfig
-from swiss_training.pretrain_events import Finished, Saved, Started
+from swiss_training.pretraining import loop as pretraining
+from swiss_training.pretraining.config import PretrainConfig
+from swiss_training.pretraining.events import Finished, Saved, Started
 from swisscli import Predictor
 from swisscli.contract.model_dir import GRAPH
 from swisscli.contract.tasks import DEFAULT_TASKS
@@ -44,11 +46,11 @@ def test_a_run_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
         device="cuda",
     )
     for event in loop.fit(config):
-        if isinstance(event, loop.Started):
+        if isinstance(event, train_events.Started):
             assert event.device == "cuda"
-        if isinstance(event, loop.Saved) and event.step == 4:
+        if isinstance(event, train_events.Saved) and event.step == 4:
             break
-    assert isinstance(list(loop.resume(tmp_path / "run"))[-1], loop.Finished)
+    assert isinstance(list(loop.resume(tmp_path / "run"))[-1], train_events.Finished)
 
 
 @needs_gpu

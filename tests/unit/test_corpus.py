@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swiss_training.corpus import hold_out, read_texts, tokenize
-from swiss_training.pretrain_config import PretrainConfig
+from swiss_training.pretraining.config import PretrainConfig
+from swiss_training.pretraining.corpus import hold_out, read_texts, tokenize
 from swisscli.errors import ConfigurationError, DataError, SwissError
 from swisscli.tokenization import Tokenizer
 

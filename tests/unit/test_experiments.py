@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from swiss_training import comparison, experiments, ledger, loop, reproduction
-from swiss_training.comparison import Measured, compare
 from swiss_training.config import TrainConfig
-from swiss_training.experiments import Selection
-from swiss_training.ledger import Entry
-from swiss_training.paper_tables import TABLES, Row, Table
+from swiss_training.events import Saved, Started
+from swiss_training.experiments import comparison, ledger, reproduction, selection
+from swiss_training.experiments.comparison import Measured, compare
+from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.paper_tables import TABLES, Row, Table
+from swiss_training.experiments.selection import Selection
 from swisscli.errors import ConfigurationError, DataError, DeviceError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -202,7 +203,7 @@ def choose(folder: Path, table: str = "table2", **values: Any) -> Selection:
     }
     changes = tiny | values.pop("changes", {})
     defaults: dict[str, Any] = {"small": False, "rows": ["5"], "seeds": 1}
-    return experiments.select(TABLES[table], folder=folder, changes=changes, **(defaults | values))
+    return selection.select(TABLES[table], folder=folder, changes=changes, **(defaults | values))
 
 
 def test_rows_by_number_and_name_and_the_first_seed_of_all_first(tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_rows_by_number_and_name_and_the_first_seed_of_all_first(tmp_path: Path)
 def test_all_problems_of_all_recipes_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiments, "RECIPES", tmp_path)
+    monkeypatch.setattr(selection, "RECIPES", tmp_path)
     (tmp_path / "t").mkdir()
     (tmp_path / "t" / "a.toml").write_text("epoch = 3\ndropout = 2.0\n")
     (tmp_path / "t" / "b.toml").write_text('heads = "cosine"\n')
@@ -229,7 +230,7 @@ def test_all_problems_of_all_recipes_together(
     rows = tuple(Row(slug, (slug,), (), (slug,)) for slug in ("a", "b", "c", "d"))
     table = Table("t", "", ("Row",), (), rows)
     with pytest.raises(ConfigurationError) as caught:
-        experiments.select(table, small=False, folder=None, rows=["e"], seeds=0, changes={})
+        selection.select(table, small=False, folder=None, rows=["e"], seeds=0, changes={})
     lines = caught.value.message.splitlines()
     assert lines[0] == "seeds is 0, it must be at least 1"
     assert lines[1] == "no row 'e' to run in t, which has 1 a, 2 b, 3 c, 4 d"
@@ -244,14 +245,14 @@ def test_a_run_that_has_begun_goes_on(tmp_path: Path) -> None:
     ((experiment, state),) = reproduction.plan(selection, [])
     assert state == "new"
     for event in reproduction.run(experiment):
-        if isinstance(event, loop.Saved):
+        if isinstance(event, Saved):
             break
     assert [state for _, state in reproduction.plan(selection, [])] == ["begun"]
     changed = choose(tmp_path, changes={"max_steps": 6})
     with pytest.raises(ConfigurationError, match="seed 11711: max_steps was 4, is now 6"):
         reproduction.plan(changed, [])
     first, *_, last = reproduction.run(experiment)
-    assert isinstance(first, loop.Started)
+    assert isinstance(first, Started)
     assert (first.step, last.step) == (3, 4)
     entry = reproduction.make_entry(selection, experiment, "swiss reproduce")
     assert (entry.steps, entry.recipe, entry.seed) == (4, "pair-encoding", 11711)
@@ -292,4 +293,4 @@ def test_what_is_missing_is_found_before_training(tmp_path: Path) -> None:
 
 def test_a_ledger_of_another_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="an entry of table1, not of table2"):
-        experiments.check_ledger(choose(tmp_path), ENTRIES)
+        selection.check_ledger(choose(tmp_path), ENTRIES)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from swiss_training import loop
+from swiss_training.events import Finished, Started
 from swiss_training.model.convert import load_pretrained
 from swisscli.contract.model_dir import sha256_of
 from swisscli.errors import ModelError
@@ -101,6 +102,6 @@ def test_a_resumed_run_begins_from_the_same_run(nli_run: Path, swiss: Any, tmp_p
     options = ("--encoder", "nli", "--tasks", "sst", "--save-every", 1, "--max-steps", 3)
     assert swiss("train", *TINY, *options, "--output", "second").exit_code == 0
     started, finished = loop.resume(tmp_path / "second")
-    assert isinstance(started, loop.Started)
+    assert isinstance(started, Started)
     assert started.step == 3
-    assert isinstance(finished, loop.Finished)
+    assert isinstance(finished, Finished)

@@ -13,6 +13,7 @@ from swiss_training import log, loop
 from swiss_training.checkpoint import LAST, load_model
 from swiss_training.config import TrainConfig
 from swiss_training.evaluation import evaluate
+from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 
@@ -38,10 +39,10 @@ def tiny(output: Path, **values: object) -> TrainConfig:
 def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run")
     events = list(loop.fit(config))
-    assert isinstance(events[0], loop.Started)
+    assert isinstance(events[0], Started)
     assert events[0].num_steps == 12
     finished = events[-1]
-    assert isinstance(finished, loop.Finished)
+    assert isinstance(finished, Finished)
     model_dir.verify(
         tmp_path / "run",
         ("config.json", "model.safetensors", "tokenizer.json", "metrics.json", "train_config.toml"),
@@ -60,7 +61,7 @@ def test_training_learns(tmp_path: Path) -> None:
     sentiment = [
         event.evaluation.scores["sentiment"].value
         for event in events
-        if isinstance(event, loop.Evaluated)
+        if isinstance(event, Evaluated)
     ]
     assert sentiment[-1] > 0.9
 
@@ -69,21 +70,21 @@ def test_training_learns(tmp_path: Path) -> None:
 def test_resume_equals_the_uninterrupted_run(tmp_path: Path, stop: int) -> None:
     whole = list(loop.fit(tiny(tmp_path / "whole", save_every=1)))
     for event in loop.fit(tiny(tmp_path / "cut", save_every=1)):
-        if isinstance(event, loop.Saved) and event.step == stop:
+        if isinstance(event, Saved) and event.step == stop:
             break
     resumed = list(loop.resume(tmp_path / "cut"))
-    assert isinstance(resumed[0], loop.Started)
+    assert isinstance(resumed[0], Started)
     assert resumed[0].step == stop
     for file in (Path("model.safetensors"), LAST):
         first, second = load_file(tmp_path / "whole" / file), load_file(tmp_path / "cut" / file)
         assert first.keys() == second.keys()
         assert all(torch.equal(first[name], second[name]) for name in first)
 
-    def figures(events: list[loop.Event]) -> list[object]:
+    def figures(events: list[Event]) -> list[object]:
         return [
             replace(event, sequences_per_second=0.0)
             for event in events
-            if isinstance(event, loop.StepsDone) and event.step > stop
+            if isinstance(event, StepsDone) and event.step > stop
         ]
 
     assert figures(whole) == figures(resumed)
@@ -127,14 +128,14 @@ def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
         loop.fit(tiny(tmp_path / "run", epochs=50, eval_every=1, patience=2, learning_rate=1e-9))
     )
     finished = events[-1]
-    assert isinstance(finished, loop.Finished)
+    assert isinstance(finished, Finished)
     assert finished.stopped_early
-    best = [e.step for e in events if isinstance(e, loop.Evaluated) and e.best]
+    best = [e.step for e in events if isinstance(e, Evaluated) and e.best]
     assert finished.best_step == best[-1]
     assert finished.step == finished.best_step + 2
     before = (tmp_path / "run" / "manifest.json").read_bytes()
     started, again = loop.resume(tmp_path / "run")
-    assert isinstance(started, loop.Started)
+    assert isinstance(started, Started)
     assert again == finished
     assert (tmp_path / "run" / "manifest.json").read_bytes() == before
 
@@ -146,9 +147,9 @@ def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
 
 def test_the_last_step_of_an_epoch_averages_the_batches_that_are_left(tmp_path: Path) -> None:
     events = list(loop.fit(tiny(tmp_path / "run", epochs=2, gradient_accumulation_steps=4)))
-    assert isinstance(events[0], loop.Started)
+    assert isinstance(events[0], Started)
     assert events[0].num_steps == 4
-    assert [e.step for e in events if isinstance(e, loop.Evaluated)] == [2, 4]
+    assert [e.step for e in events if isinstance(e, Evaluated)] == [2, 4]
 
 
 def test_resume_refuses_other_data(tmp_path: Path) -> None:
@@ -175,20 +176,20 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
 
 def test_long_rows_are_noted(tmp_path: Path) -> None:
     started = next(loop.fit(tiny(tmp_path / "run", max_length=10)))
-    assert isinstance(started, loop.Started)
+    assert isinstance(started, Started)
     assert "sentiment: 96 train rows are cut to the longest input" in started.notes
 
 
 def test_max_steps_and_eval_every(tmp_path: Path) -> None:
     events = list(loop.fit(tiny(tmp_path / "run", max_steps=5, eval_every=2)))
-    assert [e.step for e in events if isinstance(e, loop.Evaluated)] == [2, 4, 5]
+    assert [e.step for e in events if isinstance(e, Evaluated)] == [2, 4, 5]
 
 
 def test_bf16_trains(tmp_path: Path) -> None:
     events = list(loop.fit(tiny(tmp_path / "run", epochs=1, precision="bf16")))
-    assert isinstance(events[0], loop.Started)
+    assert isinstance(events[0], Started)
     assert events[0].precision == "bf16"
-    assert isinstance(events[-1], loop.Finished)
+    assert isinstance(events[-1], Finished)
     weights = load_file(tmp_path / "run" / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
 

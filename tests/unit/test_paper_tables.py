@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from swiss_training.config import TrainConfig
-from swiss_training.experiments import RECIPES, recipe_path
-from swiss_training.paper_tables import TABLES
+from swiss_training.experiments.paper_tables import TABLES
+from swiss_training.experiments.selection import RECIPES, recipe_path
 
 PAPER = {
     "table1": """

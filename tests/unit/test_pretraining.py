@@ -11,12 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMaskedLM
 
-from swiss_training import log, loop, pretraining
+from swiss_training import log, loop
 from swiss_training.checkpoint import LAST
 from swiss_training.config import TrainConfig
 from swiss_training.model.convert import load_pretrained
-from swiss_training.pretrain_config import PretrainConfig
-from swiss_training.pretrain_events import Evaluated, Event, Finished, Saved, Started, StepsDone
+from swiss_training.pretraining import loop as pretraining
+from swiss_training.pretraining.config import PretrainConfig
+from swiss_training.pretraining.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swisscli.contract.model_dir import sha256_of
 from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
 
@@ -325,7 +326,7 @@ def test_every_problem_of_a_configuration_is_listed() -> None:
         "learning_rate is nan, not a finite number",
         "precision is 'fp8', not auto or fp32 or bf16",
         "epochs is 0, it must be at least 1",
-        "seed is -1, it must not be negative",
+        "seed is -1, it must be 0 or above",
         "learning_rate is nan, it must be above 0",
         "warmup_ratio is 1.5, it must be in [0, 1)",
     ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from swiss_training.loop import Evaluated
+from swiss_training.events import Evaluated
 
 FILE = "log.jsonl"
 

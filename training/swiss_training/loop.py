@@ -4,7 +4,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +20,8 @@ from swiss_training.config import TrainConfig
 from swiss_training.data import Batch, BatchStream, TaskDataset
 from swiss_training.devices import choose_device, choose_precision, make_autocast
 from swiss_training.evaluation import evaluate
+from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swiss_training.examples import Examples, read_tasks
-from swiss_training.metrics import Evaluation
 from swiss_training.model.convert import PretrainedEncoder, load_pretrained
 from swiss_training.model.multitask import MultitaskModel
 from swiss_training.regularizers import Regularizer
@@ -33,79 +32,6 @@ from swisscli.contract.model_dir import ModelConfig
 from swisscli.contract.tasks import TASKS, Split
 from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.tokenization import Tokenizer
-
-
-@dataclass(frozen=True)
-class Started:
-    """The run is ready.
-
-    Attributes:
-        num_steps: Optimizer steps of the whole run.
-        step: Steps already taken, when it was resumed.
-        train_rows: Training examples per task.
-        dev_rows: Dev examples per task.
-        device: Where it trains.
-        precision: fp32 or bf16.
-        notes: What the user should know: skipped rows, an initialised pooler.
-    """
-
-    num_steps: int
-    step: int
-    train_rows: dict[str, int]
-    dev_rows: dict[str, int]
-    device: str
-    precision: str
-    notes: list[str]
-
-
-@dataclass(frozen=True)
-class StepsDone:
-    """Some steps were taken.
-
-    Attributes:
-        step: Optimizer steps taken so far.
-        epoch: The epoch under way, from 1.
-        losses: Mean loss per task since the last such event; of the tasks that were trained.
-        weights: Factor of each task's loss now.
-        learning_rate: The model's, in the last step.
-        sequences_per_second: Examples trained since the last such event, per second.
-    """
-
-    step: int
-    epoch: int
-    losses: dict[str, float]
-    weights: dict[str, float]
-    learning_rate: float
-    sequences_per_second: float
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The dev sets were evaluated; `best` says whether it is the best score so far."""
-
-    step: int
-    evaluation: Evaluation
-    best: bool
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The last state was written."""
-
-    step: int
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The run is over; the model directory holds its best state."""
-
-    step: int
-    best: float
-    best_step: int
-    stopped_early: bool
-
-
-Event = Started | StepsDone | Evaluated | Saved | Finished
 
 
 def fit(config: TrainConfig) -> Iterator[Event]:

@@ -18,14 +18,14 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
-from swiss_training import checkpoint, corpus, optim
+from swiss_training import checkpoint, optim
 from swiss_training.checkpoint import LAST
 from swiss_training.devices import choose_device, choose_precision, make_autocast
-from swiss_training.masking import MaskedBatch, MaskedBatches, Vocabulary
 from swiss_training.model.convert import load_pretrained
 from swiss_training.model.masked_lm import NAMES, MaskedLanguageModel, load_head, to_checkpoint
-from swiss_training.pretrain_config import PretrainConfig
-from swiss_training.pretrain_events import (
+from swiss_training.pretraining import corpus
+from swiss_training.pretraining.config import PretrainConfig
+from swiss_training.pretraining.events import (
     DevLoss,
     Evaluated,
     Event,
@@ -34,6 +34,7 @@ from swiss_training.pretrain_events import (
     Started,
     StepsDone,
 )
+from swiss_training.pretraining.masking import MaskedBatch, MaskedBatches, Vocabulary
 from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.tokenization import Tokenizer

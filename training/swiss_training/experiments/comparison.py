@@ -7,8 +7,8 @@ from itertools import combinations
 from math import hypot, sqrt
 from statistics import mean, stdev
 
-from swiss_training.ledger import Entry
-from swiss_training.paper_tables import OVERALL, Column, Row, Table
+from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.paper_tables import OVERALL, Column, Row, Table
 
 QUORA_ROWS = 141_500
 """Quora's training pairs in the paper's data, about."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from swiss_training.pretrain_config import PretrainConfig, suffix_of
+from swiss_training.pretraining.config import PretrainConfig, suffix_of
 from swisscli.contract.delimited import TAB, Line, Row, RowReader, decode_lines
 from swisscli.contract.tasks import TASKS
 from swisscli.errors import ConfigurationError, DataError

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import torch
 
-from swiss_training import checkpoint, ledger, log, loop
+from swiss_training import checkpoint, log, loop
 from swiss_training.checkpoint import LAST, RUN_CONFIG
 from swiss_training.config import TrainConfig
 from swiss_training.devices import choose_device
+from swiss_training.events import Event
 from swiss_training.examples import read_tasks
-from swiss_training.experiments import Experiment, Selection, refuse_changes
-from swiss_training.ledger import Entry
+from swiss_training.experiments import ledger
+from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
 from swisscli.contract import model_dir
 from swisscli.contract.tasks import Split
 from swisscli.errors import ConfigurationError, DataError
@@ -102,7 +104,7 @@ def _data_key(config: TrainConfig) -> str:
     return repr([(task, config.files(split, task)) for split in _SPLITS for task in config.tasks])
 
 
-def run(experiment: Experiment) -> Iterator[loop.Event]:
+def run(experiment: Experiment) -> Iterator[Event]:
     """Train, or go on where the last checkpoint stands; the run folder gets a log."""
     begun = (experiment.folder / RUN_CONFIG).is_file()
     events = loop.resume(experiment.folder) if begun else loop.fit(experiment.config)
