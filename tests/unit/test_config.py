@@ -2,6 +2,7 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +74,83 @@ def test_recipes_are_valid(recipe: Path) -> None:
     written = tomllib.loads(TrainConfig.read(recipe).to_toml())
     values = tomllib.loads(recipe.read_text(encoding="utf-8"))
     assert {key: written[key] for key in values} == values
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"heads": "cosine"}, "turn it off .pair_encoding = false, --no-pair-encoding"),
+        (
+            {"heads": "cosine", "pair_encoding": False, "tasks": ["sentiment"]},
+            "has no two texts to compare",
+        ),
+        ({"heads": "layer-sharing", "tasks": ["sentiment", "similarity"]}, "no two tasks of two"),
+        ({"aggregation": "pcgrad", "tasks": ["sentiment"]}, "one task has no gradients to combine"),
+        ({"aggregation": "cagrad", "freeze_encoder": True}, "leaves no shared parameters"),
+        ({"layer_decay": 0.9, "freeze_encoder": True}, "layers of a frozen encoder rest"),
+        ({"sampling_weights": {"paraphrase": 2.0}}, "the sampler is 'balanced', not 'biased'"),
+        (
+            {"sampling_weights": {"nli": 2.0}, "sampler": "biased"},
+            "names 'nli', which is not among the tasks",
+        ),
+        ({"teacher": "runs/large"}, "distillation needs both"),
+        ({"distillation_weight": 0.5}, "distillation needs both"),
+    ],
+)
+def test_combinations_that_make_no_sense(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        TrainConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        ("smart_weight", -1.0, 0.0),
+        ("smart_radius", 0.0, 1e-5),
+        ("bregman_momentum", 1.0, 0.0),
+        ("r_drop_weight", -0.1, 5.0),
+        ("distillation_temperature", 0.0, 1.0),
+        ("ema_decay", 1.0, 0.999),
+        ("layer_decay", 0.0, 1.0),
+        ("max_dev_rows", -1, 0),
+        ("schedule", "cosine", "constant"),
+        ("aggregation", "mgda", "gradvac"),
+        ("sampler", "random", "square-root"),
+        ("weighting", "uncertain", "uncertainty"),
+    ],
+)
+def test_ranges_of_the_methods(name: str, wrong: Any, right: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name} is {wrong!r}, "):
+        TrainConfig(**{name: wrong})
+    assert getattr(TrainConfig(**{name: right}), name) == right
+
+
+def test_combinations_and_values_are_listed_with_unknown_keys(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('heads = "cosine"\nema_decay = 2.0\nsurgery = true\nfreeze_encoder = 1\n')
+    with pytest.raises(ConfigurationError) as caught:
+        TrainConfig.read(path)
+    for part in (
+        "unknown key 'surgery'",
+        "freeze_encoder must be true or false",
+        "heads is 'cosine'",
+        "ema_decay is 2.0, it must be in [0, 1)",
+    ):
+        assert part in caught.value.message
+
+
+def test_a_recipe_extends_others(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "base.toml").write_text("epochs = 3\nseed = 1\n[sampling_weights]\nsst = 2\n")
+    (tmp_path / "more.toml").write_text('extends = ["base.toml"]\nseed = 2\nsampler = "biased"\n')
+    path = tmp_path / "sub" / "row.toml"
+    path.write_text('extends = ["../more.toml"]\ndropout = 0.1\n')
+    config = TrainConfig.read(path)
+    assert (config.epochs, config.seed, config.dropout) == (3, 2, 0.1)
+    assert config.sampling_weights == {"sentiment": 2}
+    (tmp_path / "base.toml").write_text('extends = ["more.toml"]\n')
+    with pytest.raises(ConfigurationError, match=r"more\.toml: extends itself"):
+        TrainConfig.read(path)
+    path.write_text('extends = "more.toml"\n')
+    with pytest.raises(ConfigurationError, match="extends must be a list of file names"):
+        TrainConfig.read(path)

@@ -1,0 +1,113 @@
+"""Every method behind its switch: trained, resumed, exported, predicted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from swiss_training import loop
+from swiss_training.events import Saved
+from swisscli.contract.methods import METHODS, MethodSpec
+from tests.unit.test_loop import tiny
+
+ASSETS = Path(__file__).parents[1] / "assets"
+DATA = ASSETS / "tiny-data"
+TINY = (
+    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
+)
+SWITCHES = {
+    ("heads", "cosine"): ("--heads", "cosine", "--no-pair-encoding"),
+    ("sampler", "biased"): ("--sampler", "biased", "--sampling-weights", "sst=1,para=1.7,sts=1"),
+    ("regularizer", "smart"): ("--smart-weight", 1),
+    ("regularizer", "bregman"): ("--bregman-weight", 1),
+    ("regularizer", "r_drop"): ("--r-drop-weight", 1),
+    ("regularizer", "distillation"): ("--teacher", "teacher", "--distillation-weight", 0.5),
+    ("optimization", "ema"): ("--ema-decay", 0.9),
+    ("optimization", "layer_decay"): ("--layer-decay", 0.9),
+}
+
+
+@pytest.mark.parametrize("spec", METHODS, ids=lambda spec: f"{spec.kind}-{spec.name}")
+def test_every_listed_method_has_a_switch(swiss: Any, tmp_path: Path, spec: MethodSpec) -> None:
+    switch = SWITCHES.get((spec.kind, spec.name), (f"--{spec.kind}", spec.name))
+    if spec.name == "distillation":
+        assert swiss("train", *TINY, "--max-steps", 1, "--output", "teacher").exit_code == 0
+    options = (*TINY, *switch, "--max-steps", 3, "--output", "run")
+    outcome = swiss("train", *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert spec.summary in " ".join(swiss("train", "--help").stdout.decode().split()).replace(
+        spec.summary[0].upper() + spec.summary[1:], spec.summary
+    )
+
+
+@pytest.mark.parametrize("heads", ["linear", "layer-sharing", "cosine"])
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_separate_encoding_is_exported_and_predicted(
+    swiss: Any, tmp_path: Path, heads: str, pooling: str
+) -> None:
+    options = ("--no-pair-encoding", "--heads", heads, "--pooling", pooling, "--epochs", 2)
+    assert swiss("train", *TINY, *options, "--output", "run").exit_code == 0
+    outcome = swiss("export", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    parity = [float(line.split("\t")[-1]) for line in outcome.stdout.decode().splitlines()]
+    assert len(parity) == 3
+    assert max(parity) < 1e-4
+    evaluated = swiss("evaluate", "run", "--backend", "torch", "--output", "torch")
+    graph = swiss("evaluate", "run", "--backend", "onnx", "--output", "onnx")
+    assert evaluated.exit_code == graph.exit_code == 0, evaluated.stderr + graph.stderr
+    assert graph.stdout == evaluated.stdout
+    pairs = ["the film is good\tthe film is superb\n"] * 3 + ["a dull plot\ta car\n"]
+    outcome = swiss("predict", "similarity", "--model", "run", input="".join(pairs))
+    assert outcome.exit_code == 0, outcome.stderr
+    scores = [line.split("\t")[0] for line in outcome.stdout.decode().splitlines()]
+    assert len(scores) == 4
+    assert len(set(scores[:3])) == 1
+    assert scores[3] != scores[0]
+    if heads == "cosine":
+        (tmp_path / "same.tsv").write_text("a good film\ta good film\n")
+        outcome = swiss("predict", "similarity", "same.tsv", "--model", "run")
+        assert float(outcome.stdout.split(b"\t")[0]) == pytest.approx(5, abs=1e-3)
+    outcome = swiss("export", "run", "--precision", "int8", "--output", "small", "--max-drop", 1)
+    assert outcome.exit_code == 0, outcome.stderr
+
+
+def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path) -> None:
+    list(loop.fit(tiny(tmp_path / "teacher", max_steps=2)))
+    values = {
+        "aggregation": "gradvac",
+        "sampler": "annealed",
+        "weighting": "uncertainty",
+        "smart_weight": 0.5,
+        "bregman_weight": 0.5,
+        "r_drop_weight": 0.5,
+        "ema_decay": 0.9,
+        "layer_decay": 0.8,
+        "teacher": str(tmp_path / "teacher"),
+        "distillation_weight": 0.5,
+        "max_steps": 6,
+        "save_every": 1,
+        "eval_every": 3,
+    }
+    list(loop.fit(tiny(tmp_path / "whole", **values)))
+    for event in loop.fit(tiny(tmp_path / "cut", **values)):
+        if isinstance(event, Saved) and event.step == 4:
+            break
+    list(loop.resume(tmp_path / "cut"))
+    for file in ("model.safetensors", "checkpoints/last.safetensors"):
+        whole, cut = (load_file(tmp_path / run / file) for run in ("whole", "cut"))
+        assert whole.keys() == cut.keys()
+        assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    names = set(load_file(tmp_path / "cut" / "checkpoints/last.safetensors"))
+    assert "aggregation.usual_NN" in names
+    assert any(name.startswith("regularizers.") for name in names)
+    assert any(name.startswith("average.") for name in names)
+
+
+def test_tasks_that_are_not_trained_in_an_interval_have_no_loss_in_the_log(tmp_path: Path) -> None:
+    weights = {"sentiment": 1e-9, "paraphrase": 1.0, "similarity": 1e-9}
+    config = tiny(tmp_path / "run", sampler="biased", sampling_weights=weights, max_steps=2)
+    losses = [event.losses for event in loop.fit(config) if hasattr(event, "losses")]
+    assert [set(by_task) for by_task in losses] == [{"paraphrase"}]

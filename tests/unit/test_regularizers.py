@@ -1,0 +1,242 @@
+"""Regularizers, moving averages, layer-wise decay, distillation."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from swiss_training import loop
+from swiss_training.checkpoint import load_model
+from swiss_training.config import TrainConfig
+from swiss_training.data import Batch
+from swiss_training.evaluation import predict_logits
+from swiss_training.losses import divergence
+from swiss_training.model.multitask import MultitaskModel
+from swiss_training.optim import make_optimizer
+from swiss_training.regularizers.bregman import BregmanProximalPoint
+from swiss_training.regularizers.distillation import Distillation
+from swiss_training.regularizers.r_drop import RDrop
+from swiss_training.regularizers.smart import Smart
+from swiss_training.teacher import FILE
+from swiss_training.weighting.unweighted import Unweighted
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.errors import ConfigurationError, ModelError
+from tests.export_runs import dev_rows, make_model
+from tests.unit.test_loop import tiny
+
+
+def batch_of(task: str) -> Batch:
+    return dev_rows(task).batch(range(6))
+
+
+def with_dropout(probability: float = 0.3) -> MultitaskModel:
+    """The random model, whose heads and encoder drop units."""
+    config = make_model().config
+    encoder = replace(config.encoder, hidden_dropout_prob=probability)
+    torch.manual_seed(0)
+    model = MultitaskModel(replace(config, encoder=encoder), dropout=probability)
+    model.load_state_dict(make_model().state_dict())
+    return model.train()
+
+
+def apply(regularizer: Any, model: MultitaskModel, task: str, batch: Batch) -> tuple[Tensor, ...]:
+    """The plain loss, the regularised one, and the output that both are of."""
+    output = model.output(task, *batch.inputs)
+    loss = model.head(task).loss(output, batch.targets_B)
+    return loss, regularizer(loss, model, task, batch, output), output
+
+
+@pytest.mark.parametrize("task", DEFAULT_TASKS)
+def test_smart_finds_a_direction_that_changes_the_prediction_more_than_noise(task: str) -> None:
+    model, batch, radius = make_model(), batch_of(task), 0.05
+    config = TrainConfig(smart_weight=2.0, smart_radius=radius, smart_step_size=1.0)
+    torch.manual_seed(1)
+    loss, regularised, _ = apply(Smart(model, config), model, task, batch)
+    penalty = ((regularised - loss) / 2).item()
+    clean = model(task, *batch.inputs)
+    shape = (*batch.input_ids_ST.shape, model.config.encoder.hidden_size)
+    random = []
+    for _ in range(10):
+        noise = radius * torch.randn(shape).sign()
+        moved = model.head(task).logits(model.output(task, *batch.inputs, noise))
+        random.append(divergence(TASKS[task], moved, clean).item())
+    assert penalty > 3 * max(random) > 0
+
+
+def test_smart_stays_within_its_radius_and_leaves_the_model_training() -> None:
+    model = with_dropout()
+    seen = []
+
+    def watch(module: Any, args: tuple[Any, ...]) -> None:
+        if len(args) > 3 and args[3] is not None:
+            seen.append(args[3])
+
+    model.encoder.register_forward_pre_hook(watch)
+    config = TrainConfig(smart_weight=1.0, smart_radius=0.01, smart_step_size=5.0)
+    _, regularised, _ = apply(Smart(model, config), model, "sentiment", batch_of("sentiment"))
+    first, second = seen
+    assert first.std().item() == pytest.approx(0.01, rel=0.1)
+    assert second.abs().max().item() == pytest.approx(0.01)
+    assert model.training
+    regularised.backward()
+    assert all(p.grad is not None for p in model.heads["sentiment"].parameters())
+
+
+def test_smart_is_right_under_autocast() -> None:
+    model, batch = make_model(), batch_of("paraphrase")
+    config = TrainConfig(smart_weight=1.0, smart_radius=1e-2, smart_step_size=1.0)
+    penalties = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss, regularised, _ = apply(Smart(model, config), model, "paraphrase", batch)
+        penalties.append((regularised - loss).item())
+    assert penalties[0] == pytest.approx(penalties[1], rel=1e-2)
+
+
+def test_r_drop_is_the_halved_formula() -> None:
+    model, batch = with_dropout(), batch_of("sentiment")
+    torch.manual_seed(5)
+    loss, regularised, first = apply(
+        RDrop(model, TrainConfig(r_drop_weight=3.0)), model, "sentiment", batch
+    )
+    torch.manual_seed(5)
+    assert torch.equal(model.output("sentiment", *batch.inputs), first)
+    second = model.output("sentiment", *batch.inputs)
+    p, q = first.log_softmax(1), second.log_softmax(1)
+    both = sum(F.kl_div(a, b, reduction="batchmean", log_target=True) for a, b in ((p, q), (q, p)))
+    printed = loss + F.cross_entropy(second, batch.targets_B.long()) + 3 / 2 * both
+    assert torch.allclose(regularised, printed / 2)
+
+
+@pytest.mark.parametrize("task", DEFAULT_TASKS)
+def test_bregman_holds_the_prediction_near_the_averaged_weights(task: str) -> None:
+    model, batch = make_model(), batch_of(task)
+    config = TrainConfig(bregman_weight=2.0, bregman_momentum=0.9)
+    regularizer = BregmanProximalPoint(model, config)
+    loss, regularised, _ = apply(regularizer, model, task, batch)
+    assert torch.allclose(regularised, loss)  # nothing has moved yet
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    regularizer.after_step(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    regularizer.after_step(model)
+    averaged = dict(regularizer.averaged.module.named_parameters())
+    for name, parameter in model.named_parameters():
+        expected = 0.9 * before[name] + 0.1 * parameter
+        assert torch.allclose(averaged[name], expected, atol=1e-6)
+        assert not averaged[name].requires_grad
+    loss, regularised, output = apply(regularizer, model, task, batch)
+    anchor = regularizer.averaged.module(task, *batch.inputs)
+    apart = divergence(TASKS[task], model.head(task).logits(output), anchor)
+    assert apart > 0
+    assert torch.allclose(regularised, loss + 2 * apart)
+
+
+@pytest.mark.parametrize("task", DEFAULT_TASKS)
+def test_distillation_mixes_labels_and_teacher(task: str) -> None:
+    model = make_model()
+    logits = torch.randn(6, TASKS[task].num_outputs)
+    batch = replace(batch_of(task), teacher_BC=logits)
+    share, temperature = 0.25, 3.0
+    config = TrainConfig(
+        teacher="t", distillation_weight=share, distillation_temperature=temperature
+    )
+    loss, mixed, output = apply(Distillation(model, config), model, task, batch)
+    if task == "sentiment":
+        p, q = (F.softmax(x / temperature, 1) for x in (logits, output))
+        follow = temperature**2 * (p * (p / q).log()).sum(1).mean()
+    elif task == "paraphrase":
+        p, q = ((x / temperature).sigmoid() for x in (logits, output))
+        bernoulli = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
+        follow = temperature**2 * bernoulli.mean()
+    else:
+        follow = ((logits - output) ** 2).mean()
+    assert torch.allclose(mixed, (1 - share) * loss + share * follow, atol=1e-5)
+
+
+def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
+    list(loop.fit(tiny(tmp_path / "teacher", pooling="mean", epochs=10, dropout=0.0)))
+    distil = {
+        "teacher": str(tmp_path / "teacher"),
+        "distillation_weight": 1.0,
+        "pooling": "mean",
+        "dropout": 0.0,
+        "weighting": "none",
+    }
+    config = tiny(tmp_path / "student", epochs=10, **distil)
+    list(loop.fit(config))
+    run = loop.Run(replace(config, output=str(tmp_path / "other")))
+    train = {name: stream.dataset for name, stream in run.streams.items()}
+    kept = load_file(tmp_path / "student" / FILE)
+    assert run.teacher is not None
+    (tmp_path / "other" / "checkpoints").mkdir(parents=True)
+    run.teacher.teach(train, tmp_path / "other", run.device, run.autocast)
+    teacher, student = (load_model(tmp_path / run) for run in ("teacher", "student"))
+    for name, dataset in train.items():
+        assert np.array_equal(kept[name].numpy(), dataset.teacher_NC)
+        assert np.allclose(dataset.teacher_NC, predict_logits(teacher, dataset, run.autocast))
+        before = np.abs(predict_logits(run.model, dataset, run.autocast) - dataset.teacher_NC)
+        after = np.abs(predict_logits(student, dataset, run.autocast) - dataset.teacher_NC)
+        assert after.mean() < before.mean()
+
+
+def test_a_teacher_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    share = {"distillation_weight": 0.5}
+    with pytest.raises(ModelError, match="not found"):
+        loop.fit(tiny(tmp_path / "run", teacher=str(tmp_path), **share))
+    list(loop.fit(tiny(tmp_path / "teacher", max_steps=1, tasks=["sentiment"])))
+    with pytest.raises(ConfigurationError, match="has no head for paraphrase, similarity"):
+        loop.fit(tiny(tmp_path / "run", teacher=str(tmp_path / "teacher"), **share))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_moving_average_is_what_is_evaluated_and_saved(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run", ema_decay=0.5, max_steps=3, eval_every=3, save_every=1)
+    states = []
+    for event in loop.fit(config):
+        if type(event).__name__ == "Saved":
+            states.append(load_file(tmp_path / "run" / "checkpoints" / "last.safetensors"))
+    name = "heads.sentiment.linear.weight"
+    weights = [state[f"model.{name}"] for state in states]
+    expected = weights[0]  # an average begins with the first step
+    for weight in weights[1:]:
+        expected = 0.5 * expected + 0.5 * weight
+    saved = load_file(tmp_path / "run" / "model.safetensors")
+    assert torch.allclose(saved[name], expected, atol=1e-7)
+    assert not torch.allclose(saved[name], weights[-1], atol=1e-7)
+
+
+def test_lower_layers_learn_slower() -> None:
+    model = make_model()
+    config = TrainConfig(learning_rate=1.0, layer_decay=0.5)
+    optimizer = make_optimizer(model, Unweighted(3), config)
+    rates = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
+    by_name = {name: rates[id(p)] for name, p in model.named_parameters()}
+    assert len(by_name) == len(rates)
+    for name, expected in (
+        ("heads.sentiment.linear.weight", 1.0),
+        ("encoder.pooler.bias", 1.0),
+        ("encoder.layers.1.down.weight", 0.5),
+        ("encoder.layers.0.attention.query.bias", 0.25),
+        ("encoder.embeddings.word.weight", 0.125),
+    ):
+        assert by_name[name] == expected
+
+
+def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
+    config = tiny(tmp_path / "run", freeze_encoder=True, max_steps=4, weight_decay=0.5)
+    run = loop.Run(config)
+    before = {name: p.clone() for name, p in run.model.encoder.state_dict().items()}
+    heads = {name: p.clone() for name, p in run.model.heads.state_dict().items()}
+    list(run.events())
+    assert all(torch.equal(p, before[n]) for n, p in run.model.encoder.state_dict().items())
+    assert not any(torch.equal(p, heads[n]) for n, p in run.model.heads.state_dict().items())
+    assert not run.model.encoder.training
