@@ -11,7 +11,7 @@ demo: .venv/base
 
 # Everything that must hold.
 test: lint .venv/browser
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _CHANGES = ("encoder", "pooling", "data", "max_steps", "precision", "device")
 """Options that override a key of every recipe."""
-_CELL = len("0.487±0.004")
+_CELL = len("-0.487±0.004")
 
 
 class TableFormat(StrEnum):
