@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, MPNetConfig, MPNetForMaskedLM
 
-from swiss_training.model.convert import from_hugging_face
 from swiss_training.model.bert import BertEncoder
+from swiss_training.model.convert import from_hugging_face
 from swiss_training.model.masked_lm import (
     NAMES,
     MaskedLanguageHead,
@@ -50,7 +50,8 @@ def save(theirs: BertForMaskedLM, path: Path) -> Path:
 
 def make_ours(theirs: BertForMaskedLM, weights: Path) -> MaskedLanguageModel:
     encoder = BertEncoder(EncoderConfig.from_dict(theirs.config.to_dict()))
-    encoder.load_state_dict(from_hugging_face(theirs.state_dict(), "bert"), strict=False)  # no pooler
+    state = from_hugging_face(theirs.state_dict(), "bert")
+    encoder.load_state_dict(state, strict=False)  # no pooler
     ours = MaskedLanguageModel(encoder)
     assert load_head(ours.head, "bert", save(theirs, weights))
     return ours.eval()
