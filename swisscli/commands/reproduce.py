@@ -282,7 +282,7 @@ def _terminal_table(compared: Comparison) -> str:
             [(str(number), ""), (", ".join(row.labels), ""), *((paper, "") for paper, _ in cells)]
         )
         seeds = sorted({len(measured.values) for _, measured in cells if measured})
-        what = f"  measured (n={'/'.join(map(str, seeds))})" if seeds else "  not run"
+        what = f" measured (n={'/'.join(map(str, seeds))})" if seeds else " not run"
         own = [str(measured).replace(" ", "") if measured else "" for _, measured in cells]
         if row.recipes:
             lines.append([("", ""), (what, "bold"), *((text, "bold") for text in own)])
