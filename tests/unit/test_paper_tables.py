@@ -113,7 +113,7 @@ def test_every_recipe_belongs_to_a_row_and_reads_with_its_small_twin() -> None:
             for small in (False, True):
                 path = recipe_path(table, recipe, small)
                 config = TrainConfig.read(path)
-                assert (config.max_steps == 150) is small
+                assert (config.max_steps == 120) is small
                 assert (config.encoder == "bert-base-uncased") is not small
                 expected.add(path)
     assert set(RECIPES.glob("table*/**/*.toml")) == expected
