@@ -25,11 +25,13 @@ from benchmarks.measure import (
 )
 from benchmarks.program import measure_program
 from swisscli.contract import model_dir
+from swisscli.errors import SwissError
 from swisscli.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("throughput", "start", "program")
 QUICK_SHARE, QUICK_LINES, LINES = 8, 100_000, 1_000_000
+ROUNDS, IDLE_LOAD = 5, 0.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,14 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(given)
     specs = _choose(options.contenders, options.device)
     header = _header(given, options)
-    if header["load_before"] > 0.5:
-        print(f"warning: the machine is not idle, load {header['load_before']}", file=sys.stderr)
+    if header["trial"]:
+        print(f"a trial: {header['trial']}", file=sys.stderr)
     results = Measurements()
     with tempfile.TemporaryDirectory(prefix="swiss-benchmark-") as folder:
         models = options.work or Path(folder)
         try:
             _measure(options, specs, models, results)
-        except (BenchmarkError, subprocess.CalledProcessError) as error:
+        except (BenchmarkError, SwissError, subprocess.CalledProcessError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     for path in report.write(options.output, header, results):
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, help="folder of CS224N files; without it texts are synthetic")
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--threads", type=int, default=_cores(), help="of every library (%(default)s)")
-    add("--rounds", type=int, default=5, help="repetitions (%(default)s)")
+    add("--rounds", type=int, default=ROUNDS, help="repetitions (%(default)s)")
     add("--quick", action="store_true", help="an eighth of the records, a tenth of the lines")
     add("--contenders", nargs="+", choices=tuple(CONTENDERS), metavar="NAME", help="default: all")
     add(
@@ -93,13 +95,13 @@ def _choose(names: Sequence[str] | None, device: str) -> list[Spec]:
 def _measure(
     options: argparse.Namespace, specs: Sequence[Spec], models: Path, results: Measurements
 ) -> None:
+    chosen = _workloads(options) if "throughput" in options.sections else []
     pythons = {"main": sys.executable}
     if options.onnx_python:
         # Not resolved: a virtual environment is known by the path of its interpreter.
         pythons["onnx"] = str(Path(options.onnx_python).absolute())
-    environment = environment_of_run(options.threads)
-    if any(section in options.sections for section in ("throughput", "start")):
-        _build(options, specs, models, pythons, environment, results)
+    if chosen or "start" in options.sections:
+        _build(options, specs, models, pythons, results)
     plan = Plan(
         models=models,
         names=[spec.name for spec in specs],
@@ -108,14 +110,9 @@ def _measure(
         device=options.device,
         pythons=pythons,
     )
-    if "throughput" in options.sections:
-        names = options.workloads or ["sst", "quora", "cfimdb", "mix"]
-        if options.device == "cuda" and not options.workloads:
-            names.append(workloads.LENGTH_128)
-        share = options.share or (QUICK_SHARE if options.quick else 1)
-        for workload in workloads.load(names, options.data, share):
-            results.workloads[workload.name] = _describe(workload, models / "run")
-            _show(measure_throughput(plan, workload, results, with_ceiling=True))
+    for workload in chosen:
+        results.workloads[workload.name] = _describe(workload, models / "run")
+        _show(measure_throughput(plan, workload, results))
     if "start" in options.sections:
         _show(measure_starts(plan, ("A man sings.", "A man is singing."), results))
     if "program" in options.sections:
@@ -123,15 +120,37 @@ def _measure(
         _show(measure_program(options.rounds, options.threads, lines, results))
 
 
+def _workloads(options: argparse.Namespace) -> list[workloads.Workload]:
+    names = options.workloads
+    if not names:
+        names = ["sst", "quora", "cfimdb", "mix"]
+        names += [workloads.LENGTH_128] if options.device == "cuda" else []
+    return workloads.load(names, options.data, _share(options))
+
+
+def _share(options: argparse.Namespace) -> int:
+    return int(options.share or (QUICK_SHARE if options.quick else 1))
+
+
+def _trial(options: argparse.Namespace, load: float) -> str:
+    """Why the figures prove nothing, empty if they may."""
+    reasons = {
+        f"fewer than {ROUNDS} rounds": options.rounds < ROUNDS,
+        "a part of the records": _share(options) > 1,
+        f"a load of {load} before it began": load > IDLE_LOAD,
+    }
+    return ", ".join(reason for reason, applies in reasons.items() if applies)
+
+
 def _build(
     options: argparse.Namespace,
     specs: Sequence[Spec],
     models: Path,
     pythons: dict[str, str],
-    environment: dict[str, str],
     results: Measurements,
 ) -> None:
     """Write the weights in every form that is needed."""
+    environment = environment_of_run(options.threads)
     if not (models / "run").exists():
         print("building the models", file=sys.stderr)
         precisions = sorted({"fp32"} | {spec.precision for spec in specs if spec.side == "ours"})
@@ -179,6 +198,7 @@ def _show(steps: Any) -> None:
 
 
 def _header(given: Sequence[str], options: argparse.Namespace) -> dict[str, Any]:
+    load = round(os.getloadavg()[0], 2)
     return {
         "command": f"python -m benchmarks {_without_folders(given)}".strip(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -194,8 +214,9 @@ def _header(given: Sequence[str], options: argparse.Namespace) -> dict[str, Any]
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load,
         "rounds": options.rounds,
+        "trial": _trial(options, load),
     }
 
 
@@ -218,11 +239,10 @@ def _processor() -> str:
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor() or platform.machine()
-    fields = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if ":" in line
-    )
+    fields = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        fields[key.strip()] = value.strip()
     flags = fields.get("flags", "").split()
     wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
     name = fields.get("model name", platform.machine())

@@ -57,7 +57,7 @@ def _products(threads: int, device: str) -> dict[str, dict[str, Callable[[], Any
     b_NN = a_NN.T.copy()  # numpy would take half the time for a matrix and its own transpose
     a, b = torch.from_numpy(a_NN), torch.from_numpy(b_NN)
     integers = (a_NN * 20).clip(-60, 60).astype(np.int8)
-    scale, zero = np.float32([0.05]), np.zeros((), np.int8)
+    scale, zero = np.array([0.05], np.float32), np.zeros((), np.int8)
     return {
         "fp32": {
             "torch": lambda: a @ b,

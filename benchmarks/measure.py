@@ -143,9 +143,7 @@ class Process:
         self.close()
 
 
-def measure_throughput(
-    plan: Plan, workload: Workload, results: Measurements, *, with_ceiling: bool
-) -> Iterator[str]:
+def measure_throughput(plan: Plan, workload: Workload, results: Measurements) -> Iterator[str]:
     """Time a workload: every peer, then each of ours right after it, round by round.
 
     All processes are loaded, checked against each other and warm before the first round.
@@ -172,21 +170,17 @@ def measure_throughput(
             workers[spec.name] = stack.enter_context(worker)
             results.versions[spec.name] = worker.first_line["versions"]
             worker.ask(do="load", path=str(path))
-        ceiling = None
-        if with_ceiling:
-            command = [sys.executable, "-m", "benchmarks.ceiling", str(plan.threads), plan.device]
-            ceiling = stack.enter_context(Process(command, plan.threads))
+        command = [sys.executable, "-m", "benchmarks.ceiling", str(plan.threads), plan.device]
+        ceiling = stack.enter_context(Process(command, plan.threads))
         yield f"{workload.name}: comparing logits"
         results.agreement += _compare(workload, workers)
         for number in range(1, plan.rounds + 1):
-            if ceiling:
-                results.ceilings.append(
-                    {"workload": workload.name, "round": number, **ceiling.ask(do="measure")}
-                )
+            entry = {"workload": workload.name, "round": number}
+            results.ceilings.append(entry | ceiling.ask(do="measure"))
             for pair, name in _schedule(list(workers), number):
                 yield f"{workload.name}: round {number} of {plan.rounds}, {name}"
-                entry = {"workload": workload.name, "round": number, "pair": pair}
-                results.runs.append(entry | {"contender": name} | workers[name].ask(do="run"))
+                run = workers[name].ask(do="run")
+                results.runs.append(entry | {"pair": pair, "contender": name} | run)
 
 
 def _schedule(names: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
@@ -232,7 +226,10 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
     compared = []
     for name in logits:
         expected = logits[by_rank[0]]
-        difference = max(_differences(expected, logits[name]))
+        difference = max(
+            _differences(expected, logits[name]),
+            key=lambda x: (math.isnan(x), x),  # a NaN is the largest
+        )
         labels = [_label(a) == _label(b) for a, b in zip(expected, logits[name], strict=True)]
         is_exact = CONTENDERS[name].precision == CONTENDERS[by_rank[0]].precision == "fp32"
         if is_exact and not difference <= TOLERANCE:

@@ -104,8 +104,8 @@ def _write_hugging_face(
     output.mkdir(parents=True, exist_ok=True)
     encoder = to_hugging_face(model.encoder.state_dict(), "bert")
     tensors = {f"bert.{name}": tensor for name, tensor in encoder.items()}
-    linear = model.heads[task_name].linear
-    tensors |= {"classifier.weight": linear.weight, "classifier.bias": linear.bias}
+    for part in ("weight", "bias"):
+        tensors[f"classifier.{part}"] = model.get_parameter(f"heads.{task_name}.linear.{part}")
     save_tensors(output / "model.safetensors", tensors, {"format": "pt"})
     labels = [f"LABEL_{index}" for index in range(task.num_outputs)]
     settings = {

@@ -34,6 +34,7 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
     plot.unlink(missing_ok=True)  # one of another run would lie
     if workloads:
         _plot(plot, figures, workloads)
+    trial = header["trial"]
     lines = [
         "# Results",
         "",
@@ -41,9 +42,12 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
         "figure is a median, with the smallest and the largest value in brackets. The single",
         f"measurements are in `{data.name}`.",
         "",
-        *_table(("", ""), ((key.replace("_", " "), str(x)) for key, x in header.items())),
+        *_table(
+            ("", ""), ((key.replace("_", " "), str(x)) for key, x in header.items() if x != "")
+        ),
         "## Goals",
         "",
+        *([f"**This run is a trial, which proves nothing:** {trial}.", ""] if trial else []),
         *_table(("goal", "measured", ""), (g.row() for g in goals(figures, header["device"]))),
     ]
     if plot.exists():
