@@ -6,6 +6,7 @@ import datetime
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,7 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
-    add("--encoder", default="bert-base-uncased", help="a BERT: directory or Hub name")
+    # Given to a process in another folder, a relative path would be lost.
+    add(
+        "--encoder",
+        default="bert-base-uncased",
+        type=lambda name: str(Path(name).absolute()) if Path(name).is_dir() else name,
+        help="a BERT: directory or Hub name",
+    )
     add("--data", type=Path, help="folder of CS224N files; without it texts are synthetic")
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--threads", type=int, default=_cores(), help="of every library (%(default)s)")
@@ -79,9 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--share", type=int, help="keep every so many-th record")
     add("--lines", type=int, help=f"of the larger file ({LINES:,})")
     add("--onnx-python", help="interpreter with the ONNX backend of sentence-transformers")
-    add("--work", type=Path, help="folder for the models, which are kept and used again")
+    add("--work", type=_absolute, help="folder for the models, which are kept and used again")
     add("--output", type=Path, default=ROOT / "benchmarks", help="folder for the results")
     return parser
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).absolute()
 
 
 def _choose(names: Sequence[str] | None, device: str) -> list[Spec]:
@@ -151,31 +162,38 @@ def _build(
 ) -> None:
     """Write the weights in every form that is needed."""
     environment = environment_of_run(options.threads)
-    if not (models / "run").exists():
+    precisions = sorted({"fp32"} | {spec.precision for spec in specs if spec.side == "ours"})
+    if not all((models / f"swiss-{precision}").exists() for precision in precisions):
         print("building the models", file=sys.stderr)
-        precisions = sorted({"fp32"} | {spec.precision for spec in specs if spec.side == "ours"})
         command = [sys.executable, "-m", "benchmarks.models", options.encoder, str(models)]
         # The one step that may need the network: the encoder can be a name on the Hub.
         online = {key: value for key, value in environment.items() if key != "HF_HUB_OFFLINE"}
         subprocess.run([*command, *precisions], check=True, cwd=ROOT, env=online)
+    built = model_dir.read_manifest(models / "run").source_encoder["name"]
+    if built != options.encoder:
+        raise BenchmarkError(f"{models} holds models of {built}, not of {options.encoder}")
     exported = [spec for spec in specs if spec.needs_export]
-    if not exported or (models / "exported").exists():
-        return
-    reason = "--onnx-python names no interpreter: make bench installs one"
-    if "onnx" in pythons:
-        print("exporting the graphs of sentence-transformers", file=sys.stderr)
-        for source in sorted((models / "hugging-face").iterdir()):
-            target = models / "exported" / source.name
-            command = [pythons["onnx"], "-m", "benchmarks.peer_graphs", str(source), str(target)]
-            run = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-            )
-            if run.returncode:
-                reason = f"the export failed: {run.stderr.strip().rpartition(chr(10))[2]}"
-                break
-        else:
-            return
-    results.missing |= {spec.name: reason for spec in exported}
+    if exported and (reason := _export(models, pythons, environment)):
+        results.missing |= {spec.name: reason for spec in exported}
+
+
+def _export(models: Path, pythons: dict[str, str], environment: dict[str, str]) -> str | None:
+    """Let sentence-transformers write its graphs; the reason if it cannot."""
+    for source in sorted((models / "hugging-face").iterdir()):
+        target = models / "exported" / source.name
+        if target.exists():
+            continue
+        if "onnx" not in pythons:
+            return "--onnx-python names no interpreter: make bench installs one"
+        print(f"exporting the graphs of sentence-transformers, {source.name}", file=sys.stderr)
+        command = [pythons["onnx"], "-m", "benchmarks.peer_graphs", str(source), str(target)]
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        if run.returncode:
+            shutil.rmtree(target, ignore_errors=True)
+            return f"the export failed: {run.stderr.strip().rpartition(chr(10))[2]}"
+    return None
 
 
 def _describe(workload: workloads.Workload, run: Path) -> dict[str, Any]:

@@ -53,8 +53,10 @@ class Figures:
 
     def rate(self, workload: str, contender: str, unit: str) -> Spread | None:
         """Records or tokens a second."""
-        total = self._results.workloads[workload][unit]
-        return Spread.of(total / entry["seconds"] for entry in self._runs(workload, contender))
+        return Spread.of(
+            self._results.workloads[workload][unit] / entry["seconds"]
+            for entry in self._runs(workload, contender)
+        )
 
     def first_record(self, workload: str, contender: str) -> Spread | None:
         """Seconds from handing over the records to the first answer."""
@@ -81,9 +83,10 @@ class Figures:
     def share_of_ceiling(self, workload: str, contender: str) -> Spread | None:
         """Needed operations per second beside the ceiling of the same round and precision."""
         ceilings = self._ceilings(workload, CONTENDERS[contender].precision)
-        operations = self._results.workloads[workload]["operations"]
         return Spread.of(
-            operations / entry["seconds"] / ceilings[entry["round"]]
+            self._results.workloads[workload]["operations"]
+            / entry["seconds"]
+            / ceilings[entry["round"]]
             for entry in self._runs(workload, contender)
             if entry["round"] in ceilings
         )

@@ -11,6 +11,7 @@ from benchmarks import program
 from benchmarks.__main__ import main
 from benchmarks.ceiling import needed_operations
 from benchmarks.figures import Figures, Spread
+from benchmarks.goals import goals
 from benchmarks.measure import BenchmarkError, Measurements, _compare, _schedule
 from benchmarks.workloads import CFIMDB_TOKENS, SST_TOKENS, Workload, load
 from swisscli.contract.model_dir import EncoderConfig
@@ -118,6 +119,7 @@ def test_medians_have_their_spread_and_ratios_stay_in_their_pair():
     assert figures.share_of_ceiling("mix", "pipeline-1") == Spread(1, 0.5, 1, 3)
     assert figures.best_peer("mix", "fp32") == "pipeline-1"
     assert figures.best_peer("mix", "int8") is None
+    assert "not measured" in {goal.row()[1] for goal in goals(Figures(Measurements()), "cpu")}
     assert Spread(3, 1, 4, 3).text("{:.1f}") == "3.0 (1.0 to 4.0)"
     assert Spread.of([]) is None
 
