@@ -1,8 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
+PIP := .venv/$(INSTALL) --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 # Real predictions from the model inside the package, from nothing but Python.
 demo: .venv/base
@@ -27,6 +28,22 @@ lint: .venv/dev
 	|| echo "no browser: the tests that open the report are skipped"
 	touch $@
 
+# Against what else does the job: make bench DATA=data/cs224n ENCODER=bert-base-uncased BENCH=--quick
+bench: .venv-bench/ready .venv-bench-onnx/ready
+	.venv-bench/bin/python -m benchmarks --onnx-python .venv-bench-onnx/bin/python \
+	$(if $(DATA),--data '$(DATA)') $(if $(ENCODER),--encoder '$(ENCODER)') $(BENCH)
+
+.venv-bench/ready: pyproject.toml constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/$(INSTALL) --constraint constraints.txt --editable '.[report]' \
+	--requirement benchmarks/peers.txt
+	touch $@
+
+.venv-bench-onnx/ready: benchmarks/peers-onnx.txt
+	$(PYTHON) -m venv .venv-bench-onnx
+	.venv-bench-onnx/$(INSTALL) --requirement benchmarks/peers-onnx.txt
+	touch $@
+
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
@@ -38,4 +55,4 @@ lint: .venv/dev
 	touch $@ .venv/base
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-onnx build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,241 @@
+"""How each library is used: its documented best use. Packages are imported when one is opened.
+
+This module is read in more than one virtual environment, so it imports nothing but the standard
+library: the ONNX backend of `sentence-transformers` needs an older `transformers`.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+Texts = Sequence[tuple[str, ...]]
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a contender is opened with.
+
+    Attributes:
+        models: The folder that `models.py` filled.
+        task: sentiment or paraphrase.
+        threads: Of one operator.
+        device: cpu or cuda.
+    """
+
+    models: Path
+    task: str
+    threads: int
+    device: str
+
+    @property
+    def hugging_face(self) -> Path:
+        """The task's `BertForSequenceClassification`."""
+        return self.models / "hugging-face" / self.task
+
+    @property
+    def exported(self) -> Path:
+        """Where the graphs are that sentence-transformers exported."""
+        return self.models / "exported" / self.task
+
+
+class Contender(Protocol):
+    """A model that is loaded and ready."""
+
+    def predict(self, texts: Texts) -> Iterable[Any]:
+        """Answer every record in order, in the form in which its users get answers."""
+        ...
+
+    def logits(self, texts: Texts) -> list[list[float]]:
+        """Logits of each record, to compare contenders with; multiclass up to a constant."""
+        ...
+
+
+class Pipeline:
+    """`transformers.pipeline` over a data set, which it reads as a stream."""
+
+    def __init__(self, setting: Setting, batch_size: int, dtype: str) -> None:
+        import torch
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+        self._pipeline = transformers.pipeline(
+            "text-classification",
+            model=str(setting.hugging_face),
+            device=setting.device,
+            dtype=getattr(torch, dtype),
+        )
+        self._batch_size = batch_size
+
+    def predict(self, texts: Texts) -> Iterable[Any]:
+        """See `Contender`."""
+        return self._pipeline(_dataset(texts), batch_size=self._batch_size, truncation=True)
+
+    def logits(self, texts: Texts) -> list[list[float]]:
+        """See `Contender`."""
+        answers = self._pipeline(
+            _dataset(texts),
+            batch_size=self._batch_size,
+            truncation=True,
+            top_k=None,
+            function_to_apply="none",
+        )
+        index = self._pipeline.model.config.label2id
+        by_class = (sorted(answer, key=lambda item: index[item["label"]]) for answer in answers)
+        return [[item["score"] for item in answer] for answer in by_class]
+
+
+def _dataset(texts: Texts) -> Any:
+    from torch.utils.data import Dataset
+
+    class Records(Dataset):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return len(texts)
+
+        def __getitem__(self, index: int) -> Any:
+            item = texts[index]
+            return item[0] if len(item) == 1 else {"text": item[0], "text_pair": item[1]}
+
+    return Records()
+
+
+class CrossEncoder:
+    """`sentence_transformers.CrossEncoder`; it sorts the pairs by length itself."""
+
+    def __init__(self, setting: Setting, batch_size: int, dtype: str) -> None:
+        import torch
+        from sentence_transformers import CrossEncoder as Model
+
+        self._model = Model(
+            str(setting.hugging_face),
+            device=setting.device,
+            model_kwargs={"dtype": getattr(torch, dtype)},
+        )
+        self._batch_size = batch_size
+
+    def predict(self, texts: Texts) -> Iterable[Any]:
+        """See `Contender`."""
+        return self._scores(texts, None)
+
+    def logits(self, texts: Texts) -> list[list[float]]:
+        """See `Contender`."""
+        from torch.nn import Identity
+
+        return [[float(score)] for score in self._scores(texts, Identity())]
+
+    def _scores(self, texts: Texts, activation: Any) -> Any:
+        return self._model.predict(
+            [list(item) for item in texts],
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+            activation_fn=activation,
+        )
+
+
+class OnnxCrossEncoder(CrossEncoder):
+    """The same with its ONNX backend."""
+
+    def __init__(self, setting: Setting, graph: str) -> None:
+        import onnxruntime
+        from sentence_transformers import CrossEncoder as Model
+
+        self._model = Model(
+            str(setting.exported),
+            backend="onnx",
+            device="cpu",
+            model_kwargs={
+                "provider": "CPUExecutionProvider",
+                "session_options": _session_options(onnxruntime, setting.threads),
+                "file_name": str(_find(setting.exported, graph).relative_to(setting.exported)),
+            },
+        )
+        self._batch_size = BATCH_SIZE
+
+
+class FixedBatches:
+    """ONNX Runtime and `tokenizers` in a few lines: batches of 32 as the records come."""
+
+    def __init__(self, setting: Setting, model: str, graph: str, output: str) -> None:
+        import numpy
+        import onnxruntime
+        import tokenizers
+
+        folder = setting.models / model.format(task=setting.task)
+        self._numpy = numpy
+        self._output = output.format(task=setting.task)
+        self._session = onnxruntime.InferenceSession(
+            str(_find(folder, graph)),
+            _session_options(onnxruntime, setting.threads),
+            providers=["CPUExecutionProvider"],
+        )
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_padding()
+        self._tokenizer.enable_truncation(_longest_input(setting.hugging_face))
+
+    def predict(self, texts: Texts) -> Iterator[Any]:
+        """See `Contender`."""
+        array = self._numpy.array
+        for start in range(0, len(texts), BATCH_SIZE):
+            batch = texts[start : start + BATCH_SIZE]
+            encoded = self._tokenizer.encode_batch(
+                [item[0] if len(item) == 1 else item for item in batch]
+            )
+            inputs = {
+                "input_ids": array([item.ids for item in encoded]),
+                "attention_mask": array([item.attention_mask for item in encoded]),
+                "token_type_ids": array([item.type_ids for item in encoded]),
+            }
+            (logits_BC,) = self._session.run([self._output], inputs)
+            yield from logits_BC.tolist()
+
+    def logits(self, texts: Texts) -> list[list[float]]:
+        """See `Contender`."""
+        return list(self.predict(texts))
+
+
+class Swiss:
+    """`swisscli.Predictor`."""
+
+    def __init__(self, setting: Setting, precision: str) -> None:
+        from swisscli import Predictor
+
+        self._task = setting.task
+        self._predictor = Predictor(
+            setting.models / f"swiss-{precision}", device=setting.device, threads=setting.threads
+        )
+
+    def predict(self, texts: Texts) -> Iterable[Any]:
+        """See `Contender`."""
+        return self._predictor.predict(self._task, texts)
+
+    def logits(self, texts: Texts) -> list[list[float]]:
+        """See `Contender`."""
+        logits = []
+        for answer in self.predict(texts):
+            log_probabilities = [math.log(p) for p in answer.probabilities]
+            if len(log_probabilities) == 2:  # two classes of one logit
+                log_probabilities = [log_probabilities[1] - log_probabilities[0]]
+            logits.append(log_probabilities)
+        return logits
+
+
+def _session_options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return options
+
+
+def _find(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise FileNotFoundError(f"{pattern} was not exported")
+    return found[0]
+
+
+def _longest_input(hugging_face: Path) -> int:
+    settings = json.loads((hugging_face / "tokenizer_config.json").read_text(encoding="utf-8"))
+    return int(settings["model_max_length"])

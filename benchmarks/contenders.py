@@ -1,0 +1,203 @@
+"""The contenders."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.adapters import (
+    BATCH_SIZE,
+    Contender,
+    CrossEncoder,
+    FixedBatches,
+    OnnxCrossEncoder,
+    Pipeline,
+    Setting,
+    Swiss,
+)
+
+Side = Literal["ours", "peer", "reference"]
+
+GPU_BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A contender.
+
+    Attributes:
+        name: Its name on the command line and in the results.
+        description: What it is, for the results.
+        precision: fp32, fp16 or int8.
+        side: ours; a peer, other software; or a reference, which is neither.
+        open: Loads it.
+        packages: Whose versions to report.
+        devices: Where it runs.
+        arities: Texts per record that it takes.
+        needs_export: Whether it reads the graphs of `peer_graphs.py`.
+        environment: main, or onnx for the virtual environment with the ONNX backend.
+    """
+
+    name: str
+    description: str
+    precision: str
+    side: Side
+    open: Callable[[Setting], Contender]
+    packages: tuple[str, ...]
+    devices: tuple[str, ...] = ("cpu",)
+    arities: tuple[int, ...] = (1, 2)
+    needs_export: bool = False
+    environment: Literal["main", "onnx"] = "main"
+
+
+_TORCH = ("transformers", "torch")
+_SENTENCE = ("sentence-transformers", *_TORCH)
+_EXPORTED = (*_SENTENCE, "optimum-onnx", "onnxruntime-gpu", "onnxruntime")
+_ORT = ("onnxruntime-gpu", "onnxruntime", "tokenizers")
+_FP32, _INT8 = "onnx/model.onnx", "onnx/model_q*.onnx"
+_BOTH, _GPU = ("cpu", "cuda"), ("cuda",)
+
+CONTENDERS: dict[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        Spec(
+            "pipeline-1",
+            "transformers pipeline, batch size 1",
+            "fp32",
+            "peer",
+            lambda setting: Pipeline(setting, 1, "float32"),
+            _TORCH,
+        ),
+        Spec(
+            "pipeline-32",
+            "transformers pipeline, batch size 32",
+            "fp32",
+            "peer",
+            lambda setting: Pipeline(setting, BATCH_SIZE, "float32"),
+            _TORCH,
+            _BOTH,
+        ),
+        Spec(
+            "pipeline-32-fp16",
+            "transformers pipeline, batch size 32",
+            "fp16",
+            "peer",
+            lambda setting: Pipeline(setting, BATCH_SIZE, "float16"),
+            _TORCH,
+            _GPU,
+        ),
+        Spec(
+            "pipeline-128-fp16",
+            "transformers pipeline, batch size 128",
+            "fp16",
+            "peer",
+            lambda setting: Pipeline(setting, GPU_BATCH_SIZE, "float16"),
+            _TORCH,
+            _GPU,
+        ),
+        Spec(
+            "cross-encoder",
+            "sentence-transformers CrossEncoder, torch",
+            "fp32",
+            "peer",
+            lambda setting: CrossEncoder(setting, BATCH_SIZE, "float32"),
+            _SENTENCE,
+            _BOTH,
+            arities=(2,),
+        ),
+        Spec(
+            "cross-encoder-fp16",
+            "sentence-transformers CrossEncoder, torch, batch size 128",
+            "fp16",
+            "peer",
+            lambda setting: CrossEncoder(setting, GPU_BATCH_SIZE, "float16"),
+            _SENTENCE,
+            _GPU,
+            arities=(2,),
+        ),
+        Spec(
+            "cross-encoder-onnx",
+            "sentence-transformers CrossEncoder, ONNX",
+            "fp32",
+            "peer",
+            lambda setting: OnnxCrossEncoder(setting, _FP32),
+            _EXPORTED,
+            arities=(2,),
+            needs_export=True,
+            environment="onnx",
+        ),
+        Spec(
+            "cross-encoder-onnx-int8",
+            "sentence-transformers CrossEncoder, ONNX",
+            "int8",
+            "peer",
+            lambda setting: OnnxCrossEncoder(setting, _INT8),
+            _EXPORTED,
+            arities=(2,),
+            needs_export=True,
+            environment="onnx",
+        ),
+        Spec(
+            "onnxruntime",
+            "ONNX Runtime, batches of 32, exported graph",
+            "fp32",
+            "peer",
+            lambda setting: FixedBatches(setting, "exported/{task}", _FP32, "logits"),
+            _ORT,
+            needs_export=True,
+        ),
+        Spec(
+            "onnxruntime-int8",
+            "ONNX Runtime, batches of 32, exported graph",
+            "int8",
+            "peer",
+            lambda setting: FixedBatches(setting, "exported/{task}", _INT8, "logits"),
+            _ORT,
+            needs_export=True,
+        ),
+        Spec(
+            "onnxruntime-swiss-graph",
+            "ONNX Runtime, batches of 32, our graph",
+            "fp32",
+            "reference",
+            lambda setting: FixedBatches(setting, "swiss-fp32", "model.onnx", "{task}"),
+            _ORT,
+        ),
+        Spec(
+            "swiss",
+            "swiss",
+            "fp32",
+            "ours",
+            lambda setting: Swiss(setting, "fp32"),
+            _ORT,
+            _BOTH,
+        ),
+        Spec(
+            "swiss-int8",
+            "swiss",
+            "int8",
+            "ours",
+            lambda setting: Swiss(setting, "int8"),
+            _ORT,
+        ),
+        Spec(
+            "swiss-fp16",
+            "swiss",
+            "fp16",
+            "ours",
+            lambda setting: Swiss(setting, "fp16"),
+            _ORT,
+            _GPU,
+        ),
+    )
+}
+
+
+def environment_of_run(threads: int) -> dict[str, str]:
+    """The environment variables of every process: equal threads for every library."""
+    names = ("OMP", "MKL", "OPENBLAS", "RAYON")
+    return {
+        **os.environ,
+        **{f"{name}_NUM_THREADS": str(threads) for name in names},
+        "HF_HUB_OFFLINE": "1",
+    }

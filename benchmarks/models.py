@@ -1,0 +1,137 @@
+"""The same weights in the form that each contender reads.
+
+    python -m benchmarks.models ENCODER FOLDER PRECISION...
+
+A process of its own: what it loads must not count as memory of what is measured later. The
+encoder's weights are real and the heads random, which changes nothing about speed: no operator
+here takes longer for other numbers.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from swiss_export import bundle
+from swiss_export.arithmetic import Precision
+from swiss_export.builder import OPSET
+from swiss_export.calibration import channel_peaks
+from swiss_export.graph import build_graph
+from swiss_export.verify import parity_batches
+from swiss_training.checkpoint import save_model, save_tensors
+from swiss_training.config import TrainConfig
+from swiss_training.model.convert import load_pretrained, to_hugging_face
+from swiss_training.model.multitask import MultitaskModel
+from swisscli.contract import model_dir
+from swisscli.contract.model_dir import ModelConfig
+from swisscli.contract.tasks import TASKS
+from swisscli.tokenization import Tokenizer
+
+TASK_NAMES = ("sentiment", "paraphrase")
+MAX_LENGTH = 512
+_HEAD_SCALE = 0.2
+"""Standard deviation of the heads' weights: answers then differ from text to text."""
+
+
+def main() -> None:
+    """Build everything."""
+    encoder, folder, *precisions = sys.argv[1:]
+    build(encoder, Path(folder), cast(Sequence[Precision], precisions))
+
+
+def build(encoder: str, folder: Path, precisions: Sequence[Precision]) -> None:
+    """Write a run, its graphs, and a Hugging Face directory per task.
+
+    Args:
+        encoder: A directory or Hub name of a BERT.
+        folder: Where to write `run`, `swiss-PRECISION` and `hugging-face/TASK`.
+        precisions: Of the graphs.
+    """
+    pretrained = load_pretrained(encoder)
+    shape = pretrained.encoder.config
+    if shape.model_type != "bert":
+        sys.exit(f"{encoder}: the benchmark compares BERT encoders, this is {shape.model_type}")
+    config = ModelConfig(
+        encoder=shape,
+        # Hugging Face's classifier reads the first token through the pooler.
+        pooling="cls",
+        max_length=min(MAX_LENGTH, shape.longest_input),
+        tasks=tuple(TASKS[name] for name in TASK_NAMES),
+    )
+    torch.manual_seed(0)
+    model = MultitaskModel(config).eval()
+    model.encoder.load_state_dict(pretrained.encoder.state_dict())
+    for head in model.heads.parameters():
+        torch.nn.init.normal_(head, std=_HEAD_SCALE)
+    run = folder / "run"
+    save_model(run, model, pretrained.tokenizer, TrainConfig(), {}, pretrained.source)
+    for precision in precisions:
+        _export(run, model, precision, folder / f"swiss-{precision}")
+    for name in TASK_NAMES:
+        _write_hugging_face(model, pretrained.tokenizer, name, folder / "hugging-face" / name)
+
+
+def _export(run: Path, model: MultitaskModel, precision: Precision, output: Path) -> None:
+    """Write a graph as `swiss export --output` does.
+
+    That one refuses a model that is not as accurate as in torch, which random heads cannot promise;
+    here the contenders' logits are compared instead.
+    """
+    config = model.config
+    tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    is_int8 = precision == "int8"
+    peaks = channel_peaks(model, parity_batches(tokenizer, config, {})) if is_int8 else {}
+    graph = build_graph(config, weights, precision, peaks)
+    manifest = bundle.describe(
+        model_dir.read_manifest(run), {"precision": precision, "opset": OPSET}
+    )
+    with tempfile.TemporaryDirectory(dir=output.parent) as staging:
+        path = Path(staging) / model_dir.GRAPH
+        path.write_bytes(graph.SerializeToString(deterministic=True))
+        bundle.write_directory(output, run, path, manifest, {})
+
+
+def _write_hugging_face(
+    model: MultitaskModel, tokenizer: Path, task_name: str, output: Path
+) -> None:
+    """Write a `BertForSequenceClassification`."""
+    config, task = model.config, TASKS[task_name]
+    output.mkdir(parents=True, exist_ok=True)
+    encoder = to_hugging_face(model.encoder.state_dict(), "bert")
+    tensors = {f"bert.{name}": tensor for name, tensor in encoder.items()}
+    for part in ("weight", "bias"):
+        tensors[f"classifier.{part}"] = model.get_parameter(f"heads.{task_name}.linear.{part}")
+    save_tensors(output / "model.safetensors", tensors, {"format": "pt"})
+    labels = [f"LABEL_{index}" for index in range(task.num_outputs)]
+    settings = {
+        **config.encoder.to_dict(),
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+    model_dir.write_json(output / "config.json", settings)
+    (output / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
+    special = {
+        f"{name}_token": token
+        for name in ("pad", "unk", "cls", "sep", "mask")
+        if (token := f"[{name.upper()}]") in vocabulary
+    }
+    settings = {
+        # Takes tokenizer.json as it is, so that all contenders read the same tokens.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": config.max_length,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        **special,
+    }
+    model_dir.write_json(output / "tokenizer_config.json", settings)
+
+
+if __name__ == "__main__":
+    main()

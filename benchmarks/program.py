@@ -1,0 +1,113 @@
+"""The `swiss` program as its user meets it: `--help`, the first answer, memory over many lines."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.contenders import environment_of_run
+from benchmarks.measure import BenchmarkError, Measurements
+from benchmarks.workloads import WORDS
+
+FEW_LINES = 10_000
+_LINE = "A lovely film with a weak end.\n"
+
+
+def _program() -> list[str]:
+    """The installed program of this interpreter; its module where it is not installed."""
+    found = shutil.which("swiss", path=str(Path(sys.executable).parent))
+    return [found] if found else [sys.executable, "-c", "from swisscli.main import main; main()"]
+
+
+def measure_program(
+    rounds: int, threads: int, many_lines: int, results: Measurements
+) -> Iterator[str]:
+    """Measure the program with the model inside the package.
+
+    Args:
+        rounds: How often.
+        threads: Of every library.
+        many_lines: Lines of the larger file whose memory is compared.
+        results: Where it goes.
+
+    Yields:
+        What is done next.
+    """
+    predict = [*_program(), "predict", "sentiment", "--threads", str(threads)]
+    helps = results.program.setdefault("help", [])
+    firsts = results.program.setdefault("first_answer", [])
+    for number in range(1, rounds + 1):
+        yield f"program: --help and the first answer, round {number} of {rounds}"
+        helps.append({"round": number, "seconds": _seconds([*_program(), "--help"], threads)})
+        firsts.append({"round": number, "seconds": _first_answer(predict, threads)})
+    with tempfile.TemporaryDirectory() as folder:
+        files = {count: _lines(Path(folder), count) for count in (FEW_LINES, many_lines)}
+        for number in range(1, rounds + 1):
+            for count, path in files.items():
+                yield f"program: {count:,} lines, round {number} of {rounds}"
+                entry = {"round": number, "lines": count}
+                results.program.setdefault("memory", []).append(
+                    entry | _peak([*predict, str(path)], threads)
+                )
+
+
+def _seconds(command: Sequence[str], threads: int) -> float:
+    """Wall time of a whole process."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment_of_run(threads))
+    return time.perf_counter() - start
+
+
+def _first_answer(command: Sequence[str], threads: int) -> float:
+    """Seconds from the start of the process to its answer to one line on standard input."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment_of_run(threads),
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(_LINE)
+    process.stdin.close()
+    answer = process.stdout.readline()
+    seconds = time.perf_counter() - start
+    process.stdout.close()
+    if process.wait() or not answer:
+        raise BenchmarkError("swiss predict gave no answer")
+    return seconds
+
+
+def _peak(command: Sequence[str], threads: int) -> dict[str, float]:
+    """Peak resident memory and wall time of a process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment_of_run(threads),
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise BenchmarkError(f"swiss predict ended with status {process.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"seconds": seconds, "peak_bytes": usage.ru_maxrss * unit}
+
+
+def _lines(folder: Path, count: int) -> Path:
+    """A file of short lines, none like the one before it."""
+    path = folder / f"{count}.txt"
+    with path.open("w", encoding="utf-8") as sink:
+        for number in range(count):
+            words = (WORDS[(number * step + step) % len(WORDS)] for step in (1, 3, 7, 11))
+            sink.write(f"{number} {' '.join(words)}\n")
+    return path

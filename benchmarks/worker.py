@@ -1,0 +1,134 @@
+"""A contender in a process of its own, which obeys commands: one JSON object per line each way.
+
+    python -m benchmarks.worker NAME MODELS TASK THREADS DEVICE
+
+It writes a first line when the contender is ready. A line has `error` when something failed.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.adapters import Contender, Setting
+from benchmarks.contenders import CONTENDERS, Spec
+
+Request = dict[str, Any]
+Reply = dict[str, Any]
+
+
+def serve(open_handler: Callable[[], tuple[Reply, Callable[[Request], Reply]]]) -> None:
+    """Answer requests until standard input ends.
+
+    Args:
+        open_handler: Gets ready; returns the first line and what answers a request.
+    """
+    # What libraries print must not come between the lines.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def reply(values: Reply) -> None:
+        replies.write(json.dumps(values) + "\n")
+        replies.flush()
+
+    try:
+        first, handle = open_handler()
+    except Exception as error:
+        reply({"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"})
+        return
+    reply(first)
+    for line in sys.stdin:
+        try:
+            answer = handle(json.loads(line))
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
+        reply(answer)
+
+
+class _Handler:
+    """Keeps the records between the commands.
+
+    The commands are `load`, with the path of a JSON file of records; `logits` of records by their
+    numbers; `run`, which predicts them all.
+    """
+
+    def __init__(self, contender: Contender) -> None:
+        self._contender = contender
+        self._texts: list[tuple[str, ...]] = []
+
+    def __call__(self, request: Request) -> Reply:
+        match request["do"]:
+            case "load":
+                texts = json.loads(Path(request["path"]).read_text(encoding="utf-8"))
+                self._texts = [tuple(item) for item in texts]
+                return {"records": len(self._texts)}
+            case "logits":
+                rows = [self._texts[index] for index in request["rows"]]
+                return {"logits": self._contender.logits(rows)}
+            case "run":
+                return self._run()
+            case unknown:
+                raise ValueError(f"no command {unknown!r}")
+
+    def _run(self) -> Reply:
+        _reset_peak()
+        first = 0.0
+        count = 0
+        start = time.perf_counter()
+        for _ in self._contender.predict(self._texts):
+            if count == 0:
+                first = time.perf_counter() - start
+            count += 1
+        seconds = time.perf_counter() - start
+        if count != len(self._texts):
+            raise ValueError(f"{count} answers to {len(self._texts)} records")
+        return {"seconds": seconds, "first_seconds": first, "peak_bytes": peak_bytes()}
+
+
+def _reset_peak() -> None:
+    """Let the peak of resident memory begin anew, where Linux allows it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_bytes() -> int:
+    """The process's largest resident memory."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        import resource
+
+        # Bytes on macOS, the one other system with this module that swiss runs on.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
+
+
+def versions(spec: Spec) -> dict[str, str]:
+    """Versions of a contender's packages, those that are installed."""
+    found = {}
+    for package in spec.packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def main() -> None:
+    """Serve a contender."""
+    name, models, task, threads, device = sys.argv[1:]
+    spec = CONTENDERS[name]
+
+    def open_contender() -> tuple[Reply, Callable[[Request], Reply]]:
+        contender = spec.open(Setting(Path(models), task, int(threads), device))
+        return {"versions": versions(spec)}, _Handler(contender)
+
+    serve(open_contender)
+
+
+if __name__ == "__main__":
+    main()
