@@ -12,7 +12,7 @@ from swisscli.commands.extras import requires_extra
 from swisscli.contract.methods import METHODS, MethodKind, find_method
 from swisscli.contract.model_dir import METRICS, read_json
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task
-from swisscli.errors import ConfigurationError
+from swisscli.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
     from swiss_training.events import Event
@@ -165,31 +165,42 @@ def train(
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    problems = Problems()
     if tasks is not None:
-        given["tasks"] = [resolve_task(name.strip()).name for name in tasks.split(",")]
+        with problems.collected():
+            given["tasks"] = [resolve_task(name.strip()).name for name in tasks.split(",")]
     for split, specs in (("train", train_files), ("dev", dev_files)):
-        own, extra = parse_files(f"--{split}", specs or [])
-        tables = {f"{split}_files": own, f"extra_{split}_files": extra}
-        given |= {name: files for name, files in tables.items() if files}
+        with problems.collected():
+            own, extra = parse_files(f"--{split}", specs or [])
+            tables = {f"{split}_files": own, f"extra_{split}_files": extra}
+            given |= {name: files for name, files in tables.items() if files}
     if sampling_weights is not None:
-        given["sampling_weights"] = parse_weights(sampling_weights)
+        with problems.collected():
+            given["sampling_weights"] = parse_weights(sampling_weights)
     if awl:
-        weighting = given.get("weighting")
-        if weighting not in (None, "awl"):
-            raise ConfigurationError(
-                f"--awl and --weighting {weighting} contradict each other", hint="give one of them"
+        weighting = given.setdefault("weighting", "awl")
+        if weighting != "awl":
+            problems.add(
+                ConfigurationError(
+                    f"--awl and --weighting {weighting} contradict each other",
+                    hint="give one of them",
+                )
             )
-        given["weighting"] = "awl"
-    if resume:
-        if given or config:
-            names = ", ".join(sorted([*given, *(["config"] if config else [])]))
-            raise ConfigurationError(
+    if resume and (given or config):
+        names = ", ".join(sorted([*given, *(["config"] if config else [])]))
+        problems.add(
+            ConfigurationError(
                 f"--resume goes on with the run's own configuration, but {names} was given",
                 hint=f"type: swiss train --resume {resume}",
             )
-        run(resume)
-    else:
-        run(TrainConfig.read(config, **given) if config else TrainConfig(**given))
+        )
+    what: Path | TrainConfig | None = resume
+    if not resume:
+        with problems.collected():
+            what = TrainConfig.read(config, **given) if config else TrainConfig(**given)
+    problems.check()
+    assert what is not None
+    run(what)
 
 
 def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

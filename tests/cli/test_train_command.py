@@ -74,6 +74,18 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
         (("--data", DATA, "--train", "sst=no.tsv"), 3, ("no.tsv: cannot be read",)),
         (("--weighting", "none", "--awl"), 2, ("contradict each other",)),
         (("--weighting", "x", "--epochs", 0), 2, ("weighting is 'x'", "epochs is 0")),
+        (
+            ("--tasks", "qa", "--train", "sst", "--sampling-weights", "sst=x", "--epochs", 0),
+            2,
+            (
+                "4 problems:",
+                "unknown task 'qa'",
+                "--train 'sst' is not TASK=FILE",
+                "--sampling-weights 'sst=x' is not TASK=N",
+                "epochs is 0",
+            ),
+        ),
+        (("--heads", "cosine"), 2, ("heads is 'cosine'", "--no-pair-encoding")),
         (("--epochs", "many"), 2, ("Invalid value for '--epochs'",)),
         (("--config", "absent.toml"), 2, ("absent.toml: cannot be read",)),
         (("--resume", "absent"), 2, ("absent: no run to resume",)),
