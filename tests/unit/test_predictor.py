@@ -13,7 +13,7 @@ from swisscli.contract import model_dir
 from swisscli.contract.records import Prediction, Record, RecordError
 from swisscli.contract.tasks import TASKS
 from swisscli.errors import ConfigurationError, DeviceError, ModelError
-from swisscli.inference import session
+from swisscli.inference import devices, session
 from swisscli.inference.predictor import _decode
 from swisscli.tokenization import Tokenizer
 
@@ -65,15 +65,6 @@ def test_an_answer_does_not_depend_on_the_batch(tiny_model):
     together = Predictor(tiny_model, batch_tokens=100_000)
     for one, many in zip(alone.predict("sst", texts), together.predict("sst", texts), strict=True):
         assert one.probabilities == pytest.approx(many.probabilities, abs=1e-6)
-
-
-def test_batches_keep_to_the_token_budget(tiny_model):
-    predictor = Predictor(tiny_model, batch_tokens=40)
-    lengths = [len(text.split()) + 2 for text in random_texts(200)]
-    batches = list(predictor._batches(lengths))
-    assert sorted(index for batch in batches for index in batch) == list(range(200))
-    for batch in batches:
-        assert max(lengths[index] for index in batch) * len(batch) <= 40
 
 
 def test_records_of_every_kind_in_order(predictor):
@@ -128,12 +119,10 @@ def test_what_is_not_a_number_is_an_error(predictor):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("logits", [[np.inf, -np.inf, 0, 0, 0], [np.nan] * 5, [-np.inf] * 5])
 def test_no_answer_from_an_infinite_logit(predictor, logits):
-    (encoding,) = predictor._encode([("good",)])
-    record = Record(1, ("good",))
+    prepared = predictor._prepare([Record(1, ("good",)), Record(2, ("bad",))])
     finite = [0.0, 0.0, 1e30, 0.0, 0.0]
-    first, second = _decode(
-        TASKS["sentiment"], [record, record], [encoding] * 2, np.array([logits, finite])
-    )
+    of_records = _decode([TASKS["sentiment"]], prepared, np.array([logits, finite], np.float32))
+    (first,), (second,) = of_records
     assert first.error.code == "not_finite"
     assert second.probabilities == (0, 0, 1, 0, 0)
 
@@ -200,16 +189,16 @@ def test_int8_runs_on_the_cpu_only(make_model, recwarn):
     assert Predictor(model).device == "cpu"
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_no_gpu_is_no_fallback(tiny_model, recwarn, capfd):
     assert Predictor(tiny_model, device="auto").device == "cpu"
     assert not recwarn.list
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_a_gpu_that_does_not_work_is_told_once(tiny_model, monkeypatch, capfd):
-    monkeypatch.setattr(session, "_has_cuda_device", lambda: True)
+    monkeypatch.setattr(devices, "has_cuda_device", lambda: True)
     with pytest.warns(session.DeviceFallbackWarning, match="using the CPU") as caught:
         predictor = Predictor(tiny_model, device="auto")
     assert len(caught) == 1
@@ -218,7 +207,7 @@ def test_a_gpu_that_does_not_work_is_told_once(tiny_model, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_cuda_never_falls_back(tiny_model, capfd):
     with pytest.raises(DeviceError, match=r"cuda:1 cannot be used") as caught:
         Predictor(tiny_model, device="cuda:1")
