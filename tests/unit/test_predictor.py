@@ -4,8 +4,11 @@ import itertools
 import math
 import pickle
 import random
+import threading
+from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from swisscli import Predictor
@@ -107,6 +110,131 @@ def test_truncation_is_told(predictor):
     predictions = list(predictor.predict("sst", texts))
     assert [item.truncated for item in predictions] == [False, True, True]
     assert [item.num_tokens for item in predictions] == [16, 16, 3]
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """What is really run: for each call the outputs and the number of sequences."""
+    calls = []
+    run = onnxruntime.InferenceSession.run
+
+    def counted(self, names, inputs, options=None):
+        calls.append((names, len(inputs["input_ids"])))
+        return run(self, names, inputs, options)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    return calls
+
+
+def num_rows(calls):
+    return sum(rows for _, rows in calls)
+
+
+def test_a_repeated_text_is_computed_once(tiny_model, computed):
+    texts = random_texts(1000)
+    expected = list(Predictor(tiny_model).predict("sst", texts))
+    computed.clear()
+    predictor = Predictor(tiny_model)
+    repeated = texts + texts[::-1] + ["", " "] + texts[:10] * 3
+    found = list(predictor.predict("sst", repeated))
+    assert num_rows(computed) == len(set(texts))
+    assert [item.record.line for item in found] == list(range(1, len(repeated) + 1))
+    assert [item.record.texts for item in found] == [(text,) for text in repeated]
+    by_text = {item.record.texts[0]: item for item in expected}
+    for item in found:
+        if item.record.texts[0].strip():
+            like = by_text[item.record.texts[0]]
+            assert item.probabilities == pytest.approx(like.probabilities, abs=1e-6)
+            assert (item.label, item.num_tokens) == (like.label, like.num_tokens)
+            assert item.truncated == like.truncated
+
+
+def test_a_later_call_computes_only_what_is_new(predictor, computed):
+    list(predictor.predict("sst", ["good film", "bad film"]))
+    list(predictor.predict("sst", ["bad film", "the film", "Bad film"]))
+    assert num_rows(computed) == 4
+    list(predictor.predict("para", [("good", "bad"), ("bad", "good"), ("good", "bad")]))
+    assert num_rows(computed) == 6
+
+
+def test_repeated_texts_keep_what_is_their_own(predictor):
+    records = [Record(3, ("good nan",), id="x"), Record(9, ("good nan",), id=7)]
+    first, second = predictor.predict("sst", records)
+    assert (first.record.line, first.record.id) == (3, "x")
+    assert (second.record.line, second.record.id) == (9, 7)
+    assert first.error == second.error
+    assert first.error.code == "not_finite"
+
+
+def test_several_tasks_run_the_encoder_once(predictor, computed):
+    pairs = [("good", "bad film"), ("a", "b"), ("", "b")]
+    found = list(predictor.predict_tasks(["similarity", "para"], pairs))
+    assert computed == [(["similarity", "paraphrase"], 2)]
+    assert [[item.task for item in answers] for answers in found] == [
+        ["similarity", "paraphrase"]
+    ] * 3
+    alone = [list(predictor.predict(task, pairs)) for task in ("similarity", "para")]
+    for answers, *single in zip(found, *alone, strict=True):
+        for ours, theirs in zip(answers, single, strict=True):
+            assert (ours.label, ours.skipped) == (theirs.label, theirs.skipped)
+            assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+
+
+@pytest.mark.parametrize("pair_encoding", [True, False])
+def test_tasks_of_separately_encoded_pairs(tiny_model, pair_encoding, monkeypatch):
+    """The rows of a batch are then the first and the second text of each pair in turn."""
+    predictor = Predictor(tiny_model, batch_tokens=64)
+    monkeypatch.setattr(predictor, "config", replace(predictor.config, pair_encoding=pair_encoding))
+    taken = []
+
+    def run(tasks, input_ids_BT, *_):
+        taken.append(input_ids_BT)
+        num_pairs = len(input_ids_BT) // (1 if pair_encoding else 2)
+        return [np.zeros((num_pairs, TASKS[task].num_outputs), np.float32) for task in tasks]
+
+    monkeypatch.setattr(predictor._session, "run_tasks", run)
+    pairs = [tuple(pair) for pair in itertools.permutations(LETTERS, 2)]
+    assert len(list(predictor.predict_tasks(["sts", "para"], pairs))) == len(pairs)
+    assert sum(map(len, taken)) == len(pairs) * (1 if pair_encoding else 2)
+    assert all(ids.size <= 64 for ids in taken)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [([], "no task"), (["sst", "sts"], "cannot read the same input"), (["sts"] * 2, "twice")],
+)
+def test_tasks_that_do_not_go_together(predictor, tasks, message):
+    with pytest.raises(ConfigurationError, match=message):
+        predictor.predict_tasks(tasks, [])
+
+
+def test_two_streams_of_one_predictor_at_a_time(predictor):
+    texts = random_texts(3000)
+    streams = [predictor.predict("sst", texts), predictor.predict("sst", texts[::-1])]
+    forward, backward = zip(*zip(*streams, strict=True), strict=True)
+    assert [item.record.texts[0] for item in forward] == texts
+    assert [item.label for item in forward] == [item.label for item in backward][::-1]
+
+
+def test_records_are_taken_in_the_thread_of_the_caller(predictor):
+    threads = set()
+
+    def texts():
+        for text in random_texts(2000):
+            threads.add(threading.get_ident())
+            yield text
+
+    assert len(list(predictor.predict("sst", texts()))) == 2000
+    assert threads == {threading.get_ident()}
+
+
+def test_a_stream_that_is_left_leaves_no_thread(predictor):
+    before = threading.active_count()
+    stream = predictor.predict("sst", itertools.cycle(random_texts(5000)))
+    next(stream)
+    assert threading.active_count() > before
+    del stream
+    assert threading.active_count() == before
 
 
 def test_what_is_not_a_number_is_an_error(predictor):
