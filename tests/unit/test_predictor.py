@@ -5,6 +5,7 @@ import math
 import pickle
 import random
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -235,6 +236,30 @@ def test_a_stream_that_is_left_leaves_no_thread(predictor):
     assert threading.active_count() > before
     del stream
     assert threading.active_count() == before
+
+
+def test_a_stream_that_is_left_ends_after_the_batch_that_is_computed(tiny_model, monkeypatch):
+    predictor = Predictor(tiny_model, batch_tokens=1)
+    has_begun, is_closing = threading.Event(), threading.Event()
+    run, calls = predictor._session.run_tasks, []
+
+    def slow(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            has_begun.set()
+            assert is_closing.wait(10)
+            time.sleep(0.01)
+        return run(*arguments)
+
+    monkeypatch.setattr(predictor._session, "run_tasks", slow)
+    pairs = enumerate(itertools.permutations(LETTERS, 2), start=1)
+    records = [Record(line, (" ".join(pair),)) for line, pair in pairs]
+    stream = predictor.predict_windows(["sst"], [records[:1], records[1:300], records[300:]])
+    assert len(next(stream)) == 1
+    assert has_begun.wait(10)
+    is_closing.set()
+    stream.close()
+    assert len(calls) < 100
 
 
 def test_what_is_not_a_number_is_an_error(predictor):
