@@ -294,6 +294,7 @@ def _gpu_providers(kind: str, index: int) -> list[tuple[str, dict[str, str]]]:
         return [cuda]
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     engines = Path(home) / "swiss" / "tensorrt"
+    engines.mkdir(parents=True, exist_ok=True)
     options = {
         "device_id": str(index),
         "trt_engine_cache_enable": "1",  # an engine takes minutes to build

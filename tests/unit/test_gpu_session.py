@@ -69,7 +69,9 @@ def _names(providers):
 
 
 @pytest.fixture
-def use(monkeypatch):
+def use(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
     def install(offered=(TENSORRT, CUDA), loads=(CUDA,), places=None):
         runtime = Runtime(offered, loads, places)
         monkeypatch.setattr(session, "onnxruntime", runtime)
@@ -152,15 +154,16 @@ def test_int8_is_refused_with_the_reason(use, make_model, device):
         assert Predictor(model).device == "cpu"
 
 
-def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(use, tiny_model, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(use, tiny_model, tmp_path):
     runtime = use(loads=(TENSORRT, CUDA))
     predictor = Predictor(tiny_model, device="tensorrt:1")
     assert predictor.device == "tensorrt:1"
     (providers,) = runtime.asked
     assert _names(providers) == [TENSORRT, CUDA, CPU]
     assert providers[0][1]["device_id"] == providers[1][1]["device_id"] == "1"
-    assert providers[0][1]["trt_engine_cache_path"] == "/caches/swiss/tensorrt"
+    engines = tmp_path / "swiss" / "tensorrt"
+    assert providers[0][1]["trt_engine_cache_path"] == str(engines)
+    assert engines.is_dir()
     assert [answer.label for answer in predictor.predict("sst", ["good film"])] == ["positive"]
 
 
