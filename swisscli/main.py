@@ -23,6 +23,7 @@ COMMANDS = {
     "attention": "Draw what one head of the encoder attends to.",
     "pretrain": "Train an encoder further on unlabelled text.",
     "reproduce": "Run the experiments of the paper's tables.",
+    "doctor": "Show what is installed, what would be used and what a GPU needs.",
 }
 _INTERRUPTED = 130
 # The base of typer's usage errors, under whichever package name typer keeps it.

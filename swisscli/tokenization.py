@@ -119,19 +119,23 @@ class Tokenizer:
         ]
 
 
-def pad(encodings: Sequence[Encoding], pad_token_id: int) -> tuple[Int64, Int64, Int64]:
-    """Pad encodings to the longest of them.
+def pad(
+    encodings: Sequence[Encoding], pad_token_id: int, length: int | None = None
+) -> tuple[Int64, Int64, Int64]:
+    """Pad encodings to one length.
+
+    Args:
+        encodings: The sequences.
+        pad_token_id: The encoder's padding token.
+        length: T; None takes the longest of them.
 
     Returns:
         `input_ids`, `attention_mask` and `token_type_ids`, each of shape (B, T) and int64.
     """
-    shape = (len(encodings), max(map(len, encodings)))
-    input_ids_BT = np.full(shape, pad_token_id, dtype=np.int64)
-    attention_mask_BT = np.zeros(shape, dtype=np.int64)
-    token_type_ids_BT = np.zeros(shape, dtype=np.int64)
-    for row, encoding in enumerate(encodings):
-        length = len(encoding)
-        input_ids_BT[row, :length] = encoding.ids
-        attention_mask_BT[row, :length] = 1
-        token_type_ids_BT[row, :length] = encoding.type_ids
-    return input_ids_BT, attention_mask_BT, token_type_ids_BT
+    lengths_B1 = np.array([len(encoding) for encoding in encodings])[:, None]
+    is_token_BT = np.arange(length or lengths_B1.max()) < lengths_B1
+    input_ids_BT = np.full(is_token_BT.shape, pad_token_id, dtype=np.int64)
+    input_ids_BT[is_token_BT] = np.concatenate([encoding.ids for encoding in encodings])
+    token_type_ids_BT = np.zeros(is_token_BT.shape, dtype=np.int64)
+    token_type_ids_BT[is_token_BT] = np.concatenate([encoding.type_ids for encoding in encodings])
+    return input_ids_BT, is_token_BT.astype(np.int64), token_type_ids_BT

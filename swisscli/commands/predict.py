@@ -5,8 +5,9 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,8 @@ import typer
 
 from swisscli import console
 from swisscli.console import Color
-from swisscli.contract.records import Prediction
-from swisscli.contract.tasks import TaskSpec, resolve_task, task_names
+from swisscli.contract.records import Answers, failure_of
+from swisscli.contract.tasks import TaskSpec, resolve_tasks, task_names
 from swisscli.errors import DataError
 from swisscli.inference.readers import (
     ColumnChoice,
@@ -41,7 +42,7 @@ _MAX_WARNINGS = 20
 
 @dataclass(frozen=True)
 class _Request:
-    task: TaskSpec
+    tasks: tuple[TaskSpec, ...]
     sources: list[Source]
     columns: ColumnChoice
     output: Path | None
@@ -56,7 +57,12 @@ class _Request:
 
 def predict(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help=f"One of: {', '.join(task_names())}.")
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help=f"One of: {', '.join(task_names())}; or several that read the same number of "
+            "texts, with commas.",
+        ),
     ],
     files: Annotated[
         list[str] | None,
@@ -117,7 +123,11 @@ def predict(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda|cuda:N|tensorrt",
+            help="Where the model runs; swiss doctor tells what there is.",
+        ),
     ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the model; all cores without it.")
@@ -132,6 +142,7 @@ def predict(
     \b
     swiss predict sentiment reviews.txt
     swiss predict paraphrase pairs.tsv --format jsonl
+    swiss predict paraphrase,similarity pairs.tsv
     swiss predict similarity answers.csv --columns question,answer --output scores.csv
     cat reviews.txt | swiss predict sentiment | sort | head
 
@@ -139,20 +150,24 @@ def predict(
     .jsonl has one object per line. Every record gives one result, in the same order; a record
     that cannot be read is marked and the others go on.
 
+    Several tasks give one result per record too: in tsv their columns one task after the other, in
+    csv with the task's name before the column's, in jsonl an object per task under "tasks".
+
     Exit status: 0 all well; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
     usable model; 6 the device is not there.
     """  # noqa: D301
     console.choose_color(color)
-    spec = resolve_task(task)
-    sources = find_sources(files or [], spec, input_format)
+    tasks = resolve_tasks([name.strip() for name in task.split(",")])
+    reading = _reading(tasks)
+    sources = find_sources(files or [], reading, input_format)
     where = ColumnChoice(
         header, tuple(name.strip() for name in columns.split(",")) if columns else ()
     )
-    where.check(spec, sources)
+    where.check(reading, sources)
     check_output(output, force=force, inputs=[source.path for source in sources])
     num_failed = _predict(
         _Request(
-            task=spec,
+            tasks=tasks,
             sources=sources,
             columns=where,
             output=output,
@@ -167,6 +182,18 @@ def predict(
     )
     if num_failed:
         raise typer.Exit(1)
+
+
+def _reading(tasks: Sequence[TaskSpec]) -> TaskSpec:
+    """A task that reads what any of the tasks reads."""
+    first = tasks[0]
+    names = zip(*(task.columns.texts for task in tasks), strict=True)
+    texts = tuple(tuple(dict.fromkeys(chain.from_iterable(accepted))) for accepted in names)
+    return replace(
+        first,
+        name=",".join(task.name for task in tasks),
+        columns=replace(first.columns, texts=texts),
+    )
 
 
 def _default_format(output: Path | None) -> OutputFormat:
@@ -203,22 +230,25 @@ def _predict(request: _Request) -> int:
     tally = _Tally()
     shows_results = request.output is None and console.is_terminal(sys.stdout)
     show_progress = nullcontext(_ignore) if shows_results else console.progress("records")
+    names = [task.name for task in request.tasks]
+    reading = _reading(request.tasks)
     with open_output(request.output) as write, show_progress as advance:
         write(_writer(request, request.sources[0]).header())
         for source in request.sources:
             writer = _writer(request, source)
             cut = prompt_windows if source.is_pipe() else windows
-            records = read_records(source, request.task, request.columns)
-            for answers in predictor.predict_windows(request.task.name, cut(records)):
-                readable = _until_failure(answers) if request.strict else answers
-                write(writer.rows(readable))
-                tally.add(source, readable)
-                advance(len(readable))
-                if len(readable) < len(answers):
-                    raise DataError(
-                        _describe(source, answers[len(readable)]),
-                        hint="mend the record, or leave out --strict to go on with the others",
-                    )
+            records = read_records(source, reading, request.columns)
+            with closing(predictor.predict_windows(names, cut(records))) as found:
+                for answers in found:
+                    readable = _until_failure(answers) if request.strict else answers
+                    write(writer.rows(readable))
+                    tally.add(source, readable)
+                    advance(len(readable))
+                    if len(readable) < len(answers):
+                        raise DataError(
+                            _describe(source, answers[len(readable)]),
+                            hint="mend the record, or leave out --strict to go on with the others",
+                        )
     tally.report(predictor.device, predictor.config.max_length)
     return tally.counts["failed"]
 
@@ -228,27 +258,28 @@ def _ignore(count: int) -> None:
 
 
 def _writer(request: _Request, source: Source) -> Writer:
-    task, with_texts = request.task, request.with_texts
+    tasks, with_texts = request.tasks, request.with_texts
     if request.format is OutputFormat.TABLE:
         colored = request.output is None and console.is_colored(sys.stdout)
-        return TableWriter(task, with_texts=with_texts, colored=colored)
+        return TableWriter(tasks, with_texts=with_texts, colored=colored)
     to_terminal = request.output is None and console.is_terminal(sys.stdout)
     clean = console.visible if to_terminal else str
     if request.format is OutputFormat.JSONL:
         file = source.path if len(request.sources) > 1 else None
-        return JsonlWriter(task, with_texts=with_texts, clean=clean, file=file)
+        return JsonlWriter(tasks, with_texts=with_texts, clean=clean, file=file)
     kind = CsvWriter if request.format is OutputFormat.CSV else TsvWriter
-    return kind(task, with_texts=with_texts, clean=clean)
+    return kind(tasks, with_texts=with_texts, clean=clean)
 
 
-def _until_failure(answers: Sequence[Prediction]) -> Sequence[Prediction]:
-    failed = (index for index, answer in enumerate(answers) if answer.error)
-    return answers[: next(failed, len(answers))]
+def _until_failure(records: Sequence[Answers]) -> Sequence[Answers]:
+    failed = (index for index, answers in enumerate(records) if failure_of(answers))
+    return records[: next(failed, len(records))]
 
 
-def _describe(source: Source, answer: Prediction) -> str:
-    assert answer.error is not None
-    return f"{source.name}:{answer.record.line}: {answer.error.code}: {answer.error.message}"
+def _describe(source: Source, answers: Answers) -> str:
+    error = failure_of(answers)
+    assert error is not None
+    return f"{source.name}:{answers[0].record.line}: {error.code}: {error.message}"
 
 
 class _Tally:
@@ -258,15 +289,15 @@ class _Tally:
         self.counts: Counter[str] = Counter()
         self._started = time.monotonic()
 
-    def add(self, source: Source, answers: Sequence[Prediction]) -> None:
-        for answer in answers:
+    def add(self, source: Source, records: Sequence[Answers]) -> None:
+        for answers in records:
             self.counts["read"] += 1
-            self.counts["truncated"] += answer.truncated
-            self.counts["blank"] += answer.skipped is not None
-            if answer.error:
+            self.counts["truncated"] += answers[0].truncated
+            self.counts["blank"] += answers[0].skipped is not None
+            if failure_of(answers):
                 self.counts["failed"] += 1
                 if self.counts["failed"] <= _MAX_WARNINGS:
-                    console.warning(_describe(source, answer))
+                    console.warning(_describe(source, answers))
 
     def report(self, device: str, max_length: int) -> None:
         counts = self.counts

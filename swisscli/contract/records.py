@@ -65,3 +65,12 @@ class Prediction:
     def error(self) -> RecordError | None:
         """Why the record failed, if it did."""
         return self.record.error
+
+
+Answers = tuple[Prediction, ...]
+"""The answers of several tasks to one record, in the order in which the tasks were named."""
+
+
+def failure_of(answers: Answers) -> RecordError | None:
+    """Why a record failed for some task, if it did."""
+    return next((answer.error for answer in answers if answer.error), None)

@@ -1,5 +1,6 @@
 """The tasks. A new task is one entry in `TASKS`; everything else is derived from it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -161,3 +162,30 @@ def resolve_task(name: str) -> TaskSpec:
     raise ConfigurationError(
         f"unknown task {name!r}", hint=f"choose one of: {', '.join(task_names())}"
     )
+
+
+def resolve_tasks(names: Sequence[str]) -> tuple[TaskSpec, ...]:
+    """Find several tasks that are to be asked of the same input.
+
+    Raises:
+        ConfigurationError: if there is none, one is unknown or named twice, or they do not read
+            the same number of texts.
+    """
+    tasks = tuple(map(resolve_task, names))
+    if not tasks:
+        raise ConfigurationError("no task is named", hint=f"choose from: {', '.join(TASKS)}")
+    for index, task in enumerate(tasks):
+        if task in tasks[:index]:
+            raise ConfigurationError(f"{task.name} is named twice", hint="name each task once")
+    first, odd = tasks[0], next((task for task in tasks if task.arity != tasks[0].arity), None)
+    if odd is not None:
+        raise ConfigurationError(
+            f"{first.name} and {odd.name} cannot read the same input: one needs "
+            f"{_texts(first.arity)}, the other {_texts(odd.arity)}",
+            hint="predict them one after the other",
+        )
+    return tasks
+
+
+def _texts(arity: int) -> str:
+    return "1 text" if arity == 1 else f"{arity} texts"

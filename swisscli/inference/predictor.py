@@ -2,28 +2,31 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from swisscli.contract import model_dir
-from swisscli.contract.records import Prediction, Record, RecordError
-from swisscli.contract.tasks import TaskSpec, resolve_task
+from swisscli.contract.records import Answers, Prediction, Record, RecordError
+from swisscli.contract.tasks import TaskSpec, resolve_tasks
 from swisscli.errors import ConfigurationError, ModelError
+from swisscli.inference.batching import Batching
+from swisscli.inference.cache import LogitsCache
 from swisscli.inference.decoding import answers
 from swisscli.inference.session import Session
+from swisscli.inference.stages import Abandoned, overlapped
 from swisscli.inference.windows import windows
 from swisscli.tokenization import Encoding, Tokenizer, pad
 
 MODEL_VARIABLE = "SWISS_MODEL"
 _MODELS = Path(__file__).resolve().parent.parent / "models"
-# On a CPU the activations of a batch should fit its cache; a GPU has to be filled.
-_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
@@ -33,8 +36,30 @@ Text = str | Sequence[str] | Record
 Sequences = tuple[Encoding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A window, tokenised.
+
+    Attributes:
+        window: Its records.
+        rows: For each record the index of its texts among the distinct ones; None for a record
+            that is not predicted.
+        texts: The distinct texts.
+        encodings: Their sequences.
+    """
+
+    window: Sequence[Record]
+    rows: list[int | None]
+    texts: list[tuple[str, ...]]
+    encodings: list[Sequences]
+
+
 class Predictor:
     """A model directory, ready to predict. It can be pickled and opens its model again.
+
+    A text that comes again is not computed again: the answers to the texts used last are kept, in
+    bounded memory. With an int8 model, whose scales are a batch's own, it keeps the answer that it
+    had among its first neighbours.
 
     Example:
         >>> predictor = Predictor()
@@ -44,7 +69,8 @@ class Predictor:
     Args:
         model: The model directory; None takes the one that the variable `SWISS_MODEL` names,
             else the one that comes with the package.
-        device: `auto` (a GPU if there is one that works), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (a GPU if there is one that works), `cpu`, `cuda`, `cuda:N`, or `tensorrt`,
+            `tensorrt:N` where that is installed.
         threads: CPU threads of the model; None takes the physical cores allowed.
         batch_tokens: Most tokens of a batch, padding included; None chooses by device.
 
@@ -86,9 +112,13 @@ class Predictor:
             threads=self._threads,
             precision=(manifest.export or {}).get("precision", "fp32"),
         )
+        self._batching = Batching.for_device(
+            self.device, self.config.max_length, self._batch_tokens
+        )
+        self._cache = LogitsCache()
 
     def __getstate__(self) -> dict[str, Any]:
-        opened = ("config", "_tokenizer", "_session")
+        opened = ("config", "_tokenizer", "_session", "_batching", "_cache")
         return {key: value for key, value in self.__dict__.items() if key not in opened}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -97,7 +127,7 @@ class Predictor:
 
     @property
     def device(self) -> str:
-        """Where the model runs: `cpu` or `cuda:N`."""
+        """Where the model runs: `cpu`, `cuda:N` or `tensorrt:N`."""
         return self._session.device
 
     def predict(self, task: str, records: Iterable[Text]) -> Iterator[Prediction]:
@@ -114,45 +144,107 @@ class Predictor:
         Raises:
             ConfigurationError: if the task is unknown or a record has the wrong number of texts.
         """
+        return (answers[0] for answers in self.predict_tasks([task], records))
+
+    def predict_tasks(self, tasks: Sequence[str], records: Iterable[Text]) -> Iterator[Answers]:
+        """Predict several tasks of the same input; the encoder reads each record once.
+
+        Example:
+            >>> pairs = [("A man sings.", "A man is singing.")]
+            >>> for same, alike in Predictor().predict_tasks(["paraphrase", "similarity"], pairs):
+            ...     print(same.label, alike.score)
+
+        Args:
+            tasks: Names or aliases of tasks that read the same number of texts.
+            records: Texts, pairs of texts for tasks of two, or records.
+
+        Yields:
+            One prediction per task for each record, in the order of the tasks, lazily and in
+            order of the records.
+
+        Raises:
+            ConfigurationError: if a task is unknown, the tasks do not go together or a record has
+                the wrong number of texts.
+        """
         if isinstance(records, str | Record):
             raise ConfigurationError("records is one record, not several", hint="pass [record]")
-        spec = self.config.task(resolve_task(task).name)
-        numbered = (_record(item, line, spec) for line, item in enumerate(records, start=1))
-        return chain.from_iterable(self.predict_windows(spec.name, windows(numbered)))
+        specs = self._specs(tasks)
+        numbered = (_record(item, line, specs[0]) for line, item in enumerate(records, start=1))
+        return chain.from_iterable(self._predict_windows(specs, windows(numbered)))
 
     def predict_windows(
-        self, task: str, record_windows: Iterable[Sequence[Record]]
-    ) -> Iterator[list[Prediction]]:
+        self, tasks: Sequence[str], record_windows: Iterable[Sequence[Record]]
+    ) -> Generator[list[Answers], None, None]:
         """Predict window by window, for a caller that decides when answers are due.
 
         Args:
-            task: A task's name or alias.
-            record_windows: Records that may share a batch.
+            tasks: Names or aliases of tasks that read the same number of texts.
+            record_windows: Records that may share a batch. They are taken ahead of the answers;
+                an empty window says that all answers are due.
 
         Yields:
-            The predictions of each window, in order.
+            The predictions of each window that is not empty, in order; for each record one per
+            task.
 
         Raises:
-            ConfigurationError: if the task is unknown.
+            ConfigurationError: if a task is unknown or the tasks do not go together.
         """
-        spec = self.config.task(resolve_task(task).name)
-        return (self._predict_window(spec, window) for window in record_windows)
+        return self._predict_windows(self._specs(tasks), record_windows)
 
-    def _predict_window(self, task: TaskSpec, window: Sequence[Record]) -> list[Prediction]:
-        predictions = [
-            Prediction(record, task.name, skipped="empty" if _is_blank(record) else None)
+    def _specs(self, tasks: Sequence[str]) -> list[TaskSpec]:
+        return [self.config.task(spec.name) for spec in resolve_tasks(tasks)]
+
+    def _predict_windows(
+        self, tasks: Sequence[TaskSpec], record_windows: Iterable[Sequence[Record]]
+    ) -> Generator[list[Answers], None, None]:
+        def compute(
+            prepared: _Prepared, is_abandoned: Event
+        ) -> tuple[_Prepared, npt.NDArray[np.float32]]:
+            return prepared, self._logits_of(tasks, prepared, is_abandoned)
+
+        with closing(overlapped(record_windows, self._prepare, compute)) as computed:
+            for prepared, logits_UK in computed:
+                yield _decode(tasks, prepared, logits_UK)
+
+    def _prepare(self, window: Sequence[Record]) -> _Prepared:
+        indexes: dict[tuple[str, ...], int] = {}
+        rows = [
+            None
+            if record.error or _is_blank(record)
+            else indexes.setdefault(tuple(record.texts), len(indexes))
             for record in window
         ]
-        pending = [row for row, item in enumerate(predictions) if not (item.error or item.skipped)]
-        encodings = self._encode([window[row].texts for row in pending])
-        for batch in self._batches([len(item) * max(map(len, item)) for item in encodings]):
-            rows = [pending[index] for index in batch]
-            of_batch = [encodings[index] for index in batch]
-            logits_BC = self._logits(task, of_batch)
-            answers = _decode(task, [window[row] for row in rows], of_batch, logits_BC)
-            for row, answer in zip(rows, answers, strict=True):
-                predictions[row] = answer
-        return predictions
+        texts = list(indexes)
+        return _Prepared(window, rows, texts, self._encode(texts))
+
+    def _logits_of(
+        self, tasks: Sequence[TaskSpec], prepared: _Prepared, is_abandoned: Event
+    ) -> npt.NDArray[np.float32]:
+        """Logits of the distinct texts, the tasks' one after the other: (U, K).
+
+        What is known from earlier windows depends on their order alone, never on the time that
+        they took.
+        """
+        names = [task.name for task in tasks]
+        num_outputs = sum(task.num_outputs for task in tasks)
+        logits_UK = np.empty((len(prepared.texts), num_outputs), dtype=np.float32)
+        unknown = []
+        for index, texts in enumerate(prepared.texts):
+            known_K = self._cache.get(names, texts)
+            if known_K is None:
+                unknown.append(index)
+            else:
+                logits_UK[index] = known_K
+        lengths = [max(map(len, sequences)) for sequences in prepared.encodings]
+        sequences = self.config.sequences(tasks[0])
+        for batch in self._batching.batches(lengths, sequences, unknown):
+            if is_abandoned.is_set():
+                raise Abandoned
+            of_batch = [prepared.encodings[index] for index in batch.items]
+            logits_UK[batch.items] = self._logits(tasks, of_batch, batch.length)
+        for index in unknown:
+            self._cache.put(names, prepared.texts[index], logits_UK[index])
+        return logits_UK
 
     def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Sequences]:
         if not texts:
@@ -170,28 +262,21 @@ class Predictor:
             for sequences, item in zip(encoded, texts, strict=True)
         ]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Group indexes by padded length, the longest first, each group within the budget."""
-        budget = self._batch_tokens or _BATCH_TOKENS[self.device.partition(":")[0]]
-        batch: list[int] = []
-        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-            if batch and lengths[batch[0]] * (len(batch) + 1) > budget:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
-
-    def _logits(self, task: TaskSpec, encodings: Sequence[Sequences]) -> npt.NDArray[np.float64]:
-        inputs = pad(list(chain.from_iterable(encodings)), self.config.encoder.pad_token_id)
-        logits_BC = self._session.run(task.name, *inputs)
-        if logits_BC.shape != (len(encodings), task.num_outputs):
-            raise ModelError(
-                f"{self.model / model_dir.GRAPH}: the output {task.name!r} has the shape "
-                f"{logits_BC.shape}, not {(len(encodings), task.num_outputs)}",
-                hint="export the model again with: swiss export",
-            )
-        return logits_BC.astype(np.float64)
+    def _logits(
+        self, tasks: Sequence[TaskSpec], encodings: Sequence[Sequences], length: int
+    ) -> npt.NDArray[np.float32]:
+        """Logits of a batch, the tasks' one after the other: (B, K)."""
+        pad_token_id = self.config.encoder.pad_token_id
+        inputs = pad(list(chain.from_iterable(encodings)), pad_token_id, length)
+        logits = self._session.run_tasks([task.name for task in tasks], *inputs)
+        for task, logits_BC in zip(tasks, logits, strict=True):
+            if logits_BC.shape != (len(encodings), task.num_outputs):
+                raise ModelError(
+                    f"{self.model / model_dir.GRAPH}: the output {task.name!r} has the shape "
+                    f"{logits_BC.shape}, not {(len(encodings), task.num_outputs)}",
+                    hint="export the model again with: swiss export",
+                )
+        return np.hstack(logits)
 
 
 def default_model() -> Path:
@@ -235,22 +320,37 @@ def _is_blank(record: Record) -> bool:
 
 
 def _decode(
-    task: TaskSpec,
-    records: Sequence[Record],
-    encodings: Sequence[Sequences],
-    logits_BC: npt.NDArray[np.float64],
-) -> Iterator[Prediction]:
-    """Turn the logits of a batch into predictions."""
-    is_finite_B = np.isfinite(logits_BC).min(axis=1).tolist()
-    rows = zip(records, encodings, answers(task, logits_BC), is_finite_B, strict=True)
-    for record, sequences, answer, is_finite in rows:
-        if not is_finite:
-            error = RecordError("not_finite", "the model's output for this record is not a number")
-            record, answer = replace(record, error=error), {}
-        yield Prediction(
-            record,
-            task.name,
-            num_tokens=sum(map(len, sequences)),
-            truncated=any(encoding.truncated for encoding in sequences),
-            **answer,
+    tasks: Sequence[TaskSpec], prepared: _Prepared, logits_UK: npt.NDArray[np.float32]
+) -> list[Answers]:
+    """Turn the logits of a window's distinct texts into predictions for its records."""
+    columns: list[list[dict[str, Any] | None]] = []
+    start = 0
+    for task in tasks:
+        logits_UC = logits_UK[:, start : start + task.num_outputs].astype(np.float64)
+        start += task.num_outputs
+        is_finite_U = np.isfinite(logits_UC).min(axis=1).tolist()
+        found = zip(answers(task, logits_UC), is_finite_U, strict=True)
+        columns.append([answer if is_finite else None for answer, is_finite in found])
+    cut = [
+        (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))
+        for sequences in prepared.encodings
+    ]
+    error = RecordError("not_finite", "the model's output for this record is not a number")
+
+    def of_record(record: Record, row: int | None) -> Answers:
+        if row is None:
+            skipped = None if record.error else "empty"
+            return tuple(Prediction(record, task.name, skipped=skipped) for task in tasks)
+        num_tokens, truncated = cut[row]
+        return tuple(
+            Prediction(
+                record if (answer := column[row]) else replace(record, error=error),
+                task.name,
+                num_tokens=num_tokens,
+                truncated=truncated,
+                **(answer or {}),
+            )
+            for task, column in zip(tasks, columns, strict=True)
         )
+
+    return list(map(of_record, prepared.window, prepared.rows))

@@ -1,7 +1,6 @@
 """One ONNX Runtime session over the multitask graph, on a device that it really runs on."""
 
 import contextlib
-import ctypes
 import io
 import os
 import re
@@ -9,13 +8,15 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.errors import ConfigurationError, DeviceError, ModelError
+from swisscli.errors import DeviceError, ModelError
+from swisscli.inference import devices
 from swisscli.tokenization import Int64
 
 
@@ -45,8 +46,34 @@ with _native_stderr():  # some builds warn on import about a GPU that is not the
     import onnxruntime
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+CUDA_HINT = (
+    "install the CUDA libraries with: pip install 'swissbert[cuda]'; see swiss doctor; "
+    "or use --device cpu"
+)
+_CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+_TENSORRT = "TensorrtExecutionProvider"
 _ERRORS_ONLY = 3
+_RECORD_PLACES = "session.record_ep_graph_assignment_info"
+
+
+class _Gpu(NamedTuple):
+    """How a kind of GPU device is opened."""
+
+    provider: str
+    name: str
+    install: str
+
+
+_GPUS = {
+    "cuda": _Gpu(_CUDA, "CUDA", CUDA_HINT),
+    "tensorrt": _Gpu(
+        _TENSORRT,
+        "TensorRT",
+        "install TensorRT 10 (pip install tensorrt-cu13) beside swissbert[cuda], "
+        "or use --device cuda or --device cpu",
+    ),
+}
 
 
 class DeviceFallbackWarning(RuntimeWarning):
@@ -59,16 +86,16 @@ class Session:
     Args:
         graph: The `model.onnx`.
         tasks: Output names that the graph must have.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`.
         threads: CPU threads of one operator; None takes the physical cores allowed.
         precision: The graph's precision, as its manifest has it.
 
     Attributes:
-        device: Where it runs: `cpu` or `cuda:N`.
+        device: Where it runs: `cpu`, `cuda:N` or `tensorrt:N`.
 
     Raises:
         ConfigurationError: if `device` is not one of the names above.
-        DeviceError: if a CUDA device is asked for and the graph does not run there.
+        DeviceError: if a GPU is asked for and the graph does not run there.
         ModelError: if the graph cannot be loaded or lacks an input or output.
     """
 
@@ -83,20 +110,21 @@ class Session:
     ) -> None:
         self._graph = graph
         self._tasks = tuple(tasks)
-        self._options = _session_options(threads or _allowed_cores())
+        self._options = _session_options(threads or devices.allowed_cores())
         self._run_options = onnxruntime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         self._run_options.log_severity_level = _ERRORS_ONLY
         self.device = "cpu"
+        self._gpu_index = 0
 
-        index = _cuda_index(device)
-        if index is not None:
-            self._open_cuda(index, precision)
-        elif device == "cpu" or not _has_cuda_device():
+        kind, index = devices.parse_device(device)
+        if kind in _GPUS:
+            self._open_gpu(kind, index, precision)
+        elif kind == "cpu" or not devices.has_cuda_device():
             self._open_cpu()
         else:
             try:
-                self._open_cuda(0, precision)
+                self._open_gpu("cuda", 0, precision)
             except DeviceError as error:
                 self._open_cpu()
                 warnings.warn(
@@ -127,11 +155,39 @@ class Session:
             DeviceError: if the GPU fails, for want of memory for instance.
             ModelError: if the graph fails otherwise.
         """
+        (logits_BC,) = self.run_tasks([task], input_ids_BT, attention_mask_BT, token_type_ids_BT)
+        return logits_BC
+
+    def run_tasks(
+        self,
+        tasks: Sequence[str],
+        input_ids_BT: Int64,
+        attention_mask_BT: Int64,
+        token_type_ids_BT: Int64,
+    ) -> list[npt.NDArray[np.float32]]:
+        """Compute the logits of several tasks that read the same input; the encoder runs once.
+
+        Args:
+            tasks: The outputs' names.
+            input_ids_BT: As in `run`.
+            attention_mask_BT: As in `run`.
+            token_type_ids_BT: As in `run`.
+
+        Returns:
+            For each task its logits of shape (B, C).
+
+        Raises:
+            DeviceError: if the GPU fails, for want of memory for instance.
+            ModelError: if the graph fails otherwise.
+        """
         inputs = dict(
             zip(INPUTS, (input_ids_BT, attention_mask_BT, token_type_ids_BT), strict=True)
         )
         try:
-            (logits_BC,) = self._session.run([task], inputs, self._run_options)
+            if self.device == "cpu":
+                outputs = self._session.run(list(tasks), inputs, self._run_options)
+            else:
+                outputs = self._run_bound(tasks, inputs)
         except Exception as error:  # ONNX Runtime has one class per status code
             reason = _first_line(str(error))
             if self.device == "cpu":
@@ -140,31 +196,47 @@ class Session:
                 f"{self.device} failed: {reason}",
                 hint="use smaller batches (--batch-tokens 4096) or --device cpu",
             ) from error
-        return np.asarray(logits_BC, dtype=np.float32)
+        return [np.asarray(logits_BC, dtype=np.float32) for logits_BC in outputs]
+
+    def _run_bound(self, tasks: Sequence[str], inputs: dict[str, Int64]) -> list[Any]:
+        """Run with the inputs put on the GPU once, in the layout that the graph takes."""
+        binding = self._session.io_binding()
+        for name, array_BT in inputs.items():
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(array_BT, "cuda", self._gpu_index)
+            binding.bind_ortvalue_input(name, value)
+        for task in tasks:
+            binding.bind_output(task, "cpu")
+        self._session.run_with_iobinding(binding, self._run_options)
+        return list(binding.copy_outputs_to_cpu())
 
     def _open_cpu(self) -> None:
         self.device = "cpu"
-        self._open(["CPUExecutionProvider"])
+        self._open([_CPU])
 
-    def _open_cuda(self, index: int, precision: str) -> None:
+    def _open_gpu(self, kind: str, index: int, precision: str) -> None:
+        gpu = _GPUS[kind]
         if precision == "int8":
             raise DeviceError(
-                "the model is int8, which runs on the CPU only",
-                hint="use --device cpu, or for the GPU export it as fp32",
+                "the model is int8, which runs on the CPU only: "
+                "ONNX Runtime has no GPU kernels for its operators",
+                hint="use --device cpu, or export it for the GPU with: swiss export RUN "
+                "--precision fp16",
             )
-        if _CUDA not in onnxruntime.get_available_providers():
+        if gpu.provider not in onnxruntime.get_available_providers():
             raise DeviceError(
-                "this build of ONNX Runtime has no CUDA support",
+                f"this build of ONNX Runtime has no {gpu.name} support",
                 hint="pip uninstall onnxruntime && pip install onnxruntime-gpu",
             )
-        self.device = f"cuda:{index}"
-        # TF32 would make the GPU's answers differ from the CPU's in the third digit.
-        provider = (_CUDA, {"device_id": str(index), "use_tf32": "0"})
+        self.device, self._gpu_index = f"{kind}:{index}", index
         with _native_stderr() as log, contextlib.redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()  # CUDA libraries that pip installed
+            if kind == "tensorrt":
+                with contextlib.suppress(ImportError):
+                    import_module("tensorrt")  # loads the libraries that pip installed
             try:
-                self._open([provider, "CPUExecutionProvider"])
-                runs_there = _CUDA in self._session.get_providers()
+                self._options.add_session_config_entry(_RECORD_PLACES, "1")
+                self._open([*_gpu_providers(kind, index), _CPU])
+                runs_there = self._runs_on(gpu.provider)
                 if runs_there:
                     one = np.ones((1, 2), dtype=np.int64)
                     self.run(self._tasks[0], one, one, np.zeros_like(one))
@@ -172,10 +244,17 @@ class Session:
                 log.append(error.message)
                 runs_there = False
         if not runs_there:
-            raise DeviceError(
-                f"cuda:{index} cannot be used: {_reason(log)}",
-                hint="check nvidia-smi and the CUDA libraries, or use --device cpu",
-            )
+            raise DeviceError(f"{kind}:{index} cannot be used: {_reason(log)}", hint=gpu.install)
+
+    def _runs_on(self, provider: str) -> bool:
+        """Whether the session that was built runs there, and not only could."""
+        if provider not in self._session.get_providers():
+            return False
+        if not hasattr(self._session, "get_provider_graph_assignment_info"):
+            # An older version does not tell where the parts of the graph are.
+            return True
+        places = self._session.get_provider_graph_assignment_info()
+        return any(place.ep_name == provider for place in places)
 
     def _open(self, providers: list[Any]) -> None:
         try:
@@ -208,41 +287,20 @@ def _session_options(threads: int) -> Any:
     return options
 
 
-def _cuda_index(device: str) -> int | None:
-    """The N of `cuda:N`, 0 for `cuda`, None for `auto` and `cpu`."""
-    if device in ("auto", "cpu"):
-        return None
-    match = re.fullmatch(r"cuda(?::([0-9]{1,3}))?", device)
-    if match is None:
-        raise ConfigurationError(
-            f"unknown device {device!r}", hint="use --device auto, cpu, cuda or cuda:N"
-        )
-    return int(match[1] or 0)
-
-
-def _has_cuda_device() -> bool:
-    """Whether the NVIDIA driver sees a GPU, usable or not."""
-    try:
-        driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    no_device = 100
-    return bool(driver.cuInit(0) != no_device)
-
-
-def _allowed_cores() -> int:
-    """Physical cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in allowed:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text())
-        except OSError:
-            return len(allowed)
-    return len(cores)
+def _gpu_providers(kind: str, index: int) -> list[tuple[str, dict[str, str]]]:
+    # TF32 would make the GPU's answers differ from the CPU's in the third digit.
+    cuda = (_CUDA, {"device_id": str(index), "use_tf32": "0"})
+    if kind == "cuda":
+        return [cuda]
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    engines = Path(home) / "swiss" / "tensorrt"
+    engines.mkdir(parents=True, exist_ok=True)
+    options = {
+        "device_id": str(index),
+        "trt_engine_cache_enable": "1",  # an engine takes minutes to build
+        "trt_engine_cache_path": str(engines),
+    }
+    return [(_TENSORRT, options), cuda]
 
 
 def _first_line(message: str) -> str:
@@ -256,4 +314,4 @@ def _reason(log: Sequence[str]) -> str:
         if found := re.search(r"with error: (.+)", line):
             return found[1].strip()
     errors = [line for line in lines if "[E:" in line] or [line for line in lines if line.strip()]
-    return errors[-1].strip() if errors else "ONNX Runtime did not take the CUDA provider"
+    return errors[-1].strip() if errors else "the session that was built does not run there"

@@ -2,7 +2,7 @@
 
 A window bounds the memory and is where batches of like length come from. Its limits count
 records and characters, never time, so that a file is always cut alike; only a producer that
-pauses closes a window early.
+pauses closes a window early. An empty window says that no more records are there yet.
 """
 
 import threading
@@ -14,15 +14,16 @@ from swisscli.contract.records import Record
 _FIRST_RECORDS = 256
 _MAX_RECORDS = 4096
 _MAX_CHARS = 1 << 20
-_IDLE_SECONDS = 0.2
-_MAX_AGE_SECONDS = 1.0
+# An answer waits for its own window to close and at most for one more: together below 100 ms.
+_IDLE_SECONDS = 0.02
+_MAX_AGE_SECONDS = 0.04
 
 
 def windows(records: Iterable[Record | None]) -> Iterator[list[Record]]:
     """Cut records into windows; the first is small, so that answers begin to come soon.
 
     Args:
-        records: The records; a None closes the window that is being filled.
+        records: The records; a None closes the window that is being filled, even if it is empty.
     """
     window: list[Record] = []
     num_chars, max_records = 0, _FIRST_RECORDS
@@ -33,8 +34,7 @@ def windows(records: Iterable[Record | None]) -> Iterator[list[Record]]:
             if len(window) < max_records and num_chars < _MAX_CHARS:
                 continue
             max_records = min(2 * max_records, _MAX_RECORDS)
-        if window:
-            yield window
+        yield window
         window, num_chars = [], 0
     if window:
         yield window
@@ -43,12 +43,14 @@ def windows(records: Iterable[Record | None]) -> Iterator[list[Record]]:
 def prompt_windows(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut records into windows, without waiting for a full one when their producer is slow.
 
-    The records are read in a background thread, a bounded number ahead.
+    The records are read in a background thread, a bounded number ahead. Before waiting for a
+    producer that has nothing more yet, an empty window comes.
     """
     feed = _Feed(records)
     for window in windows(feed):
         yield window
-        feed.start_window()
+        if window:
+            feed.start_window()
 
 
 def _num_chars(record: Record) -> int:
@@ -74,8 +76,16 @@ class _Feed:
     def __iter__(self) -> Iterator[Record | None]:
         # A thread that waits for a producer cannot be joined: it must not outlive the program.
         threading.Thread(target=self._read, name="swiss-reader", daemon=True).start()
-        while (taken := self._take()) is not None:
+        is_told = True  # that nothing more is there yet
+        while True:
+            if self._window_started is None and not is_told and not self._is_ready():
+                yield None
+                is_told = True
+            taken = self._take()
+            if taken is None:
+                break
             if taken:
+                is_told = False
                 self._window_started = self._window_started or time.monotonic()
                 yield from taken
             else:
@@ -92,7 +102,7 @@ class _Feed:
             age = time.monotonic() - self._window_started
             timeout = max(0.0, min(_IDLE_SECONDS, _MAX_AGE_SECONDS - age))
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._ended, timeout)
+            self._changed.wait_for(self._is_ready, timeout)
             if not self._pending:
                 return None if self._ended else []
             taken, self._pending, self._num_chars = self._pending, [], 0
@@ -113,6 +123,9 @@ class _Feed:
             with self._changed:
                 self._ended = True
                 self._changed.notify()
+
+    def _is_ready(self) -> bool:
+        return bool(self._pending) or self._ended
 
     def _has_room(self) -> bool:
         return len(self._pending) < _MAX_RECORDS and self._num_chars < _MAX_CHARS

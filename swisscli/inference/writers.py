@@ -8,14 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from swisscli import console
-from swisscli.contract.records import Prediction
+from swisscli.contract.records import Answers, Prediction, RecordError, failure_of
 from swisscli.contract.tasks import TaskSpec
 from swisscli.errors import ConfigurationError
 
+_SCORE_WIDTH = len("0.1234")
 _WHITESPACE = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -35,46 +37,66 @@ class Writer(Protocol):
         """What comes before the first prediction."""
         ...
 
-    def rows(self, predictions: Sequence[Prediction]) -> str:
-        """The predictions, each ending with a newline."""
+    def rows(self, records: Sequence[Answers]) -> str:
+        """The answers to records, each record ending with a newline."""
         ...
 
 
-def column_names(task: TaskSpec, *, with_texts: bool) -> list[str]:
-    """The columns of a row, as `row_of` fills them."""
-    results = ["label", "score"] if task.labels else ["score"]
-    texts = ["text"] if task.arity == 1 else ["text_a", "text_b"]
+def column_names(tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
+    """The columns of a row, as `row_of` fills them; of several tasks each has its name before."""
+    prefixes = [f"{task.name}_" if len(tasks) > 1 else "" for task in tasks]
+    results = [
+        prefix + name
+        for prefix, task in zip(prefixes, tasks, strict=True)
+        for name in _result_names(task)
+    ]
+    texts = ["text"] if tasks[0].arity == 1 else ["text_a", "text_b"]
     return results + (texts if with_texts else [])
 
 
-def row_of(prediction: Prediction, task: TaskSpec, *, with_texts: bool) -> list[str]:
-    """One prediction as cells.
+def _result_names(task: TaskSpec) -> list[str]:
+    return ["label", "score"] if task.labels else ["score"]
 
-    A failed record has `error:CODE` in the first and nothing in the other result columns, a
-    skipped one nothing in either.
+
+def row_of(answers: Answers, tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
+    """The answers to one record as cells.
+
+    Where a task has none because the record failed, the first of its cells is `error:CODE` and
+    the others are empty; for a skipped record all are.
     """
-    score = "" if prediction.score is None else f"{prediction.score:.4f}"
-    results = [prediction.label or "", score] if task.labels else [score]
-    if prediction.error:
-        results = [f"error:{prediction.error.code}"] + [""] * (len(results) - 1)
+    results = [
+        cell
+        for answer, task in zip(answers, tasks, strict=True)
+        for cell in _result_cells(answer, task)
+    ]
     texts: list[str] = []
     if with_texts:
-        known = prediction.record.texts[: task.arity]
-        texts = [*known, *[""] * (task.arity - len(known))]
+        arity = tasks[0].arity
+        known = answers[0].record.texts[:arity]
+        texts = [*known, *[""] * (arity - len(known))]
     return results + [text.translate(_WHITESPACE) for text in texts]
+
+
+def _result_cells(answer: Prediction, task: TaskSpec) -> list[str]:
+    if answer.error:
+        return [f"error:{answer.error.code}"] + [""] * (len(_result_names(task)) - 1)
+    score = "" if answer.score is None else f"{answer.score:.4f}"
+    return [answer.label or "", score] if task.labels else [score]
 
 
 class TsvWriter:
     """Tab-separated rows without header or quoting, for `cut`, `sort` and `grep`.
 
     Args:
-        task: The task.
+        tasks: The tasks.
         with_texts: Whether to repeat the texts.
         clean: Applied to every cell.
     """
 
-    def __init__(self, task: TaskSpec, *, with_texts: bool, clean: Callable[[str], str]) -> None:
-        self._task = task
+    def __init__(
+        self, tasks: Sequence[TaskSpec], *, with_texts: bool, clean: Callable[[str], str]
+    ) -> None:
+        self._tasks = tasks
         self._with_texts = with_texts
         self._clean = clean
 
@@ -82,12 +104,12 @@ class TsvWriter:
         """Nothing."""
         return ""
 
-    def rows(self, predictions: Sequence[Prediction]) -> str:
-        """One line per prediction."""
-        return "".join("\t".join(self._cells(item)) + "\n" for item in predictions)
+    def rows(self, records: Sequence[Answers]) -> str:
+        """One line per record."""
+        return "".join("\t".join(self._cells(item)) + "\n" for item in records)
 
-    def _cells(self, prediction: Prediction) -> list[str]:
-        cells = row_of(prediction, self._task, with_texts=self._with_texts)
+    def _cells(self, answers: Answers) -> list[str]:
+        cells = row_of(answers, self._tasks, with_texts=self._with_texts)
         return [self._clean(cell) for cell in cells]
 
 
@@ -96,11 +118,11 @@ class CsvWriter(TsvWriter):
 
     def header(self) -> str:
         """The column names."""
-        return self._format([column_names(self._task, with_texts=self._with_texts)])
+        return self._format([column_names(self._tasks, with_texts=self._with_texts)])
 
-    def rows(self, predictions: Sequence[Prediction]) -> str:
-        """One line per prediction."""
-        return self._format([self._cells(item) for item in predictions])
+    def rows(self, records: Sequence[Answers]) -> str:
+        """One line per record."""
+        return self._format([self._cells(item) for item in records])
 
     @staticmethod
     def _format(rows: Sequence[Sequence[str]]) -> str:
@@ -110,10 +132,10 @@ class CsvWriter(TsvWriter):
 
 
 class JsonlWriter:
-    """One JSON object per line.
+    """One JSON object per line; of several tasks each has an object of its own inside it.
 
     Args:
-        task: The task.
+        tasks: The tasks.
         with_texts: Whether to repeat the texts.
         clean: Applied to every line.
         file: The input's name, to tell several inputs apart.
@@ -121,13 +143,13 @@ class JsonlWriter:
 
     def __init__(
         self,
-        task: TaskSpec,
+        tasks: Sequence[TaskSpec],
         *,
         with_texts: bool,
         clean: Callable[[str], str],
         file: str | None = None,
     ) -> None:
-        self._task = task
+        self._tasks = tasks
         self._with_texts = with_texts
         self._clean = clean
         self._file = file
@@ -136,82 +158,110 @@ class JsonlWriter:
         """Nothing."""
         return ""
 
-    def rows(self, predictions: Sequence[Prediction]) -> str:
-        """One line per prediction."""
+    def rows(self, records: Sequence[Answers]) -> str:
+        """One line per record."""
         return "".join(
             self._clean(json.dumps(self._values(item), ensure_ascii=False, allow_nan=False)) + "\n"
-            for item in predictions
+            for item in records
         )
 
-    def _values(self, prediction: Prediction) -> dict[str, Any]:
-        record = prediction.record
+    def _values(self, answers: Answers) -> dict[str, Any]:
+        first = answers[0]
+        record = first.record
         values: dict[str, Any] = {"line": record.line}
         if self._file is not None:
             values["file"] = self._file
-        if record.error:
-            values["error"] = {"code": record.error.code, "message": record.error.message}
-            return values
+        if all(answer.error for answer in answers):
+            return values | _failure(failure_of(answers))
         if record.id is not None:
             values["id"] = record.id
-        values["task"] = prediction.task
-        probabilities = prediction.probabilities
-        if self._task.labels:
-            values["label"] = prediction.label
-            values["class"] = prediction.class_index
-            values["probabilities"] = probabilities and [round(p, 6) for p in probabilities]
-        elif prediction.skipped:
-            values["label"] = None
-        values["score"] = None if prediction.score is None else round(prediction.score, 6)
-        values["num_tokens"] = prediction.num_tokens
-        values["truncated"] = prediction.truncated
-        if prediction.skipped:
-            values["skipped"] = prediction.skipped
+        if len(self._tasks) == 1:
+            values |= {"task": first.task} | _result(first, self._tasks[0])
+        else:
+            values["tasks"] = {
+                answer.task: _failure(answer.error) if answer.error else _result(answer, task)
+                for answer, task in zip(answers, self._tasks, strict=True)
+            }
+        values["num_tokens"] = first.num_tokens
+        values["truncated"] = first.truncated
+        if first.skipped:
+            values["skipped"] = first.skipped
         if self._with_texts:
-            names = ("text",) if self._task.arity == 1 else ("text_a", "text_b")
+            names = ("text",) if self._tasks[0].arity == 1 else ("text_a", "text_b")
             values.update(zip(names, record.texts, strict=True))
         return values
+
+
+def _failure(error: RecordError | None) -> dict[str, Any]:
+    assert error is not None
+    return {"error": {"code": error.code, "message": error.message}}
+
+
+def _result(answer: Prediction, task: TaskSpec) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    probabilities = answer.probabilities
+    if task.labels:
+        values["label"] = answer.label
+        values["class"] = answer.class_index
+        values["probabilities"] = probabilities and [round(p, 6) for p in probabilities]
+    elif answer.skipped:
+        values["label"] = None
+    values["score"] = None if answer.score is None else round(answer.score, 6)
+    return values
 
 
 class TableWriter:
     """A table for a terminal, printed piece by piece with fixed column widths.
 
     Args:
-        task: The task.
+        tasks: The tasks.
         with_texts: Whether to repeat the texts.
         colored: Whether to colour labels and errors.
     """
 
-    def __init__(self, task: TaskSpec, *, with_texts: bool, colored: bool) -> None:
-        self._task = task
+    def __init__(self, tasks: Sequence[TaskSpec], *, with_texts: bool, colored: bool) -> None:
+        self._tasks = tasks
         self._with_texts = with_texts
-        widths = {"label": max(map(len, task.labels), default=0), "score": 6}
-        names = column_names(task, with_texts=with_texts)
-        columns = tuple((name, widths.get(name)) for name in names)
+        names = column_names(tasks, with_texts=with_texts)
+        widths = [
+            max(map(len, task.labels)) if name == "label" else _SCORE_WIDTH
+            for task in tasks
+            for name in _result_names(task)
+        ]
+        fixed = [max(width, len(name)) for width, name in zip(widths, names, strict=False)]
+        columns = tuple(zip_longest(names, fixed))
         self._layout = console.TableLayout(columns, colored)
 
     def header(self) -> str:
         """The column names and a rule."""
         return self._layout.header()
 
-    def rows(self, predictions: Sequence[Prediction]) -> str:
-        """The predictions; a long text is wrapped."""
-        return self._layout.rows([self._cells(item) for item in predictions])
+    def rows(self, records: Sequence[Answers]) -> str:
+        """The answers to records; a long text is wrapped."""
+        return self._layout.rows([self._cells(item) for item in records])
 
-    def _cells(self, prediction: Prediction) -> list[tuple[str, str]]:
-        cells = row_of(prediction, self._task, with_texts=self._with_texts)
-        if prediction.error:
-            cells[0] = "error"
-            if self._with_texts:
-                cells[-1] = f"{prediction.error.code}: {prediction.error.message}"
-        return [(cells[0], self._style(prediction)), *((cell, "") for cell in cells[1:])]
+    def _cells(self, answers: Answers) -> list[tuple[str, str]]:
+        cells = row_of(answers, self._tasks, with_texts=self._with_texts)
+        error = failure_of(answers)
+        if error and self._with_texts:
+            cells[-1] = f"{error.code}: {error.message}"
+        styles = [""] * len(cells)
+        column = 0
+        for answer, task in zip(answers, self._tasks, strict=True):
+            styles[column] = _style(answer, task)
+            if answer.error:
+                cells[column] = "error"
+            column += len(_result_names(task))
+        return list(zip(cells, styles, strict=True))
 
-    def _style(self, prediction: Prediction) -> str:
-        if prediction.error:
-            return "bold red"
-        if prediction.class_index is None:
-            return ""
-        side = 2 * prediction.class_index - (len(self._task.labels) - 1)
-        return "red" if side < 0 else "green" if side > 0 else ""
+
+def _style(answer: Prediction, task: TaskSpec) -> str:
+    if answer.error:
+        return "bold red"
+    if answer.class_index is None:
+        return ""
+    side = 2 * answer.class_index - (len(task.labels) - 1)
+    return "red" if side < 0 else "green" if side > 0 else ""
 
 
 def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> None:

@@ -5,8 +5,10 @@ import pty
 import re
 import select
 import signal
+import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -53,6 +55,7 @@ def test_version(swiss):
         "from swisscli.main import app; run(['evaluate', '--help'])",
         "from swisscli.main import app; run(['report', '--help'])",
         "from swisscli.main import app; run(['attention', '--help'])",
+        "from swisscli.main import app; run(['doctor', '--help'])",
     ],
 )
 def test_nothing_heavy_is_imported_for_help(environment, code):
@@ -172,6 +175,61 @@ def test_answers_come_before_the_pipe_is_closed(spawn):
         assert process.stdout.readline().rstrip().endswith(text)
     process.stdin.close()
     assert process.wait(timeout=30) == 0
+
+
+def test_a_slow_producer_gets_each_answer_at_once(spawn):
+    """As `tail -f` would: the next line is written when the answer to the last is there."""
+    process = spawn("predict", "sst", "--threads", 1)
+    seconds = []
+    for number in range(20):
+        started = time.monotonic()
+        process.stdin.write(b"good" + b" film" * number + b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().count(b"film") == number
+        seconds.append(time.monotonic() - started)
+    process.stdin.close()
+    assert process.wait(timeout=30) == 0
+    assert statistics.median(seconds) < 0.15
+
+
+def test_a_steady_producer_does_not_hold_answers_back(spawn):
+    """A line every 10 ms is no pause, and no reason to wait for a full window either."""
+    process = spawn("predict", "sst", "--threads", 1)
+    written, waited = [], []
+
+    def read():
+        for moment in iter(process.stdout.readline, b""):
+            waited.append(time.monotonic() - written[len(waited)])
+            assert moment
+
+    reader = threading.Thread(target=read)
+    process.stdin.write(b"good\n")
+    process.stdin.flush()
+    written.append(time.monotonic())
+    process.stdout.readline()
+    written.clear()
+    reader.start()
+    for _ in range(100):
+        written.append(time.monotonic())
+        process.stdin.write(b"good film\n")
+        process.stdin.flush()
+        time.sleep(0.01)
+    process.stdin.close()
+    reader.join()
+    assert process.wait(timeout=30) == 0
+    assert len(waited) == 100
+    assert statistics.median(waited) < 0.15
+
+
+def test_an_interrupt_ends_the_work_that_is_under_way(spawn, tmp_path):
+    (tmp_path / "x.txt").write_text("".join(f"{'b ' * 500}{n}\n" for n in range(200_000)))
+    process = spawn("predict", "sst", "x.txt", "--threads", 1)
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (130, b"")
+    assert time.monotonic() - started < 10
 
 
 def test_an_interrupt_is_130_and_shows_no_traceback(spawn, tmp_path):

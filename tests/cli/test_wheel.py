@@ -78,6 +78,14 @@ def test_it_predicts_without_extras(clean: Path, tmp_path: Path) -> None:
         assert package not in frozen
 
 
+def test_its_doctor_finds_it_well(clean: Path, tmp_path: Path) -> None:
+    outcome = run(clean / "swiss", "doctor", folder=tmp_path)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert "\ntorch: not installed\n" in outcome.stdout
+    assert "\nmodel_precision: int8\n" in outcome.stdout
+    assert "\nmodel_works: yes, a text was predicted on cpu\n" in outcome.stdout
+
+
 def test_it_evaluates_its_model_without_extras(clean: Path, tmp_path: Path) -> None:
     (tmp_path / "dev.tsv").write_text(
         "id\tsentence\tlabel\nA\tA superb film.\t4\nB\tA terrible film.\t0\n"

@@ -86,6 +86,19 @@ def test_prediction_on_the_gpu_equals_the_cpu(tiny_model: Path) -> None:
 
 
 @needs_provider
+def test_tasks_of_many_lengths_on_the_gpu_equal_the_cpu(tiny_model: Path) -> None:
+    """Padded to the buckets, bound to the GPU, two outputs from one run."""
+    pairs = [("good film " * (n % 5 + 1), "a bad film ! " * (n % 3 + 1)) for n in range(300)]
+    names = ["paraphrase", "similarity"]
+    gpu = Predictor(tiny_model, device="cuda", batch_tokens=256).predict_tasks(names, pairs)
+    cpu = Predictor(tiny_model, device="cpu").predict_tasks(names, pairs)
+    for ours, theirs in zip(gpu, cpu, strict=True):
+        for our, their in zip(ours, theirs, strict=True):
+            assert our.label == their.label
+            assert our.score == pytest.approx(their.score, abs=1e-4)
+
+
+@needs_provider
 @pytest.mark.parametrize("family", ENCODERS)
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2)])
 def test_a_graph_on_the_gpu_equals_torch(

@@ -3,13 +3,15 @@
 import csv
 import io
 import json
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from swisscli import Predictor
+from swisscli.contract.records import Record
 from swisscli.contract.tasks import TASKS
 from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
 from swisscli.main import app
@@ -137,3 +139,29 @@ def test_every_output_has_every_record(tmp_path, tiny_model, layout, data):
         if output == "jsonl":
             starts = [json.loads(item)["line"] for item in lines]
             assert starts == sorted(set(starts))
+
+
+@few
+@given(
+    choices=st.lists(st.integers(0, 12), max_size=400),
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=20),
+    tasks=st.permutations(["paraphrase", "similarity"]),
+)
+def test_windows_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, sizes, tasks):
+    """However the records are cut and however often they repeat; an empty window is a pause."""
+    predictor = Predictor(tiny_model, batch_tokens=50)
+    texts = [("good " * (n % 5), "bad film " * (n // 5)) for n in range(13)]
+    records = [Record(line, texts[n], id=f"r{line}") for line, n in enumerate(choices, start=1)]
+    stream = iter(records)
+    cut = [list(islice(stream, size)) for size in sizes] + [list(stream)]
+    found = list(predictor.predict_windows(tasks, cut))
+    assert [len(window) for window in found] == [len(window) for window in cut if window]
+    answers = [item for window in found for item in window]
+    assert [item[0].record for item in answers] == records
+    assert all([answer.task for answer in item] == tasks for item in answers)
+    alone = {pair: [next(predictor.predict(task, [pair])) for task in tasks] for pair in texts}
+    for item in answers:
+        for answer, expected in zip(item, alone[item[0].record.texts], strict=True):
+            assert (answer.label, answer.skipped) == (expected.label, expected.skipped)
+            assert answer.num_tokens == expected.num_tokens
+            assert answer.score == pytest.approx(expected.score, abs=1e-5)

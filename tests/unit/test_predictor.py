@@ -4,8 +4,12 @@ import itertools
 import math
 import pickle
 import random
+import threading
+import time
+from dataclasses import replace
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from swisscli import Predictor
@@ -13,7 +17,7 @@ from swisscli.contract import model_dir
 from swisscli.contract.records import Prediction, Record, RecordError
 from swisscli.contract.tasks import TASKS
 from swisscli.errors import ConfigurationError, DeviceError, ModelError
-from swisscli.inference import session
+from swisscli.inference import devices, session
 from swisscli.inference.predictor import _decode
 from swisscli.tokenization import Tokenizer
 
@@ -67,15 +71,6 @@ def test_an_answer_does_not_depend_on_the_batch(tiny_model):
         assert one.probabilities == pytest.approx(many.probabilities, abs=1e-6)
 
 
-def test_batches_keep_to_the_token_budget(tiny_model):
-    predictor = Predictor(tiny_model, batch_tokens=40)
-    lengths = [len(text.split()) + 2 for text in random_texts(200)]
-    batches = list(predictor._batches(lengths))
-    assert sorted(index for batch in batches for index in batch) == list(range(200))
-    for batch in batches:
-        assert max(lengths[index] for index in batch) * len(batch) <= 40
-
-
 def test_records_of_every_kind_in_order(predictor):
     failed = Record(8, (), error=RecordError("missing_column", "no text"))
     records = ["good", ["bad"], Record(7, ("film",), id="x"), failed, "  \t", ""]
@@ -118,6 +113,155 @@ def test_truncation_is_told(predictor):
     assert [item.num_tokens for item in predictions] == [16, 16, 3]
 
 
+@pytest.fixture
+def computed(monkeypatch):
+    """What is really run: for each call the outputs and the number of sequences."""
+    calls = []
+    run = onnxruntime.InferenceSession.run
+
+    def counted(self, names, inputs, options=None):
+        calls.append((names, len(inputs["input_ids"])))
+        return run(self, names, inputs, options)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", counted)
+    return calls
+
+
+def num_rows(calls):
+    return sum(rows for _, rows in calls)
+
+
+def test_a_repeated_text_is_computed_once(tiny_model, computed):
+    texts = random_texts(1000)
+    expected = list(Predictor(tiny_model).predict("sst", texts))
+    computed.clear()
+    predictor = Predictor(tiny_model)
+    repeated = texts + texts[::-1] + ["", " "] + texts[:10] * 3
+    found = list(predictor.predict("sst", repeated))
+    assert num_rows(computed) == len(set(texts))
+    assert [item.record.line for item in found] == list(range(1, len(repeated) + 1))
+    assert [item.record.texts for item in found] == [(text,) for text in repeated]
+    by_text = {item.record.texts[0]: item for item in expected}
+    for item in found:
+        if item.record.texts[0].strip():
+            like = by_text[item.record.texts[0]]
+            assert item.probabilities == pytest.approx(like.probabilities, abs=1e-6)
+            assert (item.label, item.num_tokens) == (like.label, like.num_tokens)
+            assert item.truncated == like.truncated
+
+
+def test_a_later_call_computes_only_what_is_new(predictor, computed):
+    list(predictor.predict("sst", ["good film", "bad film"]))
+    list(predictor.predict("sst", ["bad film", "the film", "Bad film"]))
+    assert num_rows(computed) == 4
+    list(predictor.predict("para", [("good", "bad"), ("bad", "good"), ("good", "bad")]))
+    assert num_rows(computed) == 6
+
+
+def test_repeated_texts_keep_what_is_their_own(predictor):
+    records = [Record(3, ("good nan",), id="x"), Record(9, ("good nan",), id=7)]
+    first, second = predictor.predict("sst", records)
+    assert (first.record.line, first.record.id) == (3, "x")
+    assert (second.record.line, second.record.id) == (9, 7)
+    assert first.error == second.error
+    assert first.error.code == "not_finite"
+
+
+def test_several_tasks_run_the_encoder_once(predictor, computed):
+    pairs = [("good", "bad film"), ("a", "b"), ("", "b")]
+    found = list(predictor.predict_tasks(["similarity", "para"], pairs))
+    assert computed == [(["similarity", "paraphrase"], 2)]
+    assert [[item.task for item in answers] for answers in found] == [
+        ["similarity", "paraphrase"]
+    ] * 3
+    alone = [list(predictor.predict(task, pairs)) for task in ("similarity", "para")]
+    for answers, *single in zip(found, *alone, strict=True):
+        for ours, theirs in zip(answers, single, strict=True):
+            assert (ours.label, ours.skipped) == (theirs.label, theirs.skipped)
+            assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+
+
+@pytest.mark.parametrize("pair_encoding", [True, False])
+def test_tasks_of_separately_encoded_pairs(tiny_model, pair_encoding, monkeypatch):
+    """The rows of a batch are then the first and the second text of each pair in turn."""
+    predictor = Predictor(tiny_model, batch_tokens=64)
+    monkeypatch.setattr(predictor, "config", replace(predictor.config, pair_encoding=pair_encoding))
+    taken = []
+
+    def run(tasks, input_ids_BT, *_):
+        taken.append(input_ids_BT)
+        num_pairs = len(input_ids_BT) // (1 if pair_encoding else 2)
+        return [np.zeros((num_pairs, TASKS[task].num_outputs), np.float32) for task in tasks]
+
+    monkeypatch.setattr(predictor._session, "run_tasks", run)
+    pairs = [tuple(pair) for pair in itertools.permutations(LETTERS, 2)]
+    assert len(list(predictor.predict_tasks(["sts", "para"], pairs))) == len(pairs)
+    assert sum(map(len, taken)) == len(pairs) * (1 if pair_encoding else 2)
+    assert all(ids.size <= 64 for ids in taken)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [([], "no task"), (["sst", "sts"], "cannot read the same input"), (["sts"] * 2, "twice")],
+)
+def test_tasks_that_do_not_go_together(predictor, tasks, message):
+    with pytest.raises(ConfigurationError, match=message):
+        predictor.predict_tasks(tasks, [])
+
+
+def test_two_streams_of_one_predictor_at_a_time(predictor):
+    texts = random_texts(3000)
+    streams = [predictor.predict("sst", texts), predictor.predict("sst", texts[::-1])]
+    forward, backward = zip(*zip(*streams, strict=True), strict=True)
+    assert [item.record.texts[0] for item in forward] == texts
+    assert [item.label for item in forward] == [item.label for item in backward][::-1]
+
+
+def test_records_are_taken_in_the_thread_of_the_caller(predictor):
+    threads = set()
+
+    def texts():
+        for text in random_texts(2000):
+            threads.add(threading.get_ident())
+            yield text
+
+    assert len(list(predictor.predict("sst", texts()))) == 2000
+    assert threads == {threading.get_ident()}
+
+
+def test_a_stream_that_is_left_leaves_no_thread(predictor):
+    before = threading.active_count()
+    stream = predictor.predict("sst", itertools.cycle(random_texts(5000)))
+    next(stream)
+    assert threading.active_count() > before
+    del stream
+    assert threading.active_count() == before
+
+
+def test_a_stream_that_is_left_ends_after_the_batch_that_is_computed(tiny_model, monkeypatch):
+    predictor = Predictor(tiny_model, batch_tokens=1)
+    has_begun, is_closing = threading.Event(), threading.Event()
+    run, calls = predictor._session.run_tasks, []
+
+    def slow(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            has_begun.set()
+            assert is_closing.wait(10)
+            time.sleep(0.01)
+        return run(*arguments)
+
+    monkeypatch.setattr(predictor._session, "run_tasks", slow)
+    pairs = enumerate(itertools.permutations(LETTERS, 2), start=1)
+    records = [Record(line, (" ".join(pair),)) for line, pair in pairs]
+    stream = predictor.predict_windows(["sst"], [records[:1], records[1:300], records[300:]])
+    assert len(next(stream)) == 1
+    assert has_begun.wait(10)
+    is_closing.set()
+    stream.close()
+    assert len(calls) < 100
+
+
 def test_what_is_not_a_number_is_an_error(predictor):
     for task, record in (("sst", "nan"), ("para", ("b", "nan")), ("sts", ("nan", "b"))):
         (prediction,) = predictor.predict(task, [record])
@@ -128,12 +272,10 @@ def test_what_is_not_a_number_is_an_error(predictor):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("logits", [[np.inf, -np.inf, 0, 0, 0], [np.nan] * 5, [-np.inf] * 5])
 def test_no_answer_from_an_infinite_logit(predictor, logits):
-    (encoding,) = predictor._encode([("good",)])
-    record = Record(1, ("good",))
+    prepared = predictor._prepare([Record(1, ("good",)), Record(2, ("bad",))])
     finite = [0.0, 0.0, 1e30, 0.0, 0.0]
-    first, second = _decode(
-        TASKS["sentiment"], [record, record], [encoding] * 2, np.array([logits, finite])
-    )
+    of_records = _decode([TASKS["sentiment"]], prepared, np.array([logits, finite], np.float32))
+    (first,), (second,) = of_records
     assert first.error.code == "not_finite"
     assert second.probabilities == (0, 0, 1, 0, 0)
 
@@ -200,16 +342,16 @@ def test_int8_runs_on_the_cpu_only(make_model, recwarn):
     assert Predictor(model).device == "cpu"
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_no_gpu_is_no_fallback(tiny_model, recwarn, capfd):
     assert Predictor(tiny_model, device="auto").device == "cpu"
     assert not recwarn.list
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_a_gpu_that_does_not_work_is_told_once(tiny_model, monkeypatch, capfd):
-    monkeypatch.setattr(session, "_has_cuda_device", lambda: True)
+    monkeypatch.setattr(devices, "has_cuda_device", lambda: True)
     with pytest.warns(session.DeviceFallbackWarning, match="using the CPU") as caught:
         predictor = Predictor(tiny_model, device="auto")
     assert len(caught) == 1
@@ -218,7 +360,7 @@ def test_a_gpu_that_does_not_work_is_told_once(tiny_model, monkeypatch, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.skipif(session._has_cuda_device(), reason="needs a machine without a GPU")
+@pytest.mark.skipif(devices.has_cuda_device(), reason="needs a machine without a GPU")
 def test_cuda_never_falls_back(tiny_model, capfd):
     with pytest.raises(DeviceError, match=r"cuda:1 cannot be used") as caught:
         Predictor(tiny_model, device="cuda:1")

@@ -1,0 +1,56 @@
+"""`swiss doctor`: what is installed, what would be used, and what is missing."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swisscli import console
+
+
+class ReportFormat(StrEnum):
+    """How the findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def doctor(
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Model directory to try. Without it: the variable SWISS_MODEL, else the model "
+            "that comes with swiss.",
+        ),
+    ] = None,
+    output_format: Annotated[
+        ReportFormat, typer.Option("--format", help="json is for bug reports.")
+    ] = ReportFormat.TEXT,
+) -> None:
+    """Show versions, devices, the model, what would be used, and what a GPU still needs.
+
+    \b
+    swiss doctor
+    swiss doctor --format json
+    swiss doctor --model runs/swiss
+
+    One line per finding, its name first. The model is opened as swiss predict would open it, and
+    predicts one text.
+
+    Exit status: 0 all well, with or without a GPU; 1 ONNX Runtime cannot be loaded; 4 no usable
+    model.
+    """  # noqa: D301
+    from swisscli.inference.diagnosis import diagnose
+
+    facts, error = diagnose(model)
+    if output_format is ReportFormat.JSON:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        for name, value in facts.items():
+            shown = ", ".join(value) if isinstance(value, list) else value
+            typer.echo(console.visible(f"{name}: {shown or 'none'}"))
+    if error is not None:
+        raise error

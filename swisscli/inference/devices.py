@@ -1,0 +1,125 @@
+"""What the machine has to compute on: the names of devices, NVIDIA GPUs, processor cores."""
+
+import ctypes
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from swisscli.errors import ConfigurationError
+
+Kind = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+_NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
+_MAX_NAME_BYTES = 100
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16")
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One NVIDIA GPU, as its driver tells.
+
+    Attributes:
+        name: For example `NVIDIA H100 80GB HBM3`.
+        memory_bytes: Its memory; 0 if the driver does not tell.
+        compute_capability: For example `9.0`.
+    """
+
+    name: str
+    memory_bytes: int
+    compute_capability: str
+
+
+def parse_device(device: str) -> tuple[Kind, int]:
+    """The kind of a device and its index: `cuda:1` is `("cuda", 1)`.
+
+    Raises:
+        ConfigurationError: if it is no device's name.
+    """
+    match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)(?::([0-9]{1,3}))?", device)
+    if match is None or (match[2] and match[1] in ("auto", "cpu")):
+        raise ConfigurationError(
+            f"unknown device {device!r}", hint="use --device auto, cpu, cuda, cuda:N or tensorrt"
+        )
+    kind: Any = match[1]
+    return kind, int(match[2] or 0)
+
+
+def load_driver() -> Any:
+    """NVIDIA's driver library, or None where it is not installed."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+
+
+def has_cuda_device() -> bool:
+    """Whether the NVIDIA driver sees a GPU, usable or not."""
+    driver = load_driver()
+    return driver is not None and bool(driver.cuInit(0) != _NO_DEVICE)
+
+
+def driver_cuda_version() -> str | None:
+    """The newest CUDA version that the driver runs; None without a driver."""
+    driver = load_driver()
+    version = ctypes.c_int(0)
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that the driver sees and can use."""
+    driver = load_driver()
+    count = ctypes.c_int(0)
+    if driver is None or driver.cuInit(0) != 0:
+        return []
+    if driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return []
+    return [_gpu(driver, index) for index in range(count.value)]
+
+
+def _gpu(driver: Any, index: int) -> Gpu:
+    handle, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
+    name, memory = ctypes.create_string_buffer(_MAX_NAME_BYTES), ctypes.c_size_t(0)
+    driver.cuDeviceGet(ctypes.byref(handle), index)
+    driver.cuDeviceGetName(name, _MAX_NAME_BYTES, handle)
+    driver.cuDeviceTotalMem_v2(ctypes.byref(memory), handle)
+    driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, handle)
+    driver.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, handle)
+    spelled = name.value.decode("utf-8", "replace")
+    return Gpu(spelled, memory.value, f"{major.value}.{minor.value}")
+
+
+def allowed_cores() -> int:
+    """Physical cores that this process may use."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    allowed = os.sched_getaffinity(0)
+    cores = set()
+    for cpu in allowed:
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text())
+        except OSError:
+            return len(allowed)
+    return len(cores)
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str | None, tuple[str, ...]]:
+    """The processor's name and those of its instruction sets that matter for the speed.
+
+    Returns:
+        None and nothing where the system does not tell.
+    """
+    try:
+        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None, ()
+    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    flags = re.search(r"^flags\s*: (.+)$", text, re.MULTILINE)
+    known = set(flags[1].split()) if flags else set()
+    return name and name[1].strip(), tuple(item for item in _INSTRUCTION_SETS if item in known)

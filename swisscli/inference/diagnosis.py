@@ -1,0 +1,159 @@
+"""What `swiss doctor` tells: versions, devices, the model, and what would be used."""
+
+import contextlib
+import importlib.metadata
+import io
+import os
+import platform
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from swisscli import __version__
+from swisscli.contract import model_dir
+from swisscli.errors import ModelError, SwissError
+from swisscli.inference import devices
+
+_PACKAGES = ("tokenizers", "numpy", "torch")
+_RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
+_TEXT = "A good film."
+_CUDA_PROVIDER = "CUDAExecutionProvider"
+
+Facts = dict[str, Any]
+
+
+def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | None]:
+    """Find out what is there, and predict a text with it.
+
+    Args:
+        model: The model directory; None takes the default one.
+
+    Returns:
+        What was found, strings and lists of them by name in the order to show it, and what is
+        wrong with the engine or the model, if anything is.
+    """
+    facts = _software() | _machine()
+    try:
+        import onnxruntime
+    except ImportError as error:
+        reason = str(error).partition("\n")[0]
+        return facts, SwissError(
+            f"ONNX Runtime cannot be loaded: {reason}",
+            hint="pip install --force-reinstall swissbert",
+        )
+    providers = onnxruntime.get_available_providers()
+    missing = _missing_cuda_libraries(onnxruntime) if _CUDA_PROVIDER in providers else None
+    facts["providers"] = providers
+    facts["cuda_libraries"] = (
+        "none needed: this build of ONNX Runtime has no CUDA support"
+        if missing is None
+        else f"missing: {', '.join(missing)}"
+        if missing
+        else "found"
+    )
+    problem = _try_model(model, facts)
+    cuda = getattr(onnxruntime, "cuda_version", "") or "the build"
+    facts["for_a_gpu"] = _advice(facts, cuda, missing)
+    return facts, problem
+
+
+def _software() -> Facts:
+    runtimes = {name: _version(name) for name in _RUNTIMES}
+    runtime = next((f"{name} {found}" for name, found in runtimes.items() if found), None)
+    versions = {name: _version(name) or "not installed" for name in _PACKAGES}
+    return {
+        "swiss": __version__,
+        "python": f"{platform.python_version()} {sys.executable}",
+        "onnxruntime": runtime or "not installed",
+        **versions,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> Facts:
+    name, instruction_sets = devices.processor()
+    driver = devices.driver_cuda_version()
+    return {
+        "system": platform.platform(),
+        "processor": name or platform.processor() or platform.machine(),
+        "instruction_sets": list(instruction_sets),
+        "cores": str(devices.allowed_cores()),
+        "nvidia_driver": f"for CUDA up to {driver}" if driver else "not found",
+        "gpus": [
+            f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "
+            f"{gpu.compute_capability}"
+            for gpu in devices.gpus()
+        ],
+    }
+
+
+def _missing_cuda_libraries(onnxruntime: Any) -> list[str]:
+    """The libraries that ONNX Runtime looks for in vain, as it prints them."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        onnxruntime.preload_dlls()
+    found = re.findall(r"^Failed to load (\S+?):", printed.getvalue(), re.MULTILINE)
+    return [Path(name).name for name in found]
+
+
+def _try_model(model: str | os.PathLike[str] | None, facts: Facts) -> SwissError | None:
+    """Open the model as `swiss predict` would and predict; adds what it finds to the facts."""
+    from swisscli.inference.predictor import Predictor, default_model
+    from swisscli.inference.session import DeviceFallbackWarning
+
+    try:
+        directory = Path(model).absolute() if model is not None else default_model()
+        facts["model"] = str(directory)
+        manifest = model_dir.verify(directory, model_dir.PREDICTION_FILES)
+        config = model_dir.read_config(directory)
+        facts["model_precision"] = (manifest.export or {}).get("precision", "fp32")
+        facts["model_tasks"] = [task.name for task in config.tasks]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", DeviceFallbackWarning)
+            predictor = Predictor(directory)
+        task = config.tasks[0]
+        (answer,) = predictor.predict(task.name, [(_TEXT,) * task.arity])
+        if answer.error:
+            raise ModelError(f"{directory}: {answer.error.message}", hint="export it again")
+    except SwissError as error:
+        facts["model_works"] = f"no: {error.message}"
+        return error
+    facts["model_works"] = f"yes, a text was predicted on {predictor.device}"
+    told = [str(item.message) for item in caught if item.category is DeviceFallbackWarning]
+    facts["device_auto"] = predictor.device
+    facts["device_reason"] = told[0] if told else _reason(predictor.device)
+    return None
+
+
+def _reason(device: str) -> str:
+    if device != "cpu":
+        return "the model runs on the GPU"
+    if devices.load_driver() is None:
+        return "there is no NVIDIA driver"
+    return "the NVIDIA driver sees no GPU"
+
+
+def _advice(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
+    """What stands in the way of a GPU and how to mend it; nothing where one is used."""
+    if facts.get("device_auto", "cpu") != "cpu":
+        return []
+    steps = []
+    if devices.load_driver() is None:
+        steps.append(f"a machine with an NVIDIA GPU and a driver for CUDA {cuda}")
+    elif not devices.has_cuda_device():
+        steps.append("a GPU that the driver sees: check nvidia-smi")
+    if missing is None:
+        steps.append("pip uninstall onnxruntime && pip install onnxruntime-gpu")
+    elif missing:
+        steps.append("pip install 'swissbert[cuda]'")
+    if facts.get("model_precision") == "int8":
+        steps.append("a model in fp16: swiss export RUN --precision fp16")
+    return steps

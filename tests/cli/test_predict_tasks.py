@@ -1,0 +1,118 @@
+"""`swiss predict a,b`: several tasks of one input."""
+
+import json
+
+import pytest
+
+PAIRS = b"good\tbad film\n\tbad\n"
+BOTH = "paraphrase,similarity"
+
+
+def test_tsv_has_the_columns_of_each_task_in_the_order_asked(swiss):
+    assert swiss("predict", BOTH, input=PAIRS).stdout == (
+        b"paraphrase\t0.9999\t2.1392\tgood\tbad film\n\t\t\t\tbad\n"
+    )
+    assert swiss("predict", "sts, para", "--no-text", input=PAIRS).stdout == (
+        b"2.1392\tparaphrase\t0.9999\n\t\t\n"
+    )
+
+
+def test_csv_names_the_task_of_each_column(swiss):
+    assert swiss("predict", BOTH, "--format", "csv", input=PAIRS).stdout == (
+        b"paraphrase_label,paraphrase_score,similarity_score,text_a,text_b\n"
+        b"paraphrase,0.9999,2.1392,good,bad film\n,,,,bad\n"
+    )
+
+
+def test_jsonl_has_an_object_per_task(swiss, jsonl):
+    outcome = swiss("predict", BOTH, "--format", "jsonl", input=PAIRS)
+    first, second = jsonl(outcome.stdout)
+    alone = {
+        task: jsonl(swiss("predict", task, "--format", "jsonl", input=PAIRS).stdout)[0]
+        for task in BOTH.split(",")
+    }
+    answer = ("label", "class", "probabilities", "score")
+    assert first == {
+        "line": 1,
+        "tasks": {
+            "paraphrase": {key: alone["paraphrase"][key] for key in answer},
+            "similarity": {"score": alone["similarity"]["score"]},
+        },
+        "num_tokens": 6,
+        "truncated": False,
+        "text_a": "good",
+        "text_b": "bad film",
+    }
+    nothing = dict.fromkeys(answer)
+    assert second["tasks"] == {"paraphrase": nothing, "similarity": {"label": None, "score": None}}
+    assert second["skipped"] == "empty"
+
+
+def test_a_table(swiss):
+    outcome = swiss("predict", BOTH, "--format", "table", input=PAIRS, COLUMNS="120")
+    header, _, row, _ = outcome.stdout.decode().split("\n", 3)
+    names = ["paraphrase_label", "paraphrase_score", "similarity_score", "text_a", "text_b"]
+    assert header.split() == names
+    assert row.split() == ["paraphrase", "0.9999", "2.1392", "good", "bad", "film"]
+    for name, cell in zip(names, ["paraphrase", "0.9999", "2.1392"], strict=False):
+        assert header.index(name) == row.index(cell)
+
+
+def test_a_failed_record_fails_once_for_all_tasks(swiss, jsonl):
+    data = b"good\tbad\ngood\n"
+    outcome = swiss("predict", BOTH, input=data)
+    assert outcome.exit_code == 1
+    assert outcome.stdout.endswith(b"error:missing_column\t\terror:missing_column\tgood\t\n")
+    assert outcome.stderr == "warning: stdin:2: missing_column: the row has no column 2\n"
+    outcome = swiss("predict", BOTH, "--format", "jsonl", input=data)
+    message = {"code": "missing_column", "message": "the row has no column 2"}
+    assert jsonl(outcome.stdout)[1] == {"line": 2, "error": message}
+    assert swiss("predict", BOTH, "--strict", input=data).exit_code == 3
+
+
+def test_an_output_that_is_not_a_number_fails_in_every_task(swiss):
+    outcome = swiss("predict", BOTH, input=b"good\tnan\n")
+    assert outcome.exit_code == 1
+    assert outcome.stdout == b"error:not_finite\t\terror:not_finite\tgood\tnan\n"
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_the_columns_of_any_of_the_tasks_are_known(swiss, make_model, jsonl):
+    model = make_model(tasks=("similarity", "nli"))
+    arguments = ("--model", model, "--format", "jsonl", "--input-format", "csv")
+    for names in ("premise,hypothesis", "sentence1,sentence2"):
+        data = f"id,{names}\n7,good,bad\n".encode()
+        outcome = swiss("predict", "sts,nli", *arguments, input=data)
+        (record,) = jsonl(outcome.stdout)
+        assert (record["id"], record["text_a"], record["text_b"]) == ("7", "good", "bad")
+        assert list(record["tasks"]) == ["similarity", "nli"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message", "hint"),
+    [
+        ("sentiment,similarity", "sentiment and similarity cannot read the same input", "one"),
+        ("sts,similarity", "similarity is named twice", "once"),
+        ("sts,irony", "unknown task 'irony'", "choose one of"),
+        ("sts,", "unknown task ''", "choose one of"),
+    ],
+)
+def test_tasks_that_do_not_go_together(swiss, tasks, message, hint):
+    outcome = swiss("predict", tasks, input=PAIRS)
+    assert (outcome.exit_code, outcome.stdout) == (2, b"")
+    error, told = outcome.stderr.splitlines()
+    assert message in error
+    assert hint in told
+
+
+def test_lines_with_texts_of_a_task_that_the_model_lacks(swiss, make_model):
+    outcome = swiss("predict", BOTH, "--model", make_model(tasks=("similarity",)), input=PAIRS)
+    assert outcome.exit_code == 2
+    assert "no head for 'paraphrase'" in outcome.stderr
+
+
+def test_one_task_is_written_as_ever(swiss):
+    outcome = swiss("predict", "sts", "--format", "jsonl", input=b"good\tbad film\n")
+    assert list(json.loads(outcome.stdout)) == [
+        "line", "task", "score", "num_tokens", "truncated", "text_a", "text_b",
+    ]  # fmt: skip
