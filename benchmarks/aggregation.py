@@ -1,0 +1,83 @@
+"""Time and memory of a training step with each gradient aggregation.
+
+    python benchmarks/aggregation.py --encoder ENCODER --data DATA [--train paraphrase=FILE]
+
+Steps of one batch of 16 per task, the methods one after the other within each round; ratios are to
+the plain sum of the same round. Memory is the peak of a process of its own that takes two steps
+(Linux).
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from swiss_training import loop
+from swiss_training.config import TrainConfig
+from swisscli.commands.train import parse_files
+from swisscli.contract.methods import method_names
+
+ROUNDS, WARM_UP = 10, 2
+
+
+def make_run(options: argparse.Namespace, method: str, folder: Path) -> loop.Run:
+    """A run ready to step."""
+    train_files, extra_train_files = parse_files("--train", options.train)
+    run = loop.Run(
+        TrainConfig(
+            encoder=options.encoder,
+            data=options.data,
+            train_files=train_files,
+            extra_train_files=extra_train_files,
+            pooling="mean",
+            batch_size=16,
+            max_dev_rows=10,
+            aggregation=method,
+            output=str(folder / method),
+        )
+    )
+    run.model.train()
+    return run
+
+
+def step(run: loop.Run) -> float:
+    """Take a step; returns its seconds."""
+    begun = time.perf_counter()
+    run._step([run.tasks])
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    """Print a line per method: ratio of time (median, range), peak memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--train", action="append", default=[])
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        if options.memory_of:
+            run = make_run(options, options.memory_of, Path(folder))
+            step(run)
+            step(run)
+            # Unlike ru_maxrss, this does not begin with what the parent process held.
+            status = Path("/proc/self/status").read_text()
+            print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
+            return
+        runs = {name: make_run(options, name, Path(folder)) for name in method_names("aggregation")}
+        rounds = [{name: step(run) for name, run in runs.items()} for _ in range(ROUNDS)]
+    for name in runs:
+        ratios = [seconds[name] / seconds["none"] for seconds in rounds[WARM_UP:]]
+        command = [sys.executable, *sys.argv, "--memory-of", name]
+        megabytes = float(subprocess.run(command, check=True, capture_output=True).stdout)
+        print(
+            f"{name}\ttime {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            f"\tpeak {megabytes:.0f} MB"
+        )
+
+
+if __name__ == "__main__":
+    main()
