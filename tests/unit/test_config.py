@@ -87,6 +87,14 @@ def test_recipes_are_valid(recipe: Path) -> None:
         ({"heads": "layer-sharing", "tasks": ["sentiment", "similarity"]}, "no two tasks of two"),
         ({"aggregation": "pcgrad", "tasks": ["sentiment"]}, "one task has no gradients to combine"),
         ({"aggregation": "cagrad", "freeze_encoder": True}, "leaves no shared parameters"),
+        (
+            {"heads": "cosine", "pair_encoding": False, "freeze_encoder": True},
+            "nothing is left to train of paraphrase and similarity",
+        ),
+        (
+            {"r_drop_weight": 1.0, "freeze_encoder": True, "dropout": 0.0},
+            "both passes are the same",
+        ),
         ({"layer_decay": 0.9, "freeze_encoder": True}, "layers of a frozen encoder rest"),
         ({"sampling_weights": {"paraphrase": 2.0}}, "the sampler is 'balanced', not 'biased'"),
         (
@@ -100,6 +108,10 @@ def test_recipes_are_valid(recipe: Path) -> None:
 def test_combinations_that_make_no_sense(values: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         TrainConfig(**values)
+
+
+def test_a_shared_layer_over_a_frozen_encoder_has_gradients_to_combine() -> None:
+    TrainConfig(heads="layer-sharing", aggregation="pcgrad", freeze_encoder=True)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +129,7 @@ def test_combinations_that_make_no_sense(values: dict[str, Any], reason: str) ->
         ("aggregation", "mgda", "gradvac"),
         ("sampler", "random", "square-root"),
         ("weighting", "uncertain", "uncertainty"),
+        ("device", "tpu", "cuda:1"),
     ],
 )
 def test_ranges_of_the_methods(name: str, wrong: Any, right: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -149,6 +150,8 @@ class TrainConfig:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 yield f"{name} is {getattr(self, name)!r}, not {' or '.join(allowed)}"
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            yield f"device is {self.device!r}, not auto, cpu, cuda or cuda:N"
         for names, holds, rule in _RANGES:
             for name in names:
                 value = getattr(self, name)
@@ -176,13 +179,24 @@ class TrainConfig:
             yield "heads is 'layer-sharing', but there are no two tasks of two texts to share it"
         if self.aggregation != "none" and len(self.tasks) == 1:
             yield f"aggregation is {self.aggregation!r}, but one task has no gradients to combine"
-        if self.freeze_encoder and self.aggregation != "none":
+        if self.freeze_encoder and self.heads == "cosine" and pairs:
+            yield (
+                "heads is 'cosine' and the encoder is frozen: the comparison has no parameters of"
+                f" its own, so nothing is left to train of {' and '.join(pairs)}"
+            )
+        # The first linear layer of layer sharing is outside the encoder, and shared.
+        if self.freeze_encoder and self.aggregation != "none" and self.heads != "layer-sharing":
             yield (
                 f"aggregation is {self.aggregation!r}, but a frozen encoder leaves no shared"
                 " parameters whose gradients could conflict"
             )
         if self.freeze_encoder and self.layer_decay != 1:
             yield f"layer_decay is {self.layer_decay}, but the layers of a frozen encoder rest"
+        if self.r_drop_weight > 0 and self.freeze_encoder and self.dropout == 0:
+            yield (
+                f"r_drop_weight is {self.r_drop_weight}, but without dropout and with a frozen"
+                " encoder both passes are the same"
+            )
         if self.sampling_weights and self.sampler != "biased":
             yield f"sampling_weights are given, but the sampler is {self.sampler!r}, not 'biased'"
         for task in self.sampling_weights.keys() - set(self.tasks):
