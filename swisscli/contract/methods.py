@@ -15,7 +15,8 @@ class MethodSpec:
 
     Attributes:
         name: Its command-line and configuration name. A regularizer or an optimization method is
-            turned on by the configuration keys that begin with its name.
+            turned on by the configuration keys that begin with its name. Regularizers are applied in
+            their order here: those that divide the loss up stand before those that add to it.
         kind: Which protocol it implements.
         target: `module:attribute` that implements it.
         summary: One line for the help text.
@@ -143,20 +144,6 @@ METHODS: tuple[MethodSpec, ...] = (
         reference="Stickland and Murray 2019 (arXiv:1902.02671), eq. 3",
     ),
     MethodSpec(
-        name="smart",
-        kind="regularizer",
-        target="swiss_training.regularizers.smart:Smart",
-        summary="the prediction must not change near the embedded text (adversarial)",
-        reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 2",
-    ),
-    MethodSpec(
-        name="bregman",
-        kind="regularizer",
-        target="swiss_training.regularizers.bregman:BregmanProximalPoint",
-        summary="the prediction must stay near that of the averaged earlier weights",
-        reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 4 and 5",
-    ),
-    MethodSpec(
         name="r_drop",
         kind="regularizer",
         target="swiss_training.regularizers.r_drop:RDrop",
@@ -169,6 +156,20 @@ METHODS: tuple[MethodSpec, ...] = (
         target="swiss_training.regularizers.distillation:Distillation",
         summary="the logits of a teacher are followed besides the labels",
         reference="Hinton et al. 2015 (arXiv:1503.02531), section 2",
+    ),
+    MethodSpec(
+        name="smart",
+        kind="regularizer",
+        target="swiss_training.regularizers.smart:Smart",
+        summary="the prediction must not change near the embedded text (adversarial)",
+        reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 2",
+    ),
+    MethodSpec(
+        name="bregman",
+        kind="regularizer",
+        target="swiss_training.regularizers.bregman:BregmanProximalPoint",
+        summary="the prediction must stay near that of the averaged earlier weights",
+        reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 4 and 5",
     ),
     MethodSpec(
         name="ema",

@@ -88,6 +88,14 @@ def test_smart_stays_within_its_radius_and_leaves_the_model_training() -> None:
     assert all(p.grad is not None for p in model.heads["sentiment"].parameters())
 
 
+def test_smart_leaves_a_frozen_encoder_without_dropout(tmp_path: Path) -> None:
+    run = loop.Run(tiny(tmp_path / "run", freeze_encoder=True, smart_weight=1.0))
+    run._train_mode()
+    modes = {name: module.training for name, module in run.model.named_modules()}
+    run._loss(0, run.tasks[0], run.streams[run.tasks[0]].next())
+    assert {name: module.training for name, module in run.model.named_modules()} == modes
+
+
 def test_smart_is_right_under_autocast() -> None:
     model, batch = make_model(), batch_of("paraphrase")
     config = TrainConfig(smart_weight=1.0, smart_radius=1e-2, smart_step_size=1.0)
@@ -138,6 +146,23 @@ def test_bregman_holds_the_prediction_near_the_averaged_weights(task: str) -> No
     apart = divergence(TASKS[task], model.head(task).logits(output), anchor)
     assert apart > 0
     assert torch.allclose(regularised, loss + 2 * apart)
+
+
+def test_a_penalty_keeps_its_weight_beside_a_method_that_divides_the_loss_up(
+    tmp_path: Path,
+) -> None:
+    losses = []
+    for weights in ({}, {"bregman_weight": 2.0}, {"bregman_weight": 2.0, "r_drop_weight": 1.0}):
+        run = loop.Run(tiny(tmp_path / "run", weighting="none", **weights))
+        run.model.eval()  # both passes of R-Drop are the same: it adds nothing
+        with torch.no_grad():
+            torch.manual_seed(1)
+            for parameter in run.model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            losses.append(run._loss(0, "sentiment", run.streams["sentiment"].next()).item())
+    plain, penalised, both = losses
+    assert penalised > plain + 1e-3
+    assert both == pytest.approx(penalised)
 
 
 @pytest.mark.parametrize("task", DEFAULT_TASKS)

@@ -34,7 +34,8 @@ class Smart(nn.Module):
         """Add the penalty."""
         del output_BC
         spec = model.config.task(task)
-        was_training = model.training
+        # Module by module: a frozen encoder is evaluated while its heads are trained.
+        modes = [(module, module.training) for module in model.modules()]
         model.eval()
         with torch.autocast(loss.device.type, enabled=False):
             clean_BC = self._logits(model, task, batch, None)
@@ -49,7 +50,8 @@ class Smart(nn.Module):
             moved_STD = noise_STD.detach() + self.step_size * slope_STD / steepest_ST1
             moved_STD = moved_STD.clamp(-self.radius, self.radius)
             penalty = divergence(spec, self._logits(model, task, batch, moved_STD), clean_BC)
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
         return loss + self.weight * penalty
 
     @staticmethod
