@@ -213,10 +213,23 @@ def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
         assert after.mean() < before.mean()
 
 
-def test_a_teacher_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_was_cut_behind_its_teacher_goes_on_as_if_it_had_not_been(
+    tmp_path: Path,
+) -> None:
+    list(loop.fit(tiny(tmp_path / "teacher", max_steps=1)))
+    share = {"teacher": str(tmp_path / "teacher"), "distillation_weight": 0.5, "max_steps": 2}
+    list(loop.fit(tiny(tmp_path / "whole", **share)))
+    next(loop.fit(tiny(tmp_path / "cut", **share)))  # the logits are kept, no step is taken
+    assert (tmp_path / "cut" / FILE).exists()
+    list(loop.resume(tmp_path / "cut"))
+    whole, cut = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_teacher_that_does_not_fit_is_refused_before_the_encoder_is_read(tmp_path: Path) -> None:
     share = {"distillation_weight": 0.5}
-    with pytest.raises(ModelError, match="not found"):
-        loop.fit(tiny(tmp_path / "run", teacher=str(tmp_path), **share))
+    with pytest.raises(ModelError, match=r"manifest.json.*not found"):
+        loop.fit(tiny(tmp_path / "run", teacher=str(tmp_path), encoder="absent/encoder", **share))
     list(loop.fit(tiny(tmp_path / "teacher", max_steps=1, tasks=["sentiment"])))
     with pytest.raises(ConfigurationError, match="has no head for paraphrase, similarity"):
         loop.fit(tiny(tmp_path / "run", teacher=str(tmp_path / "teacher"), **share))

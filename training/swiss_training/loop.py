@@ -81,11 +81,12 @@ class Run:
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = make_autocast(self.precision, self.device)
         train, dev = read_tasks(config)
+        # Before the encoder, which may have to be downloaded.
+        self.teacher = Teacher(config) if config.teacher else None
         torch.manual_seed(config.seed)
         self.pretrained = load_pretrained(config.encoder)
         self.tasks = tuple(train)
         self.model = self._make_model(self.pretrained).to(self.device)
-        self.teacher = Teacher(config) if config.teacher else None
         count = len(self.tasks)
         self.weighting = _method("weighting", config.weighting)(count).to(self.device)
         self.aggregation = _method("aggregation", config.aggregation)(count).to(self.device)

@@ -52,7 +52,9 @@ class Teacher:
         """Give every dataset the teacher's logits, computed or as they were kept in the run."""
         path = run / FILE
         if not path.is_file():
-            model = load_model(self._folder).to(device)
+            # A run that goes on with kept logits builds no teacher; its random numbers are the same.
+            with torch.random.fork_rng(devices=[]):
+                model = load_model(self._folder).to(device)
             tokenizer = Tokenizer(self._folder / model_dir.TOKENIZER, self._config.max_length)
             pad_token_id = self._config.encoder.pad_token_id
             logits = {}
