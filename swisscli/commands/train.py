@@ -11,7 +11,7 @@ from swiss_training.config import TrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.contract.methods import METHODS, MethodKind, find_method
 from swisscli.contract.model_dir import METRICS, read_json
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task
+from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 from swisscli.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ _OPTIONS = {
     "patience": "Evaluations without a better overall score after which to stop; 0: never.",
 }
 """The options that set one configuration key each, and what they say of it."""
+_TASK_NAMES = ", ".join(task_names())
 _SHORT_NAMES = {"awl_learning_rate": "--awl-lr"}
 
 
@@ -167,8 +168,13 @@ def train(
     given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
     problems = Problems()
     if tasks is not None:
-        with problems.collected():
-            given["tasks"] = [resolve_task(name.strip()).name for name in tasks.split(",")]
+        wanted = [name.strip() for name in tasks.split(",")]
+        known = []
+        for name in wanted:
+            with problems.collected():
+                known.append(resolve_task(name).name)
+        if len(known) == len(wanted):
+            given["tasks"] = known
     for split, specs in (("train", train_files), ("dev", dev_files)):
         with problems.collected():
             own, extra = parse_files(f"--{split}", specs or [])
@@ -214,18 +220,25 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
         Files by task that replace the task's own, and files that add to them.
 
     Raises:
-        ConfigurationError: if one has another form or names no task.
+        ConfigurationError: naming all that have another form or name no task.
     """
     own: dict[str, list[str]] = {}
     extra: dict[str, list[str]] = {}
+    wrong = []
     for spec in specs:
         name, separator, file = spec.partition("=")
         if not (separator and file):
-            raise ConfigurationError(
-                f"{option} {spec!r} is not TASK=FILE", hint=f"type for example: {option} sst=my.tsv"
-            )
+            wrong.append(f"{option} {spec!r} is not TASK=FILE")
+            continue
         files = extra if name.endswith("+") else own
-        files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+        try:
+            files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+        except ConfigurationError as error:
+            wrong.append(f"{option} {spec!r}: {error.message}")
+    if wrong:
+        raise ConfigurationError(
+            "; ".join(wrong), hint=f"type for example: {option} sst=my.tsv; tasks: {_TASK_NAMES}"
+        )
     return own, extra
 
 
@@ -233,18 +246,26 @@ def parse_weights(text: str) -> dict[str, float]:
     """Read `TASK=N,TASK=N`.
 
     Raises:
-        ConfigurationError: if it has another form or names no task.
+        ConfigurationError: naming all parts that have another form, name no task or name one again.
     """
-    weights = {}
+    weights: dict[str, float] = {}
+    wrong = []
     for part in text.split(","):
         name, _, number = part.partition("=")
         try:
-            weights[resolve_task(name.strip()).name] = float(number)
+            task = resolve_task(name.strip()).name
+            if task in weights:
+                wrong.append(f"--sampling-weights {part!r} names {task} again")
+            weights[task] = float(number)
+        except ConfigurationError as error:
+            wrong.append(f"--sampling-weights {part!r}: {error.message}")
         except ValueError:
-            raise ConfigurationError(
-                f"--sampling-weights {part!r} is not TASK=N",
-                hint="type for example: --sampling-weights sst=1,para=1.7,sts=1",
-            ) from None
+            wrong.append(f"--sampling-weights {part!r} is not TASK=N")
+    if wrong:
+        raise ConfigurationError(
+            "; ".join(wrong),
+            hint=f"type for example: --sampling-weights sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
+        )
     return weights
 
 

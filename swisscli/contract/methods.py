@@ -15,8 +15,8 @@ class MethodSpec:
 
     Attributes:
         name: Its command-line and configuration name. A regularizer or an optimization method is
-            turned on by the configuration keys that begin with its name. Regularizers are applied in
-            their order here: those that divide the loss up stand before those that add to it.
+            turned on by the configuration keys that begin with its name. Regularizers are applied
+            in their order here: those that divide the loss up stand before those that add to it.
         kind: Which protocol it implements.
         target: `module:attribute` that implements it.
         summary: One line for the help text.

@@ -85,6 +85,23 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
                 "epochs is 0",
             ),
         ),
+        (
+            (
+                *("--tasks", "sst,qa,ner", "--train", "a", "--train", "qa=b", "--dev", "ner+=c"),
+                *("--sampling-weights", "sst=x,ner=2,para=1,paraphrase=2", "--device", "tpu"),
+            ),
+            2,
+            (
+                "unknown task 'qa'",
+                "unknown task 'ner'",
+                "--train 'a' is not TASK=FILE; --train 'qa=b': unknown task 'qa'",
+                "--dev 'ner+=c': unknown task 'ner'",
+                "'sst=x' is not TASK=N",
+                "'ner=2': unknown task 'ner'",
+                "'paraphrase=2' names paraphrase again",
+                "device is 'tpu'",
+            ),
+        ),
         (("--heads", "cosine"), 2, ("heads is 'cosine'", "--no-pair-encoding")),
         (("--epochs", "many"), 2, ("Invalid value for '--epochs'",)),
         (("--config", "absent.toml"), 2, ("absent.toml: cannot be read",)),

@@ -52,7 +52,7 @@ class Teacher:
         """Give every dataset the teacher's logits, computed or as they were kept in the run."""
         path = run / FILE
         if not path.is_file():
-            # A run that goes on with kept logits builds no teacher; its random numbers are the same.
+            # A run that goes on with kept logits builds no teacher, and must draw the same.
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._folder).to(device)
             tokenizer = Tokenizer(self._folder / model_dir.TOKENIZER, self._config.max_length)
