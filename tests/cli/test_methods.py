@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from swiss_training import loop
+from swiss_training.config import TrainConfig
 from swiss_training.events import Saved
 from swisscli.contract.methods import METHODS, MethodSpec
 from tests.unit.test_loop import tiny
@@ -38,6 +39,12 @@ def test_every_listed_method_has_a_switch(swiss: Any, tmp_path: Path, spec: Meth
     options = (*TINY, *switch, "--max-steps", 3, "--output", "run")
     outcome = swiss("train", *options)
     assert outcome.exit_code == 0, outcome.stderr
+    config = TrainConfig.read(tmp_path / "run" / "train_config.toml")
+    if hasattr(config, spec.kind):
+        assert getattr(config, spec.kind) == spec.name
+    else:
+        keys = [key for key in vars(config) if key.startswith(spec.name)]
+        assert any(getattr(config, key) != getattr(TrainConfig(), key) for key in keys)
     assert spec.summary in " ".join(swiss("train", "--help").stdout.decode().split()).replace(
         spec.summary[0].upper() + spec.summary[1:], spec.summary
     )

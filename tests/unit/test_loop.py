@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from swiss_training import log, loop
 from swiss_training.checkpoint import LAST, load_model
@@ -15,6 +16,7 @@ from swiss_training.config import TrainConfig
 from swiss_training.evaluation import evaluate
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swisscli.contract import model_dir
+from swisscli.contract.methods import MethodKind, find_method, method_names
 from swisscli.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -172,6 +174,49 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
         list(loop.fit(config))
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not (tmp_path / "run" / LAST).exists()
+
+
+@pytest.mark.parametrize("kind", ["weighting", "aggregation", "sampler"])
+def test_a_run_is_made_of_the_methods_that_are_chosen(tmp_path: Path, kind: MethodKind) -> None:
+    for name in method_names(kind):
+        method = getattr(loop.Run(tiny(tmp_path / "run", **{kind: name})), kind)
+        target = find_method(kind, name).target.partition(":")[2]
+        assert getattr(method, "__name__", type(method).__name__) == target
+
+
+@pytest.mark.parametrize("name", ["r_drop", "smart", "bregman"])
+def test_a_run_applies_the_regularizer_that_is_chosen(tmp_path: Path, name: str) -> None:
+    run = loop.Run(tiny(tmp_path / "run", **{f"{name}_weight": 1.0}))
+    target = find_method("regularizer", name).target.partition(":")[2]
+    assert [type(regularizer).__name__ for regularizer in run.regularizers] == [target]
+    run._step([run.tasks, run.tasks])
+    run._step([run.tasks])
+    if name == "bregman":
+        assert run.regularizers[0].averaged.n_averaged == 2
+
+
+def test_each_epoch_and_each_step_draws_anew(tmp_path: Path) -> None:
+    epochs, seeds = [], []
+
+    class Recorder(torch.nn.Module):
+        def forward(self, gram: Tensor, tasks: Tensor, generator: torch.Generator) -> Tensor:
+            seeds.append(generator.initial_seed())
+            return torch.ones(len(tasks))
+
+    run = loop.Run(tiny(tmp_path / "run", aggregation="pcgrad", sampler="annealed"))
+    run.aggregation, sampler = Recorder(), run.sampler
+    run.sampler = lambda epoch: (epochs.append((epoch.number, epoch.num_epochs)), sampler(epoch))[1]
+    list(run.events())
+    assert epochs == [(0, 2), (1, 2)]
+    assert len(set(seeds)) == len(seeds) == run.num_steps
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1e-3), ("linear", 1e-3 / 12)])
+def test_the_schedule_sets_the_learning_rate(tmp_path: Path, schedule: str, last: float) -> None:
+    run = loop.Run(tiny(tmp_path / "run", schedule=schedule, warmup_ratio=0.0))
+    list(run.events())
+    rates = [group["lr"] for group in run.optimizer.param_groups[:-1]]  # the weighting's is last
+    assert rates == pytest.approx([last] * len(rates))
 
 
 def test_long_rows_are_noted(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from swiss_training.regularizers.distillation import Distillation
 from swiss_training.regularizers.r_drop import RDrop
 from swiss_training.regularizers.smart import Smart
 from swiss_training.teacher import FILE
+from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
 from swisscli.errors import ConfigurationError, ModelError
@@ -52,6 +53,13 @@ def apply(regularizer: Any, model: MultitaskModel, task: str, batch: Batch) -> t
     return loss, regularizer(loss, model, task, batch, output), output
 
 
+def assert_same_slope(model: MultitaskModel, a: Tensor, b: Tensor) -> None:
+    weight = model.encoder.layers[0].up.weight
+    slopes = [torch.autograd.grad(loss, weight, retain_graph=True)[0] for loss in (a, b)]
+    assert slopes[0].abs().max() > 1e-4
+    assert torch.allclose(*slopes, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
 def test_smart_finds_a_direction_that_changes_the_prediction_more_than_noise(task: str) -> None:
     model, batch, radius = make_model(), batch_of(task), 0.05
@@ -59,6 +67,8 @@ def test_smart_finds_a_direction_that_changes_the_prediction_more_than_noise(tas
     torch.manual_seed(1)
     loss, regularised, _ = apply(Smart(model, config), model, task, batch)
     penalty = ((regularised - loss) / 2).item()
+    (slope,) = torch.autograd.grad(regularised - loss, model.encoder.layers[0].up.weight)
+    assert slope.abs().max() > 1e-4
     clean = model(task, *batch.inputs)
     shape = (*batch.input_ids_ST.shape, model.config.encoder.hidden_size)
     random = []
@@ -91,6 +101,8 @@ def test_smart_stays_within_its_radius_and_leaves_the_model_training() -> None:
 def test_smart_leaves_a_frozen_encoder_without_dropout(tmp_path: Path) -> None:
     run = loop.Run(tiny(tmp_path / "run", freeze_encoder=True, smart_weight=1.0))
     run._train_mode()
+    assert run.model.heads.training
+    assert not run.model.encoder.training
     modes = {name: module.training for name, module in run.model.named_modules()}
     run._loss(0, run.tasks[0], run.streams[run.tasks[0]].next())
     assert {name: module.training for name, module in run.model.named_modules()} == modes
@@ -121,6 +133,7 @@ def test_r_drop_is_the_halved_formula() -> None:
     both = sum(F.kl_div(a, b, reduction="batchmean", log_target=True) for a, b in ((p, q), (q, p)))
     printed = loss + F.cross_entropy(second, batch.targets_B.long()) + 3 / 2 * both
     assert torch.allclose(regularised, printed / 2)
+    assert_same_slope(model, regularised, printed / 2)
 
 
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
@@ -146,6 +159,7 @@ def test_bregman_holds_the_prediction_near_the_averaged_weights(task: str) -> No
     apart = divergence(TASKS[task], model.head(task).logits(output), anchor)
     assert apart > 0
     assert torch.allclose(regularised, loss + 2 * apart)
+    assert_same_slope(model, regularised, loss + 2 * apart)
 
 
 def test_a_penalty_keeps_its_weight_beside_a_method_that_divides_the_loss_up(
@@ -184,7 +198,9 @@ def test_distillation_mixes_labels_and_teacher(task: str) -> None:
         follow = temperature**2 * bernoulli.mean()
     else:
         follow = ((logits - output) ** 2).mean()
-    assert torch.allclose(mixed, (1 - share) * loss + share * follow, atol=1e-5)
+    expected = (1 - share) * loss + share * follow
+    assert torch.allclose(mixed, expected, atol=1e-5)
+    assert_same_slope(model, mixed, expected)
 
 
 def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
@@ -269,6 +285,15 @@ def test_lower_layers_learn_slower() -> None:
         assert by_name[name] == expected
 
 
+def test_the_loss_weighting_has_its_own_learning_rate_and_does_not_decay() -> None:
+    weighting = AutomaticWeightedLoss(3)
+    config = TrainConfig(learning_rate=1.0, awl_learning_rate=7.0, weight_decay=0.5)
+    *others, own = make_optimizer(make_model(), weighting, config).param_groups
+    assert own["params"] == list(weighting.parameters())
+    assert (own["peak"], own["weight_decay"]) == (7.0, 0.0)
+    assert {group["peak"] for group in others} == {1.0}
+
+
 def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run", freeze_encoder=True, max_steps=4, weight_decay=0.5)
     run = loop.Run(config)
@@ -277,4 +302,3 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     list(run.events())
     assert all(torch.equal(p, before[n]) for n, p in run.model.encoder.state_dict().items())
     assert not any(torch.equal(p, heads[n]) for n, p in run.model.heads.state_dict().items())
-    assert not run.model.encoder.training
