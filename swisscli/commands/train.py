@@ -214,18 +214,25 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
         Files by task that replace the task's own, and files that add to them.
 
     Raises:
-        ConfigurationError: if one has another form or names no task.
+        ConfigurationError: listing every one that has another form or names no task.
     """
     own: dict[str, list[str]] = {}
     extra: dict[str, list[str]] = {}
+    problems = Problems()
     for spec in specs:
         name, separator, file = spec.partition("=")
         if not (separator and file):
-            raise ConfigurationError(
-                f"{option} {spec!r} is not TASK=FILE", hint=f"type for example: {option} sst=my.tsv"
+            problems.add(
+                ConfigurationError(
+                    f"{option} {spec!r} is not TASK=FILE",
+                    hint=f"type for example: {option} sst=my.tsv",
+                )
             )
+            continue
         files = extra if name.endswith("+") else own
-        files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+        with problems.collected():
+            files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+    problems.check()
     return own, extra
 
 

@@ -328,7 +328,11 @@ def verify(directory: Path, names: Iterable[str]) -> Manifest:
         path = directory / name
         entry = manifest.files.get(name)
         if entry is None or not path.is_file():
-            hint = f"write it with: swiss export {directory}" if name == GRAPH else None
+            hint = "copy, train or export the model again"
+            if name == GRAPH:
+                hint = f"write it with: swiss export {directory}"
+            elif name == WEIGHTS and (directory / GRAPH).is_file():
+                hint = "name the run folder that it was exported from"
             raise ModelError(f"{path}: the model has no such file", hint=hint)
         if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
             raise ModelError(
