@@ -266,7 +266,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
             f"{path}: not found, so {path.parent} is no model directory",
             hint="name a directory that swiss train and swiss export wrote",
