@@ -19,15 +19,21 @@ class SwissError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self._listed: tuple[SwissError, ...] = ()
 
     @classmethod
     def all_of(cls, errors: "Sequence[SwissError]") -> "SwissError":
         """One error that lists several, with the lowest of their exit codes."""
         if len(errors) == 1:
             return errors[0]
-        first = min(errors, key=lambda error: error.exit_code)
-        lines = [f"{e.message} ({e.hint})" if e.hint else e.message for e in errors]
-        return type(first)(f"{len(errors)} problems:\n" + "\n".join(f"  {line}" for line in lines))
+        # One of them may be such a list itself.
+        each = [one for error in errors for one in error._listed or (error,)]
+        first = min(each, key=lambda error: error.exit_code)
+        lines = [f"{e.message} ({e.hint})" if e.hint else e.message for e in each]
+        listing = "\n".join(f"  {line}" for line in lines)
+        combined = type(first)(f"{len(each)} problems:\n{listing}")
+        combined._listed = tuple(each)
+        return combined
 
 
 class ConfigurationError(SwissError):

@@ -1,5 +1,6 @@
 """The one tokenisation path of training, export and prediction."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ import tokenizers
 from swisscli.errors import ModelError
 
 Int64 = npt.NDArray[np.int64]
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Encoding:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def readable(text: str) -> str:
+    """A text with U+FFFD for each lone surrogate, which JSON and arguments can hold, UTF-8 not."""
+    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 class Tokenizer:

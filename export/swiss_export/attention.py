@@ -16,7 +16,7 @@ from swiss_training.checkpoint import load_model
 from swiss_training.model.convert import FILES, load_pretrained, read_encoder_config
 from swisscli.contract import model_dir
 from swisscli.errors import ConfigurationError, ModelError
-from swisscli.tokenization import Tokenizer, pad
+from swisscli.tokenization import Tokenizer, pad, readable
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ class AttentionReader:
 
     def read(self, texts: tuple[str, ...]) -> Attention:
         """Compute the attention for a text or a pair."""
-        (sequences,) = self._tokenizer.encode_examples([texts], self._pair_encoding)
+        (sequences,) = self._tokenizer.encode_examples(
+            [tuple(map(readable, texts))], self._pair_encoding
+        )
         size = sum(map(len, sequences))
         probabilities_LHTT = np.zeros((self.shape.layers, self.shape.heads, size, size), np.float32)
         start = 0

@@ -12,6 +12,7 @@ import onnxruntime
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import Manifest
 from swisscli.errors import ConfigurationError, ModelError
+from swisscli.inference.writers import check_folder
 
 COPIED = (model_dir.CONFIG, model_dir.TOKENIZER, model_dir.TRAIN_CONFIG)
 _DEPLOYABLE = {*COPIED, model_dir.GRAPH, model_dir.METRICS, model_dir.MANIFEST}
@@ -21,9 +22,11 @@ def check_output(output: Path, force: bool) -> None:
     """Refuse to replace what is not a deployable directory.
 
     Raises:
-        ConfigurationError: if something is there and `force` is not set, or if it holds anything
-            that an export does not write, the weights of a run for one.
+        ConfigurationError: if something is there and `force` is not set, if it holds anything
+            that an export does not write, the weights of a run for one, or if nothing can be
+            written there.
     """
+    check_folder(output.absolute().parent)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not output.is_dir():

@@ -9,7 +9,7 @@ from swiss_training.data import TaskDataset
 from swiss_training.examples import read_files
 from swisscli.contract.model_dir import TRAIN_CONFIG, ModelConfig
 from swisscli.contract.tasks import TaskSpec
-from swisscli.errors import DataError
+from swisscli.errors import DataError, Problems
 from swisscli.tokenization import Tokenizer
 
 Files = Mapping[str, Sequence[str]]
@@ -44,9 +44,10 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
     """The dev files of every task.
 
     Raises:
-        DataError: if a task has none or one is missing.
+        DataError: listing the tasks that have none or of which one is missing.
     """
     found = {}
+    problems = Problems()
     for task in tasks:
         files = config.files("dev", task.name)
         default = config.default_file("dev", task.name)
@@ -54,11 +55,14 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
         missing = [file for file in files if file not in present and file != default]
         if missing or not present:
             wanted = next(iter(missing or files), default)
-            raise DataError(
-                f"the dev data of {task.name} is not there: {wanted or 'no file is named'}",
-                hint=f"name it with: --dev {task.name}=FILE, or the folder with: --data DIR",
+            problems.add(
+                DataError(
+                    f"the dev data of {task.name} is not there: {wanted or 'no file is named'}",
+                    hint=f"name it with: --dev {task.name}=FILE, or the folder with: --data DIR",
+                )
             )
         found[task.name] = present
+    problems.check()
     return found
 
 

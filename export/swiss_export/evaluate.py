@@ -1,6 +1,6 @@
 """The steps of an evaluation: a generator of events. It prints nothing and needs no torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from swiss_export import leaderboard
 from swiss_export.backends import Backend
 from swiss_export.source import Advance, Gathered, Source, gather
 from swiss_training.metrics import Evaluation
-from swisscli.contract.tasks import Split, resolve_task
-from swisscli.errors import Problems
+from swisscli.contract import model_dir
+from swisscli.contract.tasks import TASKS, Split, TaskSpec, resolve_task
+from swisscli.errors import ModelError, Problems
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 
@@ -74,13 +75,22 @@ def evaluate(request: Request, problems: Problems, advance: Advance) -> Iterator
         DeviceError: if the device asked for is not there.
     """
     with problems.collected():
-        leaderboard.check_folder(request.output, force=request.force)
+        tasks = _tasks(request.source.model)
+        leaderboard.check_folder(request.output, tasks, force=request.force)
     gathered = gather(request.source, _SPLITS, problems)
     backend = gathered.open()
     yield Opened(backend)
     for message in (*backend.notes, *gathered.notes):
         yield Note(message)
     yield from _measure(request, gathered, backend, advance)
+
+
+def _tasks(model: Path) -> Sequence[TaskSpec]:
+    """The model's tasks; all where it cannot tell, the reason of which is found later."""
+    try:
+        return model_dir.read_config(model).tasks
+    except ModelError:
+        return tuple(TASKS.values())
 
 
 def _measure(

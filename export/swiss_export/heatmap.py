@@ -49,8 +49,10 @@ def draw(tokens: Sequence[str], probabilities_TT: npt.NDArray[np.float32], title
     axes = figure.subplots()
     image = axes.imshow(probabilities_TT, cmap="viridis", vmin=0, interpolation="nearest")
     labels = [visible(token) for token in tokens]
-    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    # Smaller where the largest figure has no room for 8 points a row, lest they lie on each other.
+    size = min(8.0, 0.75 * 72 * side / len(labels))
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(labels)), labels, fontsize=size)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set_xlabel("attended to")

@@ -4,7 +4,7 @@ Every byte is as the course's starter code writes it: a header with a TAB betwee
 a comma between spaces, a space before each line end, ids in lower case, a misspelled column.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from swiss_export.rows import Answered
-from swisscli.contract.tasks import TASKS, Split, TaskSpec
+from swisscli.contract.tasks import Split, TaskSpec
 from swisscli.errors import ConfigurationError
-from swisscli.inference.writers import open_beside
+from swisscli.inference import writers
 
 
 class _Layout(NamedTuple):
@@ -56,18 +56,21 @@ def file_name(task: TaskSpec, split: Split) -> str:
     return f"{next(iter(task.aliases), task.name)}-{split}-{_layout(task).suffix}.csv"
 
 
-def check_folder(folder: Path, *, force: bool) -> None:
-    """Refuse to write over prediction files.
+def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> None:
+    """Refuse to write over prediction files, and where nothing can be written.
+
+    Args:
+        folder: The folder for them; it need not be there.
+        tasks: Whose files are to be written.
+        force: Whether they may be replaced.
 
     Raises:
-        ConfigurationError: if the folder is none, or one is there and `force` is not set.
+        ConfigurationError: if the folder is none or cannot be written to, or one of the files is
+            there and `force` is not set.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigurationError(
-            f"--output {folder}: exists and is not a folder", hint="name another folder"
-        )
+    writers.check_folder(folder)
     splits: tuple[Split, ...] = ("dev", "test")
-    names = [file_name(task, split) for task in TASKS.values() for split in splits]
+    names = [file_name(task, split) for task in tasks for split in splits]
     present = [name for name in names if (folder / name).exists()]
     if present and not force:
         raise ConfigurationError(
@@ -92,11 +95,13 @@ def write(folder: Path, contents: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: if one cannot be written.
     """
+    if not contents:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
     with ExitStack() as stack:
         for name, text in contents.items():
-            stream = stack.enter_context(open_beside(folder / name))
+            stream = stack.enter_context(writers.open_beside(folder / name))
             stream.write(text.encode("utf-8"))

@@ -2,7 +2,7 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from swiss_training.checkpoint import load_model
 from swiss_training.metrics import Evaluation, Score
 from swisscli.contract import model_dir
 from swisscli.contract.model_dir import ModelConfig
-from swisscli.errors import DataError
+from swisscli.errors import DataError, Problems
 from swisscli.inference.session import DeviceFallbackWarning, Session
 from swisscli.tokenization import Tokenizer
 
@@ -163,6 +163,25 @@ def export(request: Request) -> Iterator[Event]:
     yield Exported(request.output or run, size, parity, figures)
 
 
+def check_run(run: Path, dev_tasks: Iterable[str]) -> None:
+    """Check what can be checked of a run without reading its weights.
+
+    Args:
+        run: The run folder.
+        dev_tasks: Tasks that dev files are named for.
+
+    Raises:
+        SwissError: if it is no run, or lists the tasks that its model has no head for.
+    """
+    model_dir.read_manifest(run)
+    config = model_dir.read_config(run)
+    problems = Problems()
+    for task in dev_tasks:
+        with problems.collected():
+            config.task(task)
+    problems.check()
+
+
 def _find_dev_files(
     request: Request, config: ModelConfig
 ) -> tuple[dict[str, list[Path]], str | None]:
@@ -180,7 +199,8 @@ def _find_dev_files(
     except DataError as error:
         if named or request.precision != "fp32":
             raise
-        return {}, f"{error.message}; no dev metric is measured ({error.hint})"
+        hint = f" ({error.hint})" if error.hint else ""
+        return {}, f"no dev metric is measured: {error.message}{hint}"
 
 
 def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:

@@ -19,6 +19,7 @@ from swisscli.contract import model_dir
 from swisscli.contract.model_dir import ModelConfig
 from swisscli.contract.tasks import Split
 from swisscli.errors import ConfigurationError, DataError, Problems
+from swisscli.inference.devices import parse_device
 from swisscli.tokenization import Tokenizer
 
 Files = Mapping[str, Sequence[str]]
@@ -129,12 +130,18 @@ def gather(source: Source, splits: Sequence[Split], problems: Problems) -> Gathe
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []
     with problems.collected():
+        parse_device(source.device)
+    with problems.collected():
         backend = choose_backend(source.model, source.backend)
     if (source.model / model_dir.MANIFEST).is_file():
         with problems.collected():
             model_dir.verify(source.model, (model_dir.CONFIG, model_dir.TOKENIZER))
             config = model_dir.read_config(source.model)
             tokenizer = Tokenizer(source.model / model_dir.TOKENIZER, config.max_length)
+    if config is not None:
+        for task in {**source.dev_files, **source.extra_dev_files}:
+            with problems.collected():
+                config.task(task)
     if source.data is not None and not Path(source.data).is_dir():
         problems.add(
             DataError(

@@ -29,7 +29,7 @@ class _Request:
 def attention(
     text_a: Annotated[str, typer.Argument(metavar="TEXT", help="A text.")],
     text_b: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The second text of a pair.")
+        str | None, typer.Argument(metavar="TEXT", help="The second text of a pair.")
     ] = None,
     model: Annotated[
         Path | None,

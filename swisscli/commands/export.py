@@ -8,7 +8,7 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.errors import ConfigurationError
+from swisscli.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
     from swiss_export.pipeline import Exported, Request
@@ -74,19 +74,39 @@ def export(
     """  # noqa: D301
     with requires_extra("train"):
         from swiss_export.arithmetic import ARITHMETIC
-        from swiss_export.pipeline import Request
+        from swiss_export.bundle import check_output
+        from swiss_export.pipeline import Request, check_run
         from swisscli.commands.train import parse_files
 
+    problems = Problems()
     known = next((name for name in ARITHMETIC if name == precision), None)
     if known is None:
-        raise ConfigurationError(
-            f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(ARITHMETIC)}"
+        problems.add(
+            ConfigurationError(
+                f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(ARITHMETIC)}"
+            )
         )
     if not max_drop >= 0:
-        raise ConfigurationError(f"--max-drop is {max_drop}, it must not be negative")
+        problems.add(
+            ConfigurationError(
+                f"--max-drop is {max_drop}, it must not be negative", hint="0 allows no fall"
+            )
+        )
     if force and output is None:
-        raise ConfigurationError("--force replaces a directory", hint="name it with --output DIR")
-    dev_files, extra_dev_files = parse_files("--dev", dev or [])
+        problems.add(
+            ConfigurationError("--force replaces a directory", hint="name it with --output DIR")
+        )
+    dev_files: dict[str, list[str]] = {}
+    extra_dev_files: dict[str, list[str]] = {}
+    with problems.collected():
+        dev_files, extra_dev_files = parse_files("--dev", dev or [])
+    if output is not None:
+        with problems.collected():
+            check_output(output, force)
+    with problems.collected():
+        check_run(run, {*dev_files, *extra_dev_files})
+    problems.check()
+    assert known is not None
     _export(
         Request(
             run=run,

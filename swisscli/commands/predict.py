@@ -17,7 +17,8 @@ from swisscli import console
 from swisscli.console import Color
 from swisscli.contract.records import Answers, failure_of
 from swisscli.contract.tasks import TaskSpec, resolve_tasks, task_names
-from swisscli.errors import DataError
+from swisscli.errors import DataError, Problems
+from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import (
     ColumnChoice,
     InputFormat,
@@ -157,14 +158,24 @@ def predict(
     usable model; 6 the device is not there.
     """  # noqa: D301
     console.choose_color(color)
-    tasks = resolve_tasks([name.strip() for name in task.split(",")])
-    reading = _reading(tasks)
-    sources = find_sources(files or [], reading, input_format)
     where = ColumnChoice(
         header, tuple(name.strip() for name in columns.split(",")) if columns else ()
     )
-    where.check(reading, sources)
-    check_output(output, force=force, inputs=[source.path for source in sources])
+    tasks: tuple[TaskSpec, ...] = ()
+    sources: list[Source] = []
+    problems = Problems()
+    with problems.collected():
+        tasks = resolve_tasks([name.strip() for name in task.split(",")])
+    if tasks:
+        with problems.collected():
+            sources = find_sources(files or [], _reading(tasks), input_format)
+        with problems.collected():
+            where.check(_reading(tasks), sources)
+    with problems.collected():
+        check_output(output, force=force, inputs=files or ["-"])
+    with problems.collected():
+        parse_device(device)
+    problems.check()
     num_failed = _predict(
         _Request(
             tasks=tasks,

@@ -47,8 +47,8 @@ def report(
         tuple[str, str] | None,
         typer.Option(
             metavar="TEXT TEXT",
-            help="A pair whose attention to show. Without it: the paper's pair, and a short dev"
-            " row of each task.",
+            help="A pair whose attention to show; several: --pairs. Without either: the paper's"
+            " pair, and a short dev row of each task.",
         ),
     ] = None,
     pairs: Annotated[

@@ -220,25 +220,27 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
         Files by task that replace the task's own, and files that add to them.
 
     Raises:
-        ConfigurationError: naming all that have another form or name no task.
+        ConfigurationError: listing every one that has another form or names no task.
     """
     own: dict[str, list[str]] = {}
     extra: dict[str, list[str]] = {}
-    wrong = []
+    problems = Problems()
     for spec in specs:
         name, separator, file = spec.partition("=")
         if not (separator and file):
-            wrong.append(f"{option} {spec!r} is not TASK=FILE")
+            problems.add(
+                ConfigurationError(
+                    f"{option} {spec!r} is not TASK=FILE",
+                    hint=f"type for example: {option} sst=my.tsv",
+                )
+            )
             continue
         files = extra if name.endswith("+") else own
         try:
             files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
         except ConfigurationError as error:
-            wrong.append(f"{option} {spec!r}: {error.message}")
-    if wrong:
-        raise ConfigurationError(
-            "; ".join(wrong), hint=f"type for example: {option} sst=my.tsv; tasks: {_TASK_NAMES}"
-        )
+            problems.add(ConfigurationError(f"{option} {spec!r}: {error.message}", hint=error.hint))
+    problems.check()
     return own, extra
 
 

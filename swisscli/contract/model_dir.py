@@ -266,7 +266,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
             f"{path}: not found, so {path.parent} is no model directory",
             hint="name a directory that swiss train and swiss export wrote",
@@ -328,7 +328,11 @@ def verify(directory: Path, names: Iterable[str]) -> Manifest:
         path = directory / name
         entry = manifest.files.get(name)
         if entry is None or not path.is_file():
-            hint = f"write it with: swiss export {directory}" if name == GRAPH else None
+            hint = "copy, train or export the model again"
+            if name == GRAPH:
+                hint = f"write it with: swiss export {directory}"
+            elif name == WEIGHTS and (directory / GRAPH).is_file():
+                hint = "name the run folder that it was exported from"
             raise ModelError(f"{path}: the model has no such file", hint=hint)
         if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
             raise ModelError(

@@ -1,7 +1,6 @@
 """Predictions for a stream of records, in order and in bounded memory."""
 
 import os
-import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -23,11 +22,10 @@ from swisscli.inference.decoding import answers
 from swisscli.inference.session import Session
 from swisscli.inference.stages import Abandoned, overlapped
 from swisscli.inference.windows import windows
-from swisscli.tokenization import Encoding, Tokenizer, pad
+from swisscli.tokenization import Encoding, Tokenizer, pad, readable
 
 MODEL_VARIABLE = "SWISS_MODEL"
 _MODELS = Path(__file__).resolve().parent.parent / "models"
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
 _MAX_CHARS_PER_TOKEN = 256
@@ -250,11 +248,8 @@ class Predictor:
         if not texts:
             return []
         max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
-        readable = [
-            tuple(_LONE_SURROGATE.sub("\ufffd", text[:max_chars]) for text in item)
-            for item in texts
-        ]
-        encoded = self._tokenizer.encode_examples(readable, self.config.pair_encoding)
+        shortened = [tuple(readable(text[:max_chars]) for text in item) for item in texts]
+        encoded = self._tokenizer.encode_examples(shortened, self.config.pair_encoding)
         return [
             tuple(replace(encoding, truncated=True) for encoding in sequences)
             if max(map(len, item)) > max_chars

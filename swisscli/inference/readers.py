@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from swisscli.contract.delimited import TAB, Line, Row, RowReader, decode_lines
 from swisscli.contract.records import Record, RecordError
 from swisscli.contract.tasks import TaskSpec
-from swisscli.errors import ConfigurationError, DataError
+from swisscli.errors import ConfigurationError, DataError, Problems
 
 STDIN = "-"
 
@@ -152,17 +152,24 @@ def find_sources(
     if STDIN in paths and sys.stdin is None:
         raise ConfigurationError("standard input is closed", hint="name a file instead of '-'")
     sources = []
+    problems = Problems()
     for path in paths or (STDIN,):
-        if path != STDIN:
-            _check_readable(path)
-        layout = input_format or _format_of(path, task)
-        if layout is InputFormat.TXT and task.arity > 1:
-            raise ConfigurationError(
-                f"{path}: {task.name} needs two texts per record, a line of text is one",
-                hint="use a .tsv, .csv or .jsonl file, or --input-format",
-            )
-        sources.append(Source(path, layout))
+        with problems.collected():
+            sources.append(_find_source(path, task, input_format))
+    problems.check()
     return sources
+
+
+def _find_source(path: str, task: TaskSpec, input_format: InputFormat | None) -> Source:
+    if path != STDIN:
+        _check_readable(path)
+    layout = input_format or _format_of(path, task)
+    if layout is InputFormat.TXT and task.arity > 1:
+        raise ConfigurationError(
+            f"{path}: {task.name} needs two texts per record, a line of text is one",
+            hint="use a .tsv, .csv or .jsonl file, or --input-format",
+        )
+    return Source(path, layout)
 
 
 def _check_readable(path: str) -> None:

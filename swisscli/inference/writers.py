@@ -273,7 +273,8 @@ def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> No
         inputs: The input paths, `-` for standard input.
 
     Raises:
-        ConfigurationError: if it exists, is an input, or its folder does not exist.
+        ConfigurationError: if it exists, is an input, or its folder does not exist or cannot be
+            written to.
     """
     for name in inputs:
         if name != "-" and _is_same_file(path, Path(name)):
@@ -288,6 +289,28 @@ def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> No
         raise ConfigurationError(f"{path}: exists already", hint="add --force to replace it")
     if not path.parent.is_dir():
         raise ConfigurationError(f"{path.parent}: no such directory", hint="make it first")
+    check_folder(path.resolve().parent)  # where `open_beside` writes
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that nothing can be written to, before any work is done.
+
+    Args:
+        path: The folder; if it is not there, the one that it would be made in counts.
+
+    Raises:
+        ConfigurationError: if it is no folder, or writing to it is not allowed.
+    """
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        what = "" if nearest == path else f"{nearest} "
+        raise ConfigurationError(
+            f"{path}: {what}exists and is not a folder", hint="name another place"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{path}: cannot be written to: Permission denied", hint="name another place"
+        )
 
 
 def _is_same_file(output: Path | None, name: Path) -> bool:

@@ -43,6 +43,13 @@ def test_one_text_and_the_last_layer(swiss: Any, run: Path) -> None:
     assert swiss("attention", "a film", "--model", run, "--layer", 0).stdout != named.stdout
 
 
+def test_an_argument_that_is_not_utf8(swiss: Any, run: Path) -> None:
+    spelled = swiss("attention", "a film \ufffd", "--model", run)
+    outcome = swiss("attention", "a film \udcff", "--model", run)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout == spelled.stdout
+
+
 def test_an_encoder_directory(swiss: Any) -> None:
     outcome = swiss("attention", *PAIR, "--model", ASSETS / "tiny-encoder", "--head", 3)
     assert outcome.exit_code == 0

@@ -253,6 +253,27 @@ def test_everything_wrong_is_told_at_once(swiss: Any, run: Path, tmp_path: Path)
             ("2 problems", "bad.tsv:2: column 'label' is '9'", "worse.tsv:1: no column"),
         ),
         (("absent", "--data", DATA), 4, ("absent: no model directory", "swiss train")),
+        (
+            ("run", "--dev", "sst=gone.tsv", "--dev", "para=lost.tsv", "--device", "tpu"),
+            2,
+            (
+                "error: 3 problems:",
+                "unknown device 'tpu'",
+                "gone.tsv: no such",
+                "lost.tsv: no such",
+            ),
+        ),
+        (
+            ("run", "--data", DATA, "--dev", "sst", "--dev", "qa=x.tsv"),
+            2,
+            ("2 problems", "--dev 'sst' is not TASK=FILE", "unknown task 'qa'"),
+        ),
+        (
+            ("run", "--data", DATA, "--dev", "cfimdb=bad.tsv"),
+            2,
+            ("this model has no head for 'cfimdb'", "sentiment, paraphrase, similarity"),
+        ),
+        (("run", "--output", "bad.tsv/x"), 2, ("bad.tsv exists and is not a folder",)),
     ],
 )
 def test_mistakes(
@@ -267,6 +288,45 @@ def test_mistakes(
     for message in messages:
         assert message in outcome.stderr
     assert not Path("predictions").exists()
+
+
+def test_files_of_other_tasks_may_be_there(swiss: Any, run: Path, tmp_path: Path) -> None:
+    films = tmp_path / "predictions" / "cfimdb-dev-out.csv"
+    films.parent.mkdir()
+    films.write_text("of another model")
+    assert swiss("evaluate", run, "--data", DATA).exit_code == 0
+    assert films.read_text() == "of another model"
+    assert (films.parent / "sst-dev-output.csv").is_file()
+
+
+def test_rows_without_ids_leave_no_folder(swiss: Any, tmp_path: Path) -> None:
+    model = make_model()
+    only = MultitaskModel(replace(model.config, tasks=(TASKS["nli"],)))
+    run = write_run(tmp_path / "run", only)
+    (tmp_path / "nli.tsv").write_text("premise\thypothesis\tlabel\na\tb\tneutral\n")
+    outcome = swiss("evaluate", run, "--dev", "nli=nli.tsv")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "no dev row has an id" in outcome.stderr
+    assert not (tmp_path / "predictions").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [("evaluate", "run", "--output", "locked/new"), ("report", "run", "-o", "locked/page.html")],
+)
+def test_a_folder_that_cannot_be_written_to(
+    swiss: Any, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
+) -> None:
+    (tmp_path / "locked").mkdir()
+    # Not by its permissions, which mean nothing to root.
+    allowed = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: Path(path).name != "locked" and allowed(path, mode)
+    )
+    outcome = swiss(*args, "--data", DATA)
+    assert outcome.exit_code == 2
+    assert "cannot be written to: Permission denied" in outcome.stderr
+    assert "fp32 on cpu" not in outcome.stderr, "it is found before the model runs"
 
 
 def test_a_damaged_model(swiss: Any, run: Path) -> None:

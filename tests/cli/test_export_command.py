@@ -193,7 +193,8 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
 
     outcome = swiss("export", run)
     assert outcome.exit_code == 0
-    assert "warning: the dev data of sentiment is not there" in outcome.stderr
+    assert "warning: no dev metric is measured: 3 problems:" in outcome.stderr
+    assert "the dev data of sentiment is not there" in outcome.stderr
     assert json.loads((run / "metrics.json").read_text())["export"]["dev"] == {}
 
     assert swiss("export", run, "--precision", "int8", "--data", DATA, *LOOSE).exit_code == 0
@@ -216,6 +217,18 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
         (("run", "--output", "run/config.json"), 2, ("exists and is not a folder",)),
         (("run", "--output", "run", "--force"), 2, ("leave out --output",)),
         (("absent",), 4, ("absent/manifest.json: not found",)),
+        (("run/config.json",), 4, ("run/config.json is no model directory", "hint: name a dir")),
+        (("run", "--dev", "nli=x.tsv"), 2, ("this model has no head for 'nli'",)),
+        (
+            ("run", "--dev", "sst=gone.tsv", "--dev", "sts=lost.tsv"),
+            3,
+            ("2 problems", "sentiment is not there: gone.tsv", "similarity is not there: lost.tsv"),
+        ),
+        (
+            ("absent", "--precision", "int4", "--max-drop", "-1", "--force", "--dev", "sst"),
+            2,
+            ("5 problems", "'int4'", "--max-drop", "--output DIR", "TASK=FILE", "absent/manifest"),
+        ),
     ],
 )
 def test_mistakes(

@@ -269,3 +269,22 @@ def test_errors_say_what_and_what_to_type(swiss, tmp_path, arguments, exit_code,
     assert rest.startswith("hint: ")
     assert hint in rest
     assert (tmp_path / "x.txt").read_text() == (tmp_path / "x.tsv").read_text() == "good\tfilm\n"
+
+
+def test_everything_wrong_is_told_at_once(swiss, tmp_path):
+    outcome = swiss(
+        *("predict", "sst", "missing.txt", "lost.csv", "--columns", "a,b", "--device", "tpu"),
+        *("--output", "no/y.tsv"),
+    )
+    assert outcome.exit_code == 2
+    lines = outcome.stderr.splitlines()
+    assert lines[0] == "error: 5 problems:"
+    for words in (
+        "missing.txt: no such",
+        "lost.csv: no such",
+        "--columns names 2",
+        "'tpu'",
+        "no: ",
+    ):
+        assert any(words in line for line in lines[1:]), words
+    assert not list(tmp_path.iterdir())

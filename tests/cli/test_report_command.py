@@ -312,6 +312,14 @@ def test_a_damaged_log(swiss: Any, tmp_path: Path) -> None:
     assert "run/log.jsonl: cannot be read as a log" in outcome.stderr
 
 
+def test_damaged_metrics_are_found_before_the_model_runs(swiss: Any, tmp_path: Path) -> None:
+    (write_run(tmp_path / "run", make_model()) / "metrics.json").write_text("{")
+    outcome = swiss("report", "run")
+    assert outcome.exit_code == 4
+    assert "run/metrics.json: cannot be read" in outcome.stderr
+    assert "fp32 on cpu" not in outcome.stderr
+
+
 @pytest.mark.parametrize("command", ["evaluate", "report", "attention"])
 def test_help_names_every_option(swiss: Callable[..., Any], command: str) -> None:
     outcome = swiss(command, "--help", COLUMNS="100")

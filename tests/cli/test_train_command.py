@@ -94,7 +94,8 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
             (
                 "unknown task 'qa'",
                 "unknown task 'ner'",
-                "--train 'a' is not TASK=FILE; --train 'qa=b': unknown task 'qa'",
+                "--train 'a' is not TASK=FILE",
+                "--train 'qa=b': unknown task 'qa'",
                 "--dev 'ner+=c': unknown task 'ner'",
                 "'sst=x' is not TASK=N",
                 "'ner=2': unknown task 'ner'",

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertModel
 
+from swiss_export import heatmap
 from swiss_export.attention import AttentionReader, Shape, attention_probabilities
 from swisscli.errors import ConfigurationError
 from swisscli.tokenization import Tokenizer
@@ -122,3 +124,11 @@ def test_a_layer_or_head_out_of_range() -> None:
         Shape(12, 12).check(12, 0)
     with pytest.raises(ConfigurationError, match=r"--layer is -1.*; --head is 4.* 0 to 3"):
         Shape(2, 4).check(-1, 4)
+
+
+def test_labels_of_a_long_input_do_not_overlap() -> None:
+    figure = heatmap.draw(["the"] * 512, np.zeros((512, 512), np.float32), "")
+    size = figure.axes[0].get_yticklabels()[0].get_fontsize()
+    assert size * 512 < 72 * figure.get_figheight()
+    figure = heatmap.draw(["the"] * 12, np.zeros((12, 12), np.float32), "")
+    assert figure.axes[0].get_yticklabels()[0].get_fontsize() == 8

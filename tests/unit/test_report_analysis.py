@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from swiss_export.report import figures
 from swiss_export.report.analysis import (
+    Distribution,
     Judged,
     by_length,
     confusion,
@@ -108,6 +110,13 @@ def test_the_worst_scores_are_the_farthest() -> None:
         ("0.50", "4.50", "off by 4.00"),
         ("1.00", "0.00", "off by 1.00"),
     ]
+
+
+def test_a_split_has_its_colour_alone_too() -> None:
+    counts = {"train": Distribution(["a"], [1]), "dev": Distribution(["a"], [2])}
+    both = figures.distributions(counts, "label").axes[0].containers
+    (alone,) = figures.distributions({"dev": counts["dev"]}, "label").axes[0].containers
+    assert alone[0].get_facecolor() == both[1][0].get_facecolor() != both[0][0].get_facecolor()
 
 
 def test_distributions() -> None:

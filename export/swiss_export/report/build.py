@@ -99,6 +99,9 @@ def report(request: Request, problems: Problems, advance: Advance) -> Iterator[E
         entries = _read_log(source.model)
     gathered = gather(source, ("dev", "train"), problems)
     backend = gathered.open()
+    # Before the rows are predicted, so that a damaged file is not found after minutes of work.
+    reader = AttentionReader(source.model) if without_weights is None else None
+    facts = _facts(gathered, backend)
     yield Step(f"{source.model} by {backend.name}, {backend.precision} on {backend.device}")
     for message in (*backend.notes, *gathered.notes):
         yield Note(message)
@@ -111,11 +114,11 @@ def report(request: Request, problems: Problems, advance: Advance) -> Iterator[E
         tasks.append(task_section(judge(answered), scores[name], request.num_errors))
     yield Step("computing attention and drawing")
     dev_rows = list(gathered.rows["dev"].values())
-    attention, data = _attention(source.model, choice, dev_rows, without_weights)
+    attention, data = _attention(reader, choice, dev_rows, without_weights)
     page = Page(
         title=f"Report on {source.model.resolve().name}",
         scores=_score_rows(scores),
-        facts=_facts(gathered, backend),
+        facts=facts,
         notes=gathered.notes,
         sections=[training_section(entries), label_section(gathered), *tasks],
         attention=attention,
@@ -139,12 +142,15 @@ def _read_log(model: Path) -> list[dict[str, Any]]:
 
 
 def _attention(
-    model: Path, choice: Choice, rows: Sequence[TaskRows], without_weights: str | None
+    reader: AttentionReader | None,
+    choice: Choice,
+    rows: Sequence[TaskRows],
+    without_weights: str | None,
 ) -> tuple[Section, dict[str, Any] | None]:
-    if without_weights is not None:
+    if reader is None:
         intro = f"There is no attention to show: {without_weights}."
         return Section("attention", "Attention", intro), None
-    return heads.section(AttentionReader(model), choice, rows)
+    return heads.section(reader, choice, rows)
 
 
 def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:

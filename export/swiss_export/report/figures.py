@@ -19,6 +19,8 @@ from swiss_export.report.analysis import ConfidenceBin, Distribution, Judged, Le
 _INK = "#010203"
 # Okabe and Ito's, told apart by colour-blind readers too.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# A split alone is not taken for the other one, which stands beside it in the next chart.
+_SPLIT_COLORS = {"train": _COLORS[0], "dev": _COLORS[1]}
 MAX_POINTS = 2000
 """Points of a scatter plot; of more rows a sample is drawn."""
 
@@ -100,7 +102,7 @@ def distributions(splits: Mapping[str, Distribution], xlabel: str) -> Figure:
         shares = [100 * count / total for count in of_split.counts]
         places = np.arange(len(names)) + (index - (len(splits) - 1) / 2) * width
         bars = axes.bar(
-            places, shares, width, label=f"{split}, {total:,} rows", color=_COLORS[index]
+            places, shares, width, label=f"{split}, {total:,} rows", color=_SPLIT_COLORS[split]
         )
         labels = [f"{count:,}" for count in of_split.counts]
         rotation = 90 if len(names) > 6 or len(labels) * max(map(len, labels)) > 30 else 0

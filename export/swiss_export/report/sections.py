@@ -124,7 +124,8 @@ def task_section(judged: Judged, score: Score, num_errors: int) -> Section:
     bins = by_length(judged)
     title = f"{length_label.capitalize()} by length"
     drawing = figures.svg(f"length-{name}", title, lambda: figures.by_length(bins, length_label))
-    caption = f"{rows} in {len(bins)} ranges of length with about as many rows each (n)."
+    ranges = "1 range" if len(bins) == 1 else f"{len(bins)} ranges"
+    caption = f"{rows} in {ranges} of length, as evenly as rows of one length allow (n: rows)."
     charts.append(Chart(title, caption, drawing))
     intro = f"{score.metric} {score.value:.4f} on {rows}."
     return Section(name, name.capitalize(), intro, charts, _worst(judged, num_errors))
