@@ -19,7 +19,7 @@ import torch
 from swiss_export import bundle
 from swiss_export.arithmetic import Precision
 from swiss_export.builder import OPSET
-from swiss_export.calibration import channel_peaks
+from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import parity_batches
 from swiss_training.checkpoint import save_model, save_tensors
@@ -85,8 +85,8 @@ def _export(run: Path, model: MultitaskModel, precision: Precision, output: Path
     tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     is_int8 = precision == "int8"
-    peaks = channel_peaks(model, parity_batches(tokenizer, config, {})) if is_int8 else {}
-    graph = build_graph(config, weights, precision, peaks)
+    ranges = channel_ranges(model, parity_batches(tokenizer, config, {})) if is_int8 else {}
+    graph = build_graph(config, weights, precision, ranges)
     manifest = bundle.describe(
         model_dir.read_manifest(run), {"precision": precision, "opset": OPSET}
     )

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from swiss_export.arithmetic import Precision
 from swiss_export.builder import Array
-from swiss_export.calibration import channel_peaks
+from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.checkpoint import save_model
@@ -93,8 +93,8 @@ def text_batches(family: str = "bert") -> list[Inputs]:
 
 def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:
     family = model.config.encoder.model_type
-    peaks = channel_peaks(model, text_batches(family)) if precision == "int8" else {}
-    return build_graph(model.config, weights_of(model), precision, peaks)
+    ranges = channel_ranges(model, text_batches(family)) if precision == "int8" else {}
+    return build_graph(model.config, weights_of(model), precision, ranges)
 
 
 def session_of(graph: onnx.ModelProto, folder: Path) -> Session:

@@ -1,7 +1,9 @@
 """How the encoder's tables, matrix products and attention are computed in each precision."""
 
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from onnx import TensorProto
@@ -9,140 +11,309 @@ from onnx import TensorProto
 from swiss_export.builder import Array, GraphBuilder
 
 Precision = Literal["fp32", "fp16", "int8"]
+Range = tuple[Array, Array]
+"""Smallest and largest value of each channel, (I,) each; of all, (1,), if they are of like size."""
 
 _ABSENT = ""
 """An optional input of an operator that is left out."""
+
+MASKED = -1e4
+"""Added to the score of a position that is not attended; further from 0 would not fit float16."""
 
 PEAK_SHARE = 0.25
 """Share of an input's largest magnitude that a channel keeps before an integer product."""
 
 
-class Arithmetic(Protocol):
-    """The part of the graph that depends on the precision.
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer.
 
-    Hidden states between the layers are float32 in every precision: layer norm adds up squares,
-    which float16 is too narrow for.
+    Attributes:
+        name: Of the module, and of what it gives.
+        weight_IO: Its weight as a right factor, (I, O).
+        bias_O: Its bias.
     """
 
-    def __init__(self, graph: GraphBuilder, peaks: Mapping[str, Array]) -> None: ...
+    name: str
+    weight_IO: Array
+    bias_O: Array
 
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer norm.
+
+    Attributes:
+        name: Of the module, and of what it gives.
+        scale_D: What it multiplies with.
+        shift_D: What it adds.
+        epsilon: Added to the variance.
+    """
+
+    name: str
+    scale_D: Array
+    shift_D: Array
+    epsilon: float
+
+
+class Arithmetic(ABC):
+    """The part of the graph that depends on the precision.
+
+    Each method adds nodes and returns the name of their result. Hidden states between the layers
+    are float32 in every precision: layer norm adds up squares, which float16 is too narrow for.
+    """
+
+    def __init__(self, graph: GraphBuilder, ranges: Mapping[str, Range]) -> None:
+        self._graph = graph
+        self._ranges = ranges
+
+    @abstractmethod
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """Rows of an embedding table, (B, T) -> (B, T, D) float32."""
-        ...
 
-    def enter(self, x: str) -> str:
-        """From float32 to what `attention` and `product` read."""
-        ...
+    @abstractmethod
+    def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
+        """Columns of a table of score biases, (T, T) -> (1, H, T, T), for `unattended`."""
 
-    def leave(self, x: str) -> str:
-        """From what `product` gives to float32."""
-        ...
+    @abstractmethod
+    def scores_bias(self, position_bias: str | None) -> list[str]:
+        """What is added to the scores of every layer's attention, for `attention`."""
 
+    @abstractmethod
     def attention(
         self,
         x_BTD: str,
-        mask_BT: str,
+        scores_bias: Sequence[str],
         name: str,
-        weight_DE: Array,
-        bias_E: Array,
+        projections: Sequence[Linear],
         num_heads: int,
-        position_bias: str | None,
+        first_only: bool,
     ) -> str:
-        """Fused self-attention without its output projection, (B, T, D) -> (B, T, D).
+        """Self-attention without its output projection.
 
         Args:
-            x_BTD: What `enter` gave.
-            mask_BT: int32, 1 on real tokens.
-            name: Prefix of the values it makes.
-            weight_DE: Query, key and value projections side by side, (D, E = 3 D).
-            bias_E: Their biases.
+            x_BTD: Hidden states.
+            scores_bias: What `scores_bias` gave.
+            name: Of what it gives.
+            projections: Query, key and value.
             num_heads: Attention heads.
-            position_bias: Added to the scores, (1, H, T, T), made of `constant`s; None for none.
+            first_only: Whether only the first token attends.
+
+        Returns:
+            (B, T, D), or (B, 1, D), for `residual`.
         """
-        ...
 
-    def product(self, x: str, name: str, weight_IO: Array) -> str:
-        """Matrix product with a weight, (..., I) -> (..., O)."""
-        ...
+    @abstractmethod
+    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
+        """Activation function of a linear layer of hidden states, (B, T, O), for `residual`."""
 
-    def constant(self, name: str, array: Array) -> str:
-        """A constant that meets what `product` gives or the scores of attention."""
-        ...
+    @abstractmethod
+    def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
+        """Layer norm of the sum of a linear layer and hidden states: hidden states, (B, T, D)."""
+
+    @abstractmethod
+    def normalised(self, terms: Sequence[str], norm: Norm) -> str:
+        """Layer norm of a sum of float32 terms: hidden states, (B, T, D)."""
+
+    def _norm_constants(self, norm: Norm) -> list[str]:
+        return [
+            self._graph.constant(f"{norm.name}.weight", norm.scale_D),
+            self._graph.constant(f"{norm.name}.bias", norm.shift_D),
+        ]
+
+    def _bias(self, linear: Linear) -> str:
+        return self._graph.constant(f"{linear.name}.bias", linear.bias_O)
 
 
-class Float32:
-    """Everything in float32."""
+class Float32(Arithmetic):
+    """Everything in float32, of the standard's operators.
 
-    def __init__(self, graph: GraphBuilder, peaks: Mapping[str, Array]) -> None:
-        self._graph = graph
-        self._peaks = peaks
+    They are what ONNX Runtime's CPU kernels are fastest at. Where a sum comes before a layer norm
+    or an activation function it is a `Sum`, not an `Add`, which ONNX Runtime would fuse into
+    `SkipLayerNormalization` and `BiasGelu`: on a CPU these take several times as long.
+    """
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """See `Arithmetic`."""
         table = self._graph.constant(f"{name}.weight", table_VD)
         return self._graph.add("Gather", [table, ids_BT], name)
 
-    def enter(self, x: str) -> str:
+    def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
         """See `Arithmetic`."""
-        return x
+        graph = self._graph
+        table = graph.constant(f"{name}.by_distance", table_HR)
+        bias_HTT = graph.add("Gather", [table, columns_TT], f"{name}.by_head", axis=1)
+        return graph.add("Unsqueeze", [bias_HTT, graph.constant("axis.0", np.array([0]))], name)
 
-    def leave(self, x: str) -> str:
+    def scores_bias(self, position_bias: str | None) -> list[str]:
         """See `Arithmetic`."""
-        return x
+        graph = self._graph
+        mask_BT = graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
+        one = graph.constant("mask.one", np.array(1, np.float32))
+        masked = graph.constant("mask.masked", np.array(-MASKED, np.float32))
+        bias_BT = graph.add(
+            "Mul", [graph.add("Sub", [mask_BT, one], "mask.off"), masked], "mask.bias"
+        )
+        axes = graph.constant("axes.1.2", np.array([1, 2]))
+        bias_B11T = graph.add("Unsqueeze", [bias_BT, axes], "mask.row")
+        if position_bias:
+            return [graph.add("Add", [bias_B11T, position_bias], "scores_bias")]
+        num_tokens = graph.add("Shape", ["input_ids"], "mask.num_tokens", start=1, end=2)
+        ones = graph.constant("mask.ones", np.array([1, 1]))
+        last = graph.constant("mask.last", np.array([1]))
+        shape = graph.add("Concat", [ones, num_tokens, last], "mask.shape", axis=0)
+        return [graph.add("Expand", [bias_B11T, shape], "scores_bias")]
 
     def attention(
         self,
         x_BTD: str,
-        mask_BT: str,
+        scores_bias: Sequence[str],
         name: str,
-        weight_DE: Array,
-        bias_E: Array,
+        projections: Sequence[Linear],
         num_heads: int,
-        position_bias: str | None,
+        first_only: bool,
     ) -> str:
         """See `Arithmetic`."""
-        weight = self.constant(f"{name}.weight", weight_DE)
-        inputs = [x_BTD, weight, self.constant(f"{name}.bias", bias_E), mask_BT]
-        if position_bias:
-            inputs += [_ABSENT, position_bias]
-        return self._graph.add("Attention", inputs, name, num_heads=num_heads)
+        graph = self._graph
+        (bias,) = scores_bias
+        if first_only:
+            first = graph.constant("first", np.array([0]))
+            bias = graph.add("Gather", [bias, first], f"{name}.first_scores", axis=2)
+        parts = self._projected(x_BTD, name, projections, first_only)
+        return graph.add(
+            "Attention", [*parts, bias], name, q_num_heads=num_heads, kv_num_heads=num_heads
+        )
 
-    def product(self, x: str, name: str, weight_IO: Array) -> str:
+    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """See `Arithmetic`."""
-        return self._graph.add("MatMul", [x, self.constant(f"{name}.weight", weight_IO)], name)
+        product = self._product(x_BTD, linear)
+        output = f"{linear.name}.activation"
+        if activation == "relu":
+            return self._graph.add("Relu", [product], output)
+        approximate = {"gelu": "none", "gelu_new": "tanh"}[activation]
+        return self._graph.add("Gelu", [product], output, approximate=approximate)
 
-    def constant(self, name: str, array: Array) -> str:
+    def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
         """See `Arithmetic`."""
-        return self._graph.constant(name, array)
+        return self.normalised([self._product(x_BTI, linear), skip_BTD], norm)
+
+    def normalised(self, terms: Sequence[str], norm: Norm) -> str:
+        """See `Arithmetic`."""
+        total = self._graph.add("Sum", terms, f"{norm.name}.sum")
+        inputs = [total, *self._norm_constants(norm)]
+        return self._graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
+
+    def _projected(
+        self, x_BTD: str, name: str, projections: Sequence[Linear], first_only: bool
+    ) -> list[str]:
+        """Query, key and value, (B, T, D) each; the first token's query alone if asked for."""
+        query, *others = projections
+        attending = self._first(x_BTD) if first_only else x_BTD
+        return [self._product(attending, query), *(self._product(x_BTD, o) for o in others)]
+
+    def _first(self, x_BTD: str) -> str:
+        first = self._graph.constant("first", np.array([0]))
+        return self._graph.add("Gather", [x_BTD, first], f"{x_BTD}.first_token", axis=1)
+
+    def _product(self, x_BTI: str, linear: Linear) -> str:
+        """The linear layer, (B, T, O)."""
+        weight = self._graph.constant(f"{linear.name}.weight", linear.weight_IO)
+        product = self._graph.add("MatMul", [x_BTI, weight], f"{linear.name}.product")
+        return self._graph.add("Sum", [product, self._bias(linear)], linear.name)
 
 
-class Float16(Float32):
-    """Tables, products and attention in float16."""
+class Float16(Arithmetic):
+    """Tables, products and attention in float16, of ONNX Runtime's fused operators for GPUs."""
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """See `Arithmetic`."""
-        return self.leave(super().lookup(ids_BT, name, table_VD.astype(np.float16)))
+        table = self._graph.constant(f"{name}.weight", table_VD.astype(np.float16))
+        return self._to_float32(self._graph.add("Gather", [table, ids_BT], name))
 
-    def enter(self, x: str) -> str:
+    def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
         """See `Arithmetic`."""
+        graph = self._graph
+        table = graph.constant(f"{name}.by_distance", table_HR.astype(np.float16))
+        bias_HTT = graph.add("Gather", [table, columns_TT], f"{name}.by_head", axis=1)
+        return graph.add("Unsqueeze", [bias_HTT, graph.constant("axis.0", np.array([0]))], name)
+
+    def scores_bias(self, position_bias: str | None) -> list[str]:
+        """See `Arithmetic`."""
+        mask_BT = self._graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
+        return [mask_BT, _ABSENT, position_bias] if position_bias else [mask_BT]
+
+    def attention(
+        self,
+        x_BTD: str,
+        scores_bias: Sequence[str],
+        name: str,
+        projections: Sequence[Linear],
+        num_heads: int,
+        first_only: bool,
+    ) -> str:
+        """See `Arithmetic`."""
+        graph = self._graph
+        weight_DE = np.concatenate([linear.weight_IO for linear in projections], axis=1)
+        bias_E = np.concatenate([linear.bias_O for linear in projections])
+        inputs = [
+            self._to_float16(x_BTD),
+            graph.constant(f"{name}.weight", weight_DE.astype(np.float16)),
+            graph.constant(f"{name}.bias", bias_E.astype(np.float16)),
+            *scores_bias,
+        ]
+        if not first_only:
+            return graph.add_contrib("Attention", inputs, name, num_heads=num_heads)
+        attended = graph.add_contrib("Attention", inputs, f"{name}.all", num_heads=num_heads)
+        first = graph.constant("first", np.array([0]))
+        return graph.add("Gather", [attended, first], name, axis=1)
+
+    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
+        """See `Arithmetic`."""
+        graph, output = self._graph, f"{linear.name}.activation"
+        bias = graph.constant(f"{linear.name}.bias", linear.bias_O.astype(np.float16))
+        inputs = [self._product(self._to_float16(x_BTD), linear), bias]
+        if activation == "relu":
+            return graph.add("Relu", [graph.add("Add", inputs, f"{linear.name}.sum")], output)
+        return graph.add_contrib(
+            {"gelu": "BiasGelu", "gelu_new": "FastGelu"}[activation], inputs, output
+        )
+
+    def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
+        """See `Arithmetic`."""
+        product = self._to_float32(self._product(x_BTI, linear))
+        inputs = [product, skip_BTD, *self._norm_constants(norm), self._bias(linear)]
+        return self._graph.add_contrib(
+            "SkipLayerNormalization", inputs, norm.name, epsilon=norm.epsilon
+        )
+
+    def normalised(self, terms: Sequence[str], norm: Norm) -> str:
+        """See `Arithmetic`."""
+        total = self._graph.add("Sum", terms, f"{norm.name}.sum")
+        inputs = [total, *self._norm_constants(norm)]
+        return self._graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
+
+    def _product(self, x_BTI: str, linear: Linear) -> str:
+        """The product with the weight alone, (B, T, O) float16."""
+        weight = linear.weight_IO.astype(np.float16)
+        return self._graph.add(
+            "MatMul", [x_BTI, self._graph.constant(f"{linear.name}.weight", weight)], linear.name
+        )
+
+    def _to_float16(self, x: str) -> str:
         return self._graph.add("Cast", [x], f"{x}.fp16", to=TensorProto.FLOAT16)
 
-    def leave(self, x: str) -> str:
-        """See `Arithmetic`."""
+    def _to_float32(self, x: str) -> str:
         return self._graph.add("Cast", [x], f"{x}.fp32", to=TensorProto.FLOAT)
-
-    def constant(self, name: str, array: Array) -> str:
-        """See `Arithmetic`."""
-        return self._graph.constant(name, array.astype(np.float16))
 
 
 class Int8(Float32):
-    """Integer products of int8 weights and activations that are quantised as they come.
+    """Integer products of int8 weights and uint8 activations; the rest in float32.
 
-    A weight has one scale per output column, an embedding table one per row, a batch of
-    activations one in all. A few channels of BERT's activations are far larger than the rest and
-    would leave these a handful of steps: they are scaled down, their weights up. Softmax,
-    activation function and layer norm stay in float32.
+    A weight has one scale per output column, an embedding table one per row. Activations have one
+    scale per product, which is fixed: an answer does not depend on what else is in its batch, and
+    no time goes into finding the range of each batch. A few channels of BERT's activations are far
+    larger than the rest and would leave these a handful of steps: they are scaled down, their
+    weights up.
 
     Reference: Xiao et al. 2022, SmoothQuant, arXiv:2211.10438, eq. 3; here only peaks move.
     """
@@ -158,55 +329,63 @@ class Int8(Float32):
         scales = graph.add("Gather", [scale, ids_BT], f"{name}.scales")
         return graph.add("Mul", [rows, scales], name)
 
-    def attention(
-        self,
-        x_BTD: str,
-        mask_BT: str,
-        name: str,
-        weight_DE: Array,
-        bias_E: Array,
-        num_heads: int,
-        position_bias: str | None,
-    ) -> str:
-        """See `Arithmetic`."""
-        graph = self._graph
-        x_BTD, weight, weight_scale, zero = self._balanced(x_BTD, name, weight_DE)
-        bias = graph.constant(f"{name}.bias", bias_E)
-        if position_bias:  # which QAttention does not take
-            inputs = [x_BTD, weight, weight_scale, zero, bias]
-            projected = graph.add("DynamicQuantizeMatMul", inputs, f"{name}.projected")
-            parts = [f"{name}.{part}" for part in ("query", "key", "value")]
-            graph.add_many("Split", [projected], parts, axis=-1)
-            inputs = [*parts, _ABSENT, mask_BT, position_bias]
-            return graph.add("MultiHeadAttention", inputs, name, num_heads=num_heads)
-        quantized = [f"{name}.{part}" for part in ("input", "input_scale", "input_zero")]
-        graph.add_many("DynamicQuantizeLinear", [x_BTD], quantized)
-        x, x_scale, x_zero = quantized
-        return graph.add(
-            "QAttention",
-            [x, weight, bias, x_scale, weight_scale, mask_BT, x_zero, zero],
-            name,
-            num_heads=num_heads,
-        )
+    def _projected(
+        self, x_BTD: str, name: str, projections: Sequence[Linear], first_only: bool
+    ) -> list[str]:
+        query, key, value = projections
+        x = self._quantized(x_BTD, name)
+        attending = replace(x, integers=self._first(x.integers)) if first_only else x
+        return [
+            self._integer_product(attending, query),
+            self._integer_product(x, key),
+            self._integer_product(x, value),
+        ]
 
-    def product(self, x: str, name: str, weight_IO: Array) -> str:
-        """See `Arithmetic`."""
-        return self._graph.add("DynamicQuantizeMatMul", self._balanced(x, name, weight_IO), name)
+    def _product(self, x_BTI: str, linear: Linear) -> str:
+        return self._integer_product(self._quantized(x_BTI, linear.name), linear)
 
-    def _balanced(self, x: str, name: str, weight_IO: Array) -> tuple[str, str, str, str]:
-        """The input without its peaks, the weight, (I, O) int8, its scales, (O,), and its zero."""
-        graph, peak_I = self._graph, self._peaks.get(name)
-        if peak_I is not None:
-            factor_I = peak_factors(peak_I)
-            x = graph.add("Mul", [x, graph.constant(f"{name}.factor", 1 / factor_I)], f"{name}.x")
-            weight_IO = weight_IO * factor_I[:, None]
-        weight_IO, scale_O = quantize_weight(weight_IO)
-        return (
-            x,
-            graph.constant(f"{name}.weight", weight_IO),
-            graph.constant(f"{name}.scale", scale_O),
-            graph.constant("zero", np.zeros((), np.int8)),
-        )
+    def _quantized(self, x_BTI: str, name: str) -> "_Quantized":
+        """What enters the product of that name, in integers."""
+        graph, (low_I, high_I) = self._graph, self._ranges[name]
+        factor_I = peak_factors(np.maximum(-low_I, high_I))
+        if (factor_I > 1).any():
+            divisor = graph.constant(f"{name}.divisor", 1 / factor_I)
+            x_BTI = graph.add("Mul", [x_BTI, divisor], f"{name}.balanced")
+        step, zero = uint8_steps((low_I / factor_I).min(), (high_I / factor_I).max())
+        scale = graph.constant(f"{name}.input_scale", step)
+        zero_point = graph.constant(f"{name}.input_zero", zero)
+        integers = graph.add("QuantizeLinear", [x_BTI, scale, zero_point], f"{name}.input")
+        return _Quantized(integers, scale, zero_point, factor_I)
+
+    def _integer_product(self, x: "_Quantized", linear: Linear) -> str:
+        weight_IO, scale_O = quantize_weight(linear.weight_IO * x.factor_I[:, None])
+        inputs = [
+            x.integers,
+            self._graph.constant(f"{linear.name}.weight", weight_IO),
+            x.scale,
+            self._graph.constant(f"{linear.name}.scale", scale_O),
+            x.zero,
+            self._graph.constant("zero", np.zeros((), np.int8)),
+            self._bias(linear),
+        ]
+        return self._graph.add_contrib("MatMulIntegerToFloat", inputs, linear.name)
+
+
+@dataclass(frozen=True)
+class _Quantized:
+    """Activations in integers.
+
+    Attributes:
+        integers: (B, T, I) uint8.
+        scale: Their step.
+        zero: The integer that means 0.
+        factor_I: By how much each channel was scaled down before.
+    """
+
+    integers: str
+    scale: str
+    zero: str
+    factor_I: Array
 
 
 ARITHMETIC: dict[Precision, type[Arithmetic]] = {
@@ -223,6 +402,17 @@ def peak_factors(peak_I: Array) -> Array:
     """
     exceeding_I = np.maximum(peak_I / max(PEAK_SHARE * peak_I.max(), np.float32(1e-12)), 1)
     return np.exp2(np.ceil(np.log2(exceeding_I))).astype(np.float32)
+
+
+def uint8_steps(low: float, high: float) -> tuple[Array, Array]:
+    """How to lay 256 integers over a range, and over 0.
+
+    Returns:
+        The step, () float32, and the integer that means 0, () uint8.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = np.float32((high - low) / 255) or np.float32(1)
+    return np.array(step), np.array(np.rint(-low / step), np.uint8)
 
 
 def quantize_rows(table_VD: Array) -> tuple[Array, Array]:

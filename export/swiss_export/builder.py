@@ -1,6 +1,6 @@
 """Collects the nodes and constants of an ONNX graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,12 @@ from onnx import helper, numpy_helper
 
 Array = npt.NDArray[Any]
 
-OPSET = 17
+OPSET = 23
 """Old enough for every ONNX Runtime that prediction accepts."""
-IR_VERSION = 8
+IR_VERSION = 10
 """The file format that came with the opset."""
 CONTRIB = "com.microsoft"
 """Domain of ONNX Runtime's own operators."""
-
-CONTRIB_OPERATORS = frozenset(
-    {
-        "Attention",
-        "BiasGelu",
-        "DynamicQuantizeMatMul",
-        "FastGelu",
-        "MultiHeadAttention",
-        "QAttention",
-        "SkipLayerNormalization",
-    }
-)
 
 
 class GraphBuilder:
@@ -55,11 +43,31 @@ class GraphBuilder:
         self.add_many(operator, inputs, [output], **attributes)
         return output
 
+    def add_contrib(
+        self, operator: str, inputs: Sequence[str], output: str, **attributes: Any
+    ) -> str:
+        """Add a node of one of ONNX Runtime's own operators.
+
+        Returns:
+            The output's name.
+        """
+        self._add(CONTRIB, operator, inputs, [output], attributes)
+        return output
+
     def add_many(
         self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
     ) -> None:
         """Add a node of several outputs."""
-        domain = CONTRIB if operator in CONTRIB_OPERATORS else ""
+        self._add("", operator, inputs, outputs, attributes)
+
+    def _add(
+        self,
+        domain: str,
+        operator: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        attributes: Mapping[str, Any],
+    ) -> None:
         self._nodes.append(
             helper.make_node(
                 operator, inputs, outputs, name=outputs[0], domain=domain, **attributes

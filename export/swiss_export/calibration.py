@@ -1,4 +1,4 @@
-"""The magnitudes that the encoder's activations reach on real text."""
+"""The ranges that the encoder's activations have on real text."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,46 +7,59 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swiss_export.builder import Array
+from swiss_export.arithmetic import Range
 from swiss_training.model.multitask import MultitaskModel
 from swisscli.tokenization import Int64
 
+_INPUTS = {
+    "attention": "attention.query",  # key and value read the same
+    "attention.output": "attention.output",
+    "up": "up",
+    "down": "down",
+}
+_ALIKE = ".attention.output"
+"""Its input's channels are of like size; what balances them would only take time."""
 
-def channel_peaks(
+
+def channel_ranges(
     model: MultitaskModel, batches: Sequence[tuple[Int64, Int64, Int64]]
-) -> dict[str, Array]:
-    """Largest magnitude of each input channel of the layers' products, (I,) each.
+) -> dict[str, Range]:
+    """Smallest and largest value of each input channel of the layers' products.
 
     Args:
         model: The trained model.
         batches: `input_ids`, `attention_mask` and `token_type_ids` of each, (B, T).
 
     Returns:
-        Peaks of what enters the attention and the feed-forward products, by the products' names in
-        the graph. The attention's output is left out: its channels are of like size.
+        The ranges by the products' names in the graph, one for all channels of the attention's
+        output.
     """
-    peaks: dict[str, Array] = {}
+    ranges: dict[str, Range] = {}
     watched = {
         f"encoder.layers.{number}.{product}": model.encoder.get_submodule(
             f"layers.{number}.{layer}"
         )
         for number in range(len(model.encoder.layers))
-        for product, layer in (("attention", "attention.query"), ("up", "up"), ("down", "down"))
+        for product, layer in _INPUTS.items()
     }
     for inputs in batches:
         is_token_BT = torch.from_numpy(inputs[1]).bool()
-        with torch.inference_mode(), _watching(watched, peaks, is_token_BT):
+        with torch.inference_mode(), _watching(watched, ranges, is_token_BT):
             model.pool(*map(torch.from_numpy, inputs))
-    return peaks
+    return ranges
 
 
 @contextmanager
 def _watching(
-    watched: dict[str, nn.Module], peaks: dict[str, Array], is_token_BT: Tensor
+    watched: dict[str, nn.Module], ranges: dict[str, Range], is_token_BT: Tensor
 ) -> Iterator[None]:
     def observe(name: str, x_BTI: Tensor) -> None:
-        peak_I = x_BTI[is_token_BT].abs().amax(0).numpy()
-        peaks[name] = np.maximum(peaks.get(name, peak_I), peak_I)
+        x_NI = x_BTI[is_token_BT]
+        if name.endswith(_ALIKE):
+            x_NI = x_NI.reshape(-1, 1)
+        low_I, high_I = x_NI.amin(0).numpy(), x_NI.amax(0).numpy()
+        lowest_I, highest_I = ranges.get(name, (low_I, high_I))
+        ranges[name] = np.minimum(low_I, lowest_I), np.maximum(high_I, highest_I)
 
     hooks = [
         module.register_forward_pre_hook(lambda _, inputs, name=name: observe(name, inputs[0]))

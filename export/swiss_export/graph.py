@@ -1,14 +1,14 @@
 """The multitask model as one ONNX graph, built operator by operator from its weights."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper
 
-from swiss_export.arithmetic import ARITHMETIC, Precision
+from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import HeadBuilder, linear
 from swiss_training.model.mpnet import distance_buckets
@@ -21,7 +21,7 @@ def build_graph(
     config: ModelConfig,
     weights: Mapping[str, Array],
     precision: Precision,
-    peaks: Mapping[str, Array],
+    ranges: Mapping[str, Range],
 ) -> onnx.ModelProto:
     """Build the graph of the encoder, the pooled output and all heads.
 
@@ -29,12 +29,12 @@ def build_graph(
         config: Encoder shape, pooling and tasks.
         weights: The model's state by name, float32.
         precision: Of the encoder; the pooled output and the heads are float32.
-        peaks: Largest magnitude of each input channel of products, by name; int8 alone uses them.
+        ranges: Of the input channels of products, by name; int8 alone uses them.
 
     Returns:
         The model, a function of the arguments alone: equal weights give equal bytes.
     """
-    encoder = _ENCODERS[config.encoder.model_type](config, weights, precision, peaks)
+    encoder = _ENCODERS[config.encoder.model_type](config, weights, precision, ranges)
     pooled_SD = encoder.pool(encoder.encode())
     heads = HeadBuilder(encoder.graph, config, weights)
     for task in config.tasks:
@@ -64,23 +64,25 @@ class _Encoder(ABC):
         config: ModelConfig,
         weights: Mapping[str, Array],
         precision: Precision,
-        peaks: Mapping[str, Array],
+        ranges: Mapping[str, Range],
     ) -> None:
         self.graph = GraphBuilder()
-        self._arithmetic = ARITHMETIC[precision](self.graph, peaks)
+        self._arithmetic = ARITHMETIC[precision](self.graph, ranges)
         self._pooling = config.pooling
         self._config = config.encoder
         self._weights = weights
-        self._mask_BT = self.graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
         self._first = self.graph.constant("first", np.array([0]))
         self._second = self.graph.constant("second", np.array([1]))
 
     def encode(self) -> str:
         """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
-        hidden, position_bias = self._embed(), self._position_bias()
+        hidden = self._embed()
+        scores_bias = self._arithmetic.scores_bias(self._position_bias())
         for number in range(self._config.num_hidden_layers):
-            last = number == self._config.num_hidden_layers - 1
-            hidden = self._layer(f"encoder.layers.{number}", hidden, position_bias, last)
+            is_last = number == self._config.num_hidden_layers - 1
+            # Nothing reads the other tokens of the last layer.
+            first_only = is_last and self._pooling == "cls"
+            hidden = self._layer(f"encoder.layers.{number}", hidden, scores_bias, first_only)
         return hidden
 
     def pool(self, hidden: str) -> str:
@@ -92,7 +94,7 @@ class _Encoder(ABC):
                 [linear(self.graph, self._weights, first_BD, "encoder.pooler", "pooler")],
                 "pooled_output",
             )
-        mask_BT = self.graph.add("Cast", ["attention_mask"], "mask.fp32", to=TensorProto.FLOAT)
+        mask_BT = self.graph.add("Cast", ["attention_mask"], "token", to=TensorProto.FLOAT)
         length_B1 = self.graph.add("ReduceSum", [mask_BT, self._second], "length", keepdims=1)
         share_BT = self.graph.add("Div", [mask_BT, length_B1], "share")
         share_B1T = self.graph.add("Unsqueeze", [share_BT, self._second], "share.row")
@@ -107,74 +109,47 @@ class _Encoder(ABC):
     def _position_bias(self) -> str | None:
         """What the attention of every layer adds to its scores, (1, H, T, T); None for nothing."""
 
-    def _layer(self, module: str, hidden_BTD: str, position_bias: str | None, last: bool) -> str:
+    def _layer(
+        self, module: str, hidden_BTD: str, scores_bias: Sequence[str], first_only: bool
+    ) -> str:
         arithmetic = self._arithmetic
-        query, key, value = (f"{module}.attention.{part}" for part in ("query", "key", "value"))
+        parts = ("query", "key", "value")
         attended = arithmetic.attention(
-            arithmetic.enter(hidden_BTD),
-            self._mask_BT,
+            hidden_BTD,
+            scores_bias,
             f"{module}.attention",
-            np.concatenate([self._transposed(part) for part in (query, key, value)], axis=1),
-            np.concatenate([self._weights[f"{part}.bias"] for part in (query, key, value)]),
+            [self._linear(f"{module}.attention.{part}") for part in parts],
             self._config.num_attention_heads,
-            position_bias,
+            first_only,
         )
-        if last and self._pooling == "cls":
-            # Nothing reads the other tokens from here on.
-            attended = self._first_token(attended)
-            hidden_BTD = self._first_token(hidden_BTD)
-        projected = self._product(attended, f"{module}.attention.output")
-        hidden_BTD = self._add_and_normalise(
-            arithmetic.leave(projected),
-            hidden_BTD,
-            f"{module}.attention_norm",
-            self._bias(f"{module}.attention.output"),
-        )
-        up = self._product(arithmetic.enter(hidden_BTD), f"{module}.up")
-        down = self._product(self._activate(up, f"{module}.up"), f"{module}.down")
-        return self._add_and_normalise(
-            arithmetic.leave(down),
-            hidden_BTD,
-            f"{module}.feed_forward_norm",
-            self._bias(f"{module}.down"),
-        )
-
-    def _activate(self, x: str, module: str) -> str:
-        """The activation function of `x` and the module's bias."""
-        bias = self._arithmetic.constant(f"{module}.bias", self._weights[f"{module}.bias"])
-        output = f"{module}.activation"
-        if self._config.hidden_act == "relu":
-            return self.graph.add(
-                "Relu", [self.graph.add("Add", [x, bias], f"{module}.sum")], output
+        if first_only:
+            hidden_BTD = self.graph.add(
+                "Gather", [hidden_BTD, self._first], f"{module}.first_token", axis=1
             )
-        fused = {"gelu": "BiasGelu", "gelu_new": "FastGelu"}[self._config.hidden_act]
-        return self.graph.add(fused, [x, bias], output)
-
-    def _add_and_normalise(self, x: str, skip: str, module: str, *bias: str) -> str:
-        """Layer norm of `x`, a residual and a bias, in float32."""
-        scale, shift = (
-            self.graph.constant(f"{module}.{part}", self._weights[f"{module}.{part}"])
-            for part in ("weight", "bias")
+        hidden_BTD = arithmetic.residual(
+            attended,
+            self._linear(f"{module}.attention.output"),
+            hidden_BTD,
+            self._norm(f"{module}.attention_norm"),
         )
-        return self.graph.add(
-            "SkipLayerNormalization",
-            [x, skip, scale, shift, *bias],
+        up = arithmetic.activated(hidden_BTD, self._linear(f"{module}.up"), self._config.hidden_act)
+        return arithmetic.residual(
+            up,
+            self._linear(f"{module}.down"),
+            hidden_BTD,
+            self._norm(f"{module}.feed_forward_norm"),
+        )
+
+    def _linear(self, module: str) -> Linear:
+        return Linear(module, self._weights[f"{module}.weight"].T, self._weights[f"{module}.bias"])
+
+    def _norm(self, module: str) -> Norm:
+        return Norm(
             module,
-            epsilon=self._config.layer_norm_eps,
+            self._weights[f"{module}.weight"],
+            self._weights[f"{module}.bias"],
+            self._config.layer_norm_eps,
         )
-
-    def _first_token(self, x_BTD: str) -> str:
-        return self.graph.add("Gather", [x_BTD, self._first], f"{x_BTD}.first", axis=1)
-
-    def _product(self, x: str, module: str) -> str:
-        return self._arithmetic.product(x, module, self._transposed(module))
-
-    def _transposed(self, module: str) -> Array:
-        """A linear layer's weight as a right factor, (I, O)."""
-        return self._weights[f"{module}.weight"].T
-
-    def _bias(self, module: str) -> str:
-        return self.graph.constant(f"{module}.bias", self._weights[f"{module}.bias"])
 
     def _words(self) -> str:
         """Word embeddings, (B, T, D)."""
@@ -207,8 +182,9 @@ class _Bert(_Encoder):
             [position_table, self._first, self._num_tokens(), self._first],
             f"{module}.position",
         )
-        sum_BTD = graph.add("Add", [word_BTD, type_BTD], f"{module}.sum")
-        return self._add_and_normalise(sum_BTD, position_TD, f"{module}.norm")
+        return self._arithmetic.normalised(
+            [word_BTD, type_BTD, position_TD], self._norm(f"{module}.norm")
+        )
 
     def _position_bias(self) -> None:
         return None
@@ -229,7 +205,9 @@ class _MPNet(_Encoder):
         position_BTD = graph.add(
             "Gather", [self._table(f"{module}.position"), row_BT], f"{module}.position"
         )
-        return self._add_and_normalise(self._words(), position_BTD, f"{module}.norm")
+        return self._arithmetic.normalised(
+            [self._words(), position_BTD], self._norm(f"{module}.norm")
+        )
 
     def _position_bias(self) -> str:
         graph, module = self.graph, "encoder.relative_attention_bias"
@@ -238,7 +216,6 @@ class _MPNet(_Encoder):
             torch.arange(-furthest, furthest + 1), self._config.relative_attention_num_buckets
         )
         table_HR = self._weights[f"{module}.weight"][buckets_R.numpy()].T
-        table = self._arithmetic.constant(f"{module}.by_distance", table_HR)
         zero, one = (graph.constant(f"position.{n}", np.array(n)) for n in (0, 1))
         num_tokens = graph.add("Squeeze", [self._num_tokens()], "num_tokens.scalar")
         attended_T = graph.add("Range", [zero, num_tokens, one], "position")
@@ -246,8 +223,7 @@ class _MPNet(_Encoder):
         distance_TT = graph.add("Sub", [attended_T, attending_T1], "distance")
         shift = graph.constant("distance.furthest", np.array(furthest))
         column_TT = graph.add("Add", [distance_TT, shift], "distance.column")
-        bias_HTT = graph.add("Gather", [table, column_TT], f"{module}.by_head", axis=1)
-        return graph.add("Unsqueeze", [bias_HTT, self._first], module)
+        return self._arithmetic.position_bias(module, table_HR, column_TT)
 
 
 _ENCODERS: dict[str, type[_Bert] | type[_MPNet]] = {"bert": _Bert, "mpnet": _MPNet}

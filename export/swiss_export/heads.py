@@ -70,7 +70,7 @@ class HeadBuilder:
         norm_B21 = graph.add("Sqrt", [squares_B21], f"{name}.norm")
         unit_B2D = graph.add("Div", [pair_B2D, norm_B21], f"{name}.unit")
         halves = [f"{name}.a", f"{name}.b"]
-        graph.add_many("Split", [unit_B2D], halves, axis=1)
+        graph.add_many("Split", [unit_B2D], halves, axis=1, num_outputs=2)
         product_B1D = graph.add("Mul", halves, f"{name}.product")
         return graph.add("ReduceSum", [product_B1D, axis], f"{name}.cosine", keepdims=0)
 

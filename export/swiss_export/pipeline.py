@@ -12,7 +12,7 @@ import onnx
 from swiss_export import bundle, dev, verify
 from swiss_export.arithmetic import Precision
 from swiss_export.builder import OPSET
-from swiss_export.calibration import channel_peaks
+from swiss_export.calibration import channel_ranges
 from swiss_export.dev import Files
 from swiss_export.graph import build_graph
 from swiss_export.verify import DevFigure
@@ -116,12 +116,12 @@ def export(request: Request) -> Iterator[Event]:
     model = load_model(run)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
-    peaks = {}
+    ranges = {}
     if precision == "int8":
         # Of the built-in text alone, so that a graph depends on nothing but its model.
         text = verify.parity_batches(tokenizer, config, {})
-        peaks = channel_peaks(model, text)
-    graph = build_graph(config, weights, precision, peaks)
+        ranges = channel_ranges(model, text)
+    graph = build_graph(config, weights, precision, ranges)
     onnx.checker.check_model(graph, full_check=True)
     parent = request.output.parent if request.output else run
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# On a CPU the activations of a batch should fit its cache; a GPU has to be filled.
-_CPU_TOKENS, _GPU_TOKENS = 1024, 32768
+# The activations of a batch should fit the cache of the core that computes it. A GPU has to be
+# filled.
+_CPU_TOKENS, _GPU_TOKENS = 512, 32768
 # A GPU's kernels and memory are planned for each shape anew, so it gets few of them. Neighbours
 # are a third apart or less, and all are multiples of 8, which its matrix units want.
 _BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

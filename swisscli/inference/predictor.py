@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -16,7 +17,8 @@ from swisscli.contract import model_dir
 from swisscli.contract.records import Answers, Prediction, Record, RecordError
 from swisscli.contract.tasks import TaskSpec, resolve_tasks
 from swisscli.errors import ConfigurationError, ModelError
-from swisscli.inference.batching import Batching
+from swisscli.inference import devices
+from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.decoding import answers
 from swisscli.inference.session import Session
@@ -56,8 +58,7 @@ class Predictor:
     """A model directory, ready to predict. It can be pickled and opens its model again.
 
     A text that comes again is not computed again: the answers to the texts used last are kept, in
-    bounded memory. With an int8 model, whose scales are a batch's own, it keeps the answer that it
-    had among its first neighbours.
+    bounded memory.
 
     Example:
         >>> predictor = Predictor()
@@ -69,7 +70,8 @@ class Predictor:
             else the one that comes with the package.
         device: `auto` (a GPU if there is one that works), `cpu`, `cuda`, `cuda:N`, or `tensorrt`,
             `tensorrt:N` where that is installed.
-        threads: CPU threads of the model; None takes the physical cores allowed.
+        threads: Batches that are computed at the same time on a CPU, a thread each; None takes the
+            physical cores allowed.
         batch_tokens: Most tokens of a batch, padding included; None chooses by device.
 
     Attributes:
@@ -107,16 +109,20 @@ class Predictor:
             self.model / model_dir.GRAPH,
             [task.name for task in self.config.tasks],
             device=self._device,
-            threads=self._threads,
+            threads=1,
             precision=(manifest.export or {}).get("precision", "fp32"),
         )
         self._batching = Batching.for_device(
             self.device, self.config.max_length, self._batch_tokens
         )
+        # On a CPU every core computes a batch of its own: cores that share one wait for each other
+        # after every operator.
+        workers = (self._threads or devices.allowed_cores()) if self.device == "cpu" else 1
+        self._workers = ThreadPoolExecutor(workers, "swiss-worker")
         self._cache = LogitsCache()
 
     def __getstate__(self) -> dict[str, Any]:
-        opened = ("config", "_tokenizer", "_session", "_batching", "_cache")
+        opened = ("config", "_tokenizer", "_session", "_batching", "_workers", "_cache")
         return {key: value for key, value in self.__dict__.items() if key not in opened}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -235,11 +241,16 @@ class Predictor:
                 logits_UK[index] = known_K
         lengths = [max(map(len, sequences)) for sequences in prepared.encodings]
         sequences = self.config.sequences(tasks[0])
-        for batch in self._batching.batches(lengths, sequences, unknown):
+
+        def compute(batch: Batch) -> npt.NDArray[np.float32]:
             if is_abandoned.is_set():
                 raise Abandoned
             of_batch = [prepared.encodings[index] for index in batch.items]
-            logits_UK[batch.items] = self._logits(tasks, of_batch, batch.length)
+            return self._logits(tasks, of_batch, batch.length)
+
+        batches = list(self._batching.batches(lengths, sequences, unknown))
+        for batch, logits_BK in zip(batches, self._workers.map(compute, batches), strict=True):
+            logits_UK[batch.items] = logits_BK
         for index in unknown:
             self._cache.put(names, prepared.texts[index], logits_UK[index])
         return logits_UK
