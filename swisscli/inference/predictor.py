@@ -117,12 +117,12 @@ class Predictor:
         )
         # On a CPU every core computes a batch of its own: cores that share one wait for each other
         # after every operator.
-        workers = (self._threads or devices.allowed_cores()) if self.device == "cpu" else 1
-        self._workers = ThreadPoolExecutor(workers, "swiss-worker")
+        cores = self._threads or devices.allowed_cores()
+        self._num_workers = cores if self.device == "cpu" else 1
         self._cache = LogitsCache()
 
     def __getstate__(self) -> dict[str, Any]:
-        opened = ("config", "_tokenizer", "_session", "_batching", "_workers", "_cache")
+        opened = ("config", "_tokenizer", "_session", "_batching", "_num_workers", "_cache")
         return {key: value for key, value in self.__dict__.items() if key not in opened}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -204,9 +204,12 @@ class Predictor:
         def compute(
             prepared: _Prepared, is_abandoned: Event
         ) -> tuple[_Prepared, npt.NDArray[np.float32]]:
-            return prepared, self._logits_of(tasks, prepared, is_abandoned)
+            return prepared, self._logits_of(tasks, prepared, workers, is_abandoned)
 
-        with closing(overlapped(record_windows, self._prepare, compute)) as computed:
+        with (
+            ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers,
+            closing(overlapped(record_windows, self._prepare, compute)) as computed,
+        ):
             for prepared, logits_UK in computed:
                 yield _decode(tasks, prepared, logits_UK)
 
@@ -222,7 +225,11 @@ class Predictor:
         return _Prepared(window, rows, texts, self._encode(texts))
 
     def _logits_of(
-        self, tasks: Sequence[TaskSpec], prepared: _Prepared, is_abandoned: Event
+        self,
+        tasks: Sequence[TaskSpec],
+        prepared: _Prepared,
+        workers: ThreadPoolExecutor,
+        is_abandoned: Event,
     ) -> npt.NDArray[np.float32]:
         """Logits of the distinct texts, the tasks' one after the other: (U, K).
 
@@ -249,7 +256,7 @@ class Predictor:
             return self._logits(tasks, of_batch, batch.length)
 
         batches = list(self._batching.batches(lengths, sequences, unknown))
-        for batch, logits_BK in zip(batches, self._workers.map(compute, batches), strict=True):
+        for batch, logits_BK in zip(batches, workers.map(compute, batches), strict=True):
             logits_UK[batch.items] = logits_BK
         for index in unknown:
             self._cache.put(names, prepared.texts[index], logits_UK[index])
