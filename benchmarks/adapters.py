@@ -157,15 +157,21 @@ class OnnxCrossEncoder(CrossEncoder):
 
 
 class FixedBatches:
-    """ONNX Runtime and `tokenizers` in a few lines: batches of 32 as the records come."""
+    """ONNX Runtime and `tokenizers` in a few lines: batches of 32.
 
-    def __init__(self, setting: Setting, model: str, graph: str, output: str) -> None:
+    They are made of the records as they come or, `by_length`, of those with like numbers of tokens.
+    """
+
+    def __init__(
+        self, setting: Setting, model: str, graph: str, output: str, *, by_length: bool = False
+    ) -> None:
         import numpy
         import onnxruntime
         import tokenizers
 
         folder = setting.models / model.format(task=setting.task)
         self._numpy = numpy
+        self._by_length = by_length
         self._output = output.format(task=setting.task)
         self._session = onnxruntime.InferenceSession(
             str(_find(folder, graph)),
@@ -173,24 +179,38 @@ class FixedBatches:
             providers=["CPUExecutionProvider"],
         )
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.enable_padding()
         self._tokenizer.enable_truncation(_longest_input(setting.hugging_face))
 
     def predict(self, texts: Texts) -> Iterator[Any]:
         """See `Contender`."""
-        array = self._numpy.array
+        if not self._by_length:
+            for start in range(0, len(texts), BATCH_SIZE):
+                yield from self._run(self._encode(texts[start : start + BATCH_SIZE]))
+            return
+        encodings = self._encode(texts)
+        order = sorted(range(len(texts)), key=lambda index: -len(encodings[index]))
+        answers: list[Any] = [None] * len(texts)
         for start in range(0, len(texts), BATCH_SIZE):
-            batch = texts[start : start + BATCH_SIZE]
-            encoded = self._tokenizer.encode_batch(
-                [item[0] if len(item) == 1 else item for item in batch]
-            )
-            inputs = {
-                "input_ids": array([item.ids for item in encoded]),
-                "attention_mask": array([item.attention_mask for item in encoded]),
-                "token_type_ids": array([item.type_ids for item in encoded]),
-            }
-            (logits_BC,) = self._session.run([self._output], inputs)
-            yield from logits_BC.tolist()
+            batch = order[start : start + BATCH_SIZE]
+            logits = self._run([encodings[index] for index in batch])
+            for index, answer in zip(batch, logits, strict=True):
+                answers[index] = answer
+        yield from answers
+
+    def _encode(self, texts: Texts) -> Any:
+        return self._tokenizer.encode_batch([item[0] if len(item) == 1 else item for item in texts])
+
+    def _run(self, encodings: Any) -> Any:
+        longest = max(len(encoding) for encoding in encodings)
+        for encoding in encodings:
+            encoding.pad(longest)
+        array = self._numpy.array
+        inputs = {
+            "input_ids": array([encoding.ids for encoding in encodings]),
+            "attention_mask": array([encoding.attention_mask for encoding in encodings]),
+            "token_type_ids": array([encoding.type_ids for encoding in encodings]),
+        }
+        return self._session.run([self._output], inputs)[0].tolist()
 
     def logits(self, texts: Texts) -> list[list[float]]:
         """See `Contender`."""
@@ -202,14 +222,17 @@ class Swiss:
 
     def __init__(self, setting: Setting, precision: str) -> None:
         from swisscli import Predictor
+        from swisscli.inference.cache import LogitsCache
 
         self._task = setting.task
+        self._new_cache = LogitsCache
         self._predictor = Predictor(
             setting.models / f"swiss-{precision}", device=setting.device, threads=setting.threads
         )
 
     def predict(self, texts: Texts) -> Iterable[Any]:
-        """See `Contender`."""
+        """See `Contender`; the answers of an earlier run are forgotten."""
+        self._predictor._cache = self._new_cache()
         return self._predictor.predict(self._task, texts)
 
     def logits(self, texts: Texts) -> list[list[float]]:

@@ -156,6 +156,28 @@ CONTENDERS: dict[str, Spec] = {
             needs_export=True,
         ),
         Spec(
+            "onnxruntime-by-length",
+            "ONNX Runtime, batches of 32 of like length, exported graph",
+            "fp32",
+            "peer",
+            lambda setting: FixedBatches(
+                setting, "exported/{task}", _FP32, "logits", by_length=True
+            ),
+            _ORT,
+            needs_export=True,
+        ),
+        Spec(
+            "onnxruntime-by-length-int8",
+            "ONNX Runtime, batches of 32 of like length, exported graph",
+            "int8",
+            "peer",
+            lambda setting: FixedBatches(
+                setting, "exported/{task}", _INT8, "logits", by_length=True
+            ),
+            _ORT,
+            needs_export=True,
+        ),
+        Spec(
             "onnxruntime-swiss-graph",
             "ONNX Runtime, batches of 32, our graph",
             "fp32",

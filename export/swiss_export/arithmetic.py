@@ -12,7 +12,7 @@ from swiss_export.builder import Array, GraphBuilder
 
 Precision = Literal["fp32", "fp16", "int8"]
 Range = tuple[Array, Array]
-"""Smallest and largest value of each channel, (I,) each; of all, (1,), if they are of like size."""
+"""Smallest and largest value of each channel, (I,) each."""
 
 _ABSENT = ""
 """An optional input of an operator that is left out."""
@@ -20,8 +20,8 @@ _ABSENT = ""
 MASKED = -1e4
 """Added to the score of a position that is not attended; further from 0 would not fit float16."""
 
-PEAK_SHARE = 0.25
-"""Share of an input's largest magnitude that a channel keeps before an integer product."""
+PEAK = 4
+"""Beyond how many medians of its input's channels a channel's magnitude is a peak."""
 
 
 @dataclass(frozen=True)
@@ -395,13 +395,13 @@ ARITHMETIC: dict[Precision, type[Arithmetic]] = {
 }
 
 
-def peak_factors(peak_I: Array) -> Array:
-    """By how much to scale each channel down, (I,), so that none exceeds a share of the largest.
+def peak_factors(magnitude_I: Array) -> Array:
+    """By how much to scale each channel down, (I,), so that none is a peak.
 
     They are powers of two: the division is exact, and a last bit of a peak changes nothing.
     """
-    exceeding_I = np.maximum(peak_I / max(PEAK_SHARE * peak_I.max(), np.float32(1e-12)), 1)
-    return np.exp2(np.ceil(np.log2(exceeding_I))).astype(np.float32)
+    limit = max(PEAK * np.median(magnitude_I), np.float32(1e-12))
+    return np.exp2(np.ceil(np.log2(np.maximum(magnitude_I / limit, 1)))).astype(np.float32)
 
 
 def uint8_steps(low: float, high: float) -> tuple[Array, Array]:

@@ -17,8 +17,6 @@ _INPUTS = {
     "up": "up",
     "down": "down",
 }
-_ALIKE = ".attention.output"
-"""Its input's channels are of like size; what balances them would only take time."""
 
 
 def channel_ranges(
@@ -31,8 +29,7 @@ def channel_ranges(
         batches: `input_ids`, `attention_mask` and `token_type_ids` of each, (B, T).
 
     Returns:
-        The ranges by the products' names in the graph, one for all channels of the attention's
-        output.
+        The ranges by the products' names in the graph.
     """
     ranges: dict[str, Range] = {}
     watched = {
@@ -55,8 +52,6 @@ def _watching(
 ) -> Iterator[None]:
     def observe(name: str, x_BTI: Tensor) -> None:
         x_NI = x_BTI[is_token_BT]
-        if name.endswith(_ALIKE):
-            x_NI = x_NI.reshape(-1, 1)
         low_I, high_I = x_NI.amin(0).numpy(), x_NI.amax(0).numpy()
         lowest_I, highest_I = ranges.get(name, (low_I, high_I))
         ranges[name] = np.minimum(low_I, lowest_I), np.maximum(high_I, highest_I)
