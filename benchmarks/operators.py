@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from benchmarks.workloads import load
+from benchmarks.workloads import Texts, load
 from swisscli.contract import model_dir
 from swisscli.inference.batching import Batching
 from swisscli.inference.session import INPUTS
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--share", type=int, default=4, help="keep every so many-th record (4)")
     options = parser.parse_args()
     (workload,) = load(["mix"], options.data, options.share)
-    batches = [_batches(model, workload.texts) for model in options.models]
+    batches = [batches_of(model, workload.texts) for model in options.models]
     rounds = [
         [
             _profile(model / model_dir.GRAPH, workload.task, of_model)
@@ -52,12 +52,13 @@ def main() -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def _batches(model: Path, texts: list[tuple[str, ...]]) -> Batches:
+def batches_of(model: Path, texts: Texts, max_tokens: int | None = None) -> Batches:
+    """The batches that prediction on a CPU makes of pairs: `INPUTS` of each, (B, T)."""
     config = model_dir.read_config(model)
     tokenizer = Tokenizer(model / model_dir.TOKENIZER, config.max_length)
     encodings = [item[0] for item in tokenizer.encode_examples(texts, pair_encoding=True)]
     lengths = [len(encoding) for encoding in encodings]
-    batching = Batching.for_device("cpu", config.max_length, None)
+    batching = Batching.for_device("cpu", config.max_length, max_tokens)
     return [
         pad([encodings[index] for index in batch.items], config.encoder.pad_token_id, batch.length)
         for batch in batching.batches(lengths, 1, range(len(lengths)))

@@ -131,7 +131,7 @@ def predict(
         ),
     ] = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of the model; all cores without it.")
+        int | None, typer.Option(min=1, help="CPU cores to use, a batch on each; all without it.")
     ] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens in a batch, padding included.")

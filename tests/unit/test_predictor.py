@@ -229,6 +229,23 @@ def test_records_are_taken_in_the_thread_of_the_caller(predictor):
     assert threads == {threading.get_ident()}
 
 
+def test_every_core_computes_a_batch_of_its_own(tiny_model, monkeypatch):
+    texts = [" ".join(pair) for pair in itertools.islice(itertools.permutations(LETTERS, 2), 30)]
+    expected = list(Predictor(tiny_model, threads=1).predict("sst", texts))
+    predictor = Predictor(tiny_model, threads=3, batch_tokens=1)
+    run, all_three = predictor._session.run_tasks, threading.Barrier(3)
+
+    def at_once(*arguments):
+        all_three.wait(10)
+        return run(*arguments)
+
+    monkeypatch.setattr(predictor._session, "run_tasks", at_once)
+    answers = list(predictor.predict("sst", texts))
+    assert [answer.record for answer in answers] == [answer.record for answer in expected]
+    scores = [answer.score for answer in answers]
+    assert scores == pytest.approx([answer.score for answer in expected], abs=1e-6)
+
+
 def test_a_stream_that_is_left_leaves_no_thread(predictor):
     before = threading.active_count()
     stream = predictor.predict("sst", itertools.cycle(random_texts(5000)))

@@ -1,0 +1,252 @@
+"""What the CPU's graph and batches were chosen from: the alternatives, timed beside each other.
+
+    python -m benchmarks.choices MODEL [--data DATA]
+
+Operators run alone, one thread, 512 tokens, hidden sizes 384 and 1536. Batches run through the
+whole graph of MODEL. The alternatives take turns; each figure is a median and a range of rounds.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.operators import batches_of
+from benchmarks.workloads import load
+from swisscli.contract import model_dir
+from swisscli.inference.devices import allowed_cores
+from swisscli.inference.session import INPUTS
+
+Array = npt.NDArray[Any]
+Node = tuple[str, Sequence[str], Mapping[str, Any]]
+
+OPERATOR_ROUNDS, REPEATS, BATCH_ROUNDS = 9, 10, 5
+ROWS, TOKENS, HIDDEN, INNER, HEADS = 16, 32, 384, 1536, 12
+BATCH_TOKENS = (128, 256, 512, 1024, 2048)
+_CONTRIB = "com.microsoft"
+_RNG = np.random.default_rng(0)
+
+
+def main() -> None:
+    """Print a table per choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("--data", type=Path, help="as of python -m benchmarks")
+    options = parser.parse_args()
+    for inner, outer in ((HIDDEN, INNER), (INNER, HIDDEN)):
+        _operators(f"Product, {inner} to {outer}", _products(inner, outer))
+    _operators("Sum and layer norm", _norms())
+    _operators("Bias and GELU", _activations())
+    for rows, tokens in ((16, 32), (4, 128), (1, 512)):
+        _operators(f"Attention, {rows} x {tokens} tokens", _attentions(rows, tokens))
+    _batches(options.model, options.data)
+
+
+def _operators(title: str, alternatives: Mapping[str, Callable[[], Any]]) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
+    for run in alternatives.values():
+        run()
+    for _ in range(OPERATOR_ROUNDS):
+        for name, run in alternatives.items():
+            start = time.perf_counter()
+            for _ in range(REPEATS):
+                run()
+            seconds[name].append((time.perf_counter() - start) / REPEATS)
+    print(f"\n{title}:\n\n| alternative | ms |\n| --- | ---: |")
+    for name, values in seconds.items():
+        print(f"| {name} | {_spread([1000 * value for value in values], '.2f')} |")
+
+
+def _products(inner: int, outer: int) -> dict[str, Callable[[], Any]]:
+    x, weight = _normal(ROWS, TOKENS, inner), _normal(inner, outer)
+    step = np.abs(weight).max(axis=0) / np.float32(127)
+    scale = np.array(0.03, np.float32)
+    constants = {
+        "w": weight,
+        "w8": np.rint(weight / step).astype(np.int8),
+        "ws": step,
+        "wz": np.zeros((), np.int8),
+        "s": scale,
+        "z": np.array(128, np.uint8),
+        "b": _normal(outer),
+    }
+    quantize = ("QuantizeLinear", ["x", "s", "z"], {})
+    static = ("MatMulIntegerToFloat", ["0", "w8", "s", "ws", "z", "wz", "b"], {})
+    found = {
+        "`MatMul` in float32": _session([("MatMul", ["x", "w"], {})], x, constants),
+        "`DynamicQuantizeMatMul`": _session(
+            [("DynamicQuantizeMatMul", ["x", "w8", "ws", "wz", "b"], {})], x, constants
+        ),
+        "**`QuantizeLinear`, `MatMulIntegerToFloat`**": _session([quantize, static], x, constants),
+    }
+    for bits in (8, 4):
+        packed, scales = _blocks(weight, bits)
+        attributes = {"K": inner, "N": outer, "bits": bits, "block_size": 128, "accuracy_level": 4}
+        found[f"`MatMulNBits`, {bits} bits, int8 accumulation"] = _session(
+            [("MatMulNBits", ["x", "packed", "scales"], attributes)],
+            x,
+            {"packed": packed, "scales": scales},
+        )
+    return found
+
+
+def _norms() -> dict[str, Callable[[], Any]]:
+    x = _normal(ROWS, TOKENS, HIDDEN)
+    constants = {"skip": x[::-1].copy(), "g": _normal(HIDDEN), "b": _normal(HIDDEN)}
+    norm = ("LayerNormalization", ["0", "g", "b"], {})
+    return {
+        "`SkipLayerNormalization`": _session(
+            [("SkipLayerNormalization", ["x", "skip", "g", "b"], {})], x, constants
+        ),
+        "`Add`, `LayerNormalization` (fused when it is loaded)": _session(
+            [("Add", ["x", "skip"], {}), norm], x, constants
+        ),
+        "**`Sum`, `LayerNormalization`**": _session(
+            [("Sum", ["x", "skip"], {}), norm], x, constants
+        ),
+    }
+
+
+def _activations() -> dict[str, Callable[[], Any]]:
+    x, constants = _normal(ROWS, TOKENS, INNER), {"b": _normal(INNER)}
+    return {
+        "`BiasGelu`": _session([("BiasGelu", ["x", "b"], {})], x, constants),
+        "`FastGelu`, the approximation by tanh": _session(
+            [("FastGelu", ["x", "b"], {})], x, constants
+        ),
+        "**`Sum`, `Gelu`** (int8: `Gelu` alone)": _session(
+            [("Sum", ["x", "b"], {}), ("Gelu", ["0"], {})], x, constants
+        ),
+    }
+
+
+def _attentions(rows: int, tokens: int) -> dict[str, Callable[[], Any]]:
+    x = _normal(rows, tokens, HIDDEN)
+    constants = {
+        "mask": np.ones((rows, tokens), np.int32),
+        "bias": np.zeros((rows, 1, tokens, tokens), np.float32),
+    }
+    heads = {"q_num_heads": HEADS, "kv_num_heads": HEADS}
+    return {
+        "`com.microsoft.MultiHeadAttention`": _session(
+            [("MultiHeadAttention", ["x", "x", "x", "", "mask"], {"num_heads": HEADS})],
+            x,
+            constants,
+        ),
+        "**`Attention`**": _session([("Attention", ["x", "x", "x", "bias"], heads)], x, constants),
+    }
+
+
+def _normal(*shape: int) -> Array:
+    return _RNG.normal(size=shape).astype(np.float32)
+
+
+def _blocks(weight_IO: Array, bits: int, size: int = 128) -> tuple[Array, Array]:
+    """A weight as MatMulNBits takes it: a scale per 128 neighbours of a column."""
+    blocks_OKS = weight_IO.T.reshape(weight_IO.shape[1], -1, size)
+    scale_OK1 = np.abs(blocks_OKS).max(axis=2, keepdims=True) / (2 ** (bits - 1) - 1)
+    integers = (np.rint(blocks_OKS / scale_OK1) + 2 ** (bits - 1)).astype(np.uint8)
+    if bits == 4:
+        integers = integers[..., 0::2] | integers[..., 1::2] << 4
+    return integers, scale_OK1[..., 0].astype(np.float32)
+
+
+_OWN = {
+    "BiasGelu",
+    "DynamicQuantizeMatMul",
+    "FastGelu",
+    "MatMulIntegerToFloat",
+    "MatMulNBits",
+    "MultiHeadAttention",
+    "SkipLayerNormalization",
+}
+
+
+def _session(
+    nodes: Sequence[Node], x_BTI: Array, constants: Mapping[str, Array]
+) -> Callable[[], Any]:
+    """A chain of operators; "0" is what the first gave."""
+    made = [
+        helper.make_node(
+            operator,
+            inputs,
+            ["y" if index == len(nodes) - 1 else str(index)],
+            domain=_CONTRIB if operator in _OWN else "",
+            **attributes,
+        )
+        for index, (operator, inputs, attributes) in enumerate(nodes)
+    ]
+    used = {name for _, inputs, _ in nodes for name in inputs}
+    graph = helper.make_graph(
+        made,
+        "choice",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", "T", x_BTI.shape[2]])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(a, name) for name, a in constants.items() if name in used],
+    )
+    opsets = [helper.make_opsetid("", 23), helper.make_opsetid(_CONTRIB, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), _options(1), providers=["CPUExecutionProvider"]
+    )
+    return lambda: session.run(["y"], {"x": x_BTI})
+
+
+def _batches(model: Path, data: Path | None) -> None:
+    """Whole graph: all cores in one batch, or a batch per core; tokens per batch."""
+    cores = allowed_cores()
+    (workload,) = load(["mix"], data, 8)
+    graph = str(model / model_dir.GRAPH)
+    sessions = {
+        threads: onnxruntime.InferenceSession(
+            graph, _options(threads), providers=["CPUExecutionProvider"]
+        )
+        for threads in (1, cores)
+    }
+    rates: dict[tuple[int, int], list[float]] = {}
+    for _ in range(BATCH_ROUNDS + 1):
+        for max_tokens in BATCH_TOKENS:
+            batches = batches_of(model, workload.texts, max_tokens)
+            for workers in (1, cores):
+                session = sessions[cores // workers]
+
+                def run(batch: Any, session: Any = session) -> None:
+                    session.run([workload.task], dict(zip(INPUTS, batch, strict=True)))
+
+                start = time.perf_counter()
+                with ThreadPoolExecutor(workers) as executor:
+                    list(executor.map(run, batches))
+                rate = len(workload.texts) / (time.perf_counter() - start)
+                rates.setdefault((max_tokens, workers), []).append(rate)
+    print(f"\nBatches, {cores} cores, records/s of the mix:\n")
+    print(
+        f"| tokens per batch | {cores} cores per batch | a batch per core |\n| ---: | ---: | ---: |"
+    )
+    for max_tokens in BATCH_TOKENS:
+        cells = [_spread(rates[max_tokens, workers][1:], ".0f") for workers in (1, cores)]
+        print(f"| {max_tokens:,} | {cells[0]} | {cells[1]} |")
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.enable_mem_pattern = False
+    return options
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    ordered = sorted(values)
+    middle = statistics.median(ordered)
+    return f"{middle:{form}} ({ordered[0]:{form}} to {ordered[-1]:{form}})"
+
+
+if __name__ == "__main__":
+    main()
