@@ -201,22 +201,22 @@ def _session(
 
 
 def _batches(model: Path, data: Path | None) -> None:
-    """Whole graph: all cores in one batch, or a batch per core; tokens per batch."""
+    """Whole graph: all cores in one batch, or a batch per core; tokens per batch; settings."""
     cores = allowed_cores()
     (workload,) = load(["mix"], data, 8)
     graph = str(model / model_dir.GRAPH)
-    sessions = {
-        threads: onnxruntime.InferenceSession(
-            graph, _options(threads), providers=["CPUExecutionProvider"]
-        )
-        for threads in (1, cores)
-    }
-    rates: dict[tuple[int, int], list[float]] = {}
-    for _ in range(BATCH_ROUNDS + 1):
-        for max_tokens in BATCH_TOKENS:
-            batches = batches_of(model, workload.texts, max_tokens)
-            for workers in (1, cores):
-                session = sessions[cores // workers]
+
+    def rates(alternatives: Mapping[str, tuple[Any, int, int]]) -> dict[str, list[float]]:
+        """Records/s by name of (options, batches at a time, tokens per batch)."""
+        opened = {
+            name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            for name, (options, _, _) in alternatives.items()
+        }
+        found: dict[str, list[float]] = {name: [] for name in alternatives}
+        for _ in range(BATCH_ROUNDS + 1):
+            for name, (_, workers, max_tokens) in alternatives.items():
+                batches = batches_of(model, workload.texts, max_tokens)
+                session = opened[name]
 
                 def run(batch: Any, session: Any = session) -> None:
                     session.run([workload.task], dict(zip(INPUTS, batch, strict=True)))
@@ -224,21 +224,38 @@ def _batches(model: Path, data: Path | None) -> None:
                 start = time.perf_counter()
                 with ThreadPoolExecutor(workers) as executor:
                     list(executor.map(run, batches))
-                rate = len(workload.texts) / (time.perf_counter() - start)
-                rates.setdefault((max_tokens, workers), []).append(rate)
-    print(f"\nBatches, {cores} cores, records/s of the mix:\n")
-    print(
-        f"| tokens per batch | {cores} cores per batch | a batch per core |\n| ---: | ---: | ---: |"
-    )
-    for max_tokens in BATCH_TOKENS:
-        cells = [_spread(rates[max_tokens, workers][1:], ".0f") for workers in (1, cores)]
-        print(f"| {max_tokens:,} | {cells[0]} | {cells[1]} |")
+                found[name].append(len(workload.texts) / (time.perf_counter() - start))
+        return {name: values[1:] for name, values in found.items()}
+
+    for title, alternatives in (
+        (
+            f"Batches, {cores} cores",
+            {
+                f"{tokens:,} tokens, {kind}": (_options(cores // workers), workers, tokens)
+                for tokens in BATCH_TOKENS
+                for kind, workers in (("all cores in one batch", 1), ("a batch per core", cores))
+            },
+        ),
+        (
+            "Settings of ONNX Runtime, a batch of 512 tokens per core",
+            {
+                "**as in prediction**": (_options(1), cores, 512),
+                "memory patterns": (_options(1, enable_mem_pattern=True), cores, 512),
+                "no arena": (_options(1, enable_cpu_mem_arena=False), cores, 512),
+            },
+        ),
+    ):
+        print(f"\n{title}:\n\n| alternative | records/s of the mix |\n| --- | ---: |")
+        for name, values in rates(alternatives).items():
+            print(f"| {name} | {_spread(values, '.0f')} |")
 
 
-def _options(threads: int) -> Any:
+def _options(threads: int, **settings: bool) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.enable_mem_pattern = False
+    for name, value in settings.items():
+        setattr(options, name, value)
     return options
 
 
