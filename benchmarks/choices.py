@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.operators import batches_of
 from benchmarks.workloads import load
+from swiss_export.builder import CONTRIB, IR_VERSION, OPSET
 from swisscli.contract import model_dir
 from swisscli.inference.devices import allowed_cores
 from swisscli.inference.session import INPUTS
@@ -31,7 +32,6 @@ Node = tuple[str, Sequence[str], Mapping[str, Any]]
 OPERATOR_ROUNDS, REPEATS, BATCH_ROUNDS = 9, 10, 5
 ROWS, TOKENS, HIDDEN, INNER, HEADS = 16, 32, 384, 1536, 12
 BATCH_TOKENS = (128, 256, 512, 1024, 2048)
-_CONTRIB = "com.microsoft"
 _RNG = np.random.default_rng(0)
 
 
@@ -78,8 +78,8 @@ def _products(inner: int, outer: int) -> dict[str, Callable[[], Any]]:
         "z": np.array(128, np.uint8),
         "b": _normal(outer),
     }
-    quantize = ("QuantizeLinear", ["x", "s", "z"], {})
-    static = ("MatMulIntegerToFloat", ["0", "w8", "s", "ws", "z", "wz", "b"], {})
+    quantize: Node = ("QuantizeLinear", ["x", "s", "z"], {})
+    static: Node = ("MatMulIntegerToFloat", ["0", "w8", "s", "ws", "z", "wz", "b"], {})
     found = {
         "`MatMul` in float32": _session([("MatMul", ["x", "w"], {})], x, constants),
         "`DynamicQuantizeMatMul`": _session(
@@ -100,18 +100,16 @@ def _products(inner: int, outer: int) -> dict[str, Callable[[], Any]]:
 
 def _norms() -> dict[str, Callable[[], Any]]:
     x = _normal(ROWS, TOKENS, HIDDEN)
-    constants = {"skip": x[::-1].copy(), "g": _normal(HIDDEN), "b": _normal(HIDDEN)}
-    norm = ("LayerNormalization", ["0", "g", "b"], {})
+    constants = {"g": _normal(HIDDEN), "b": _normal(HIDDEN)}
+    norm: Node = ("LayerNormalization", ["0", "g", "b"], {})
     return {
         "`SkipLayerNormalization`": _session(
-            [("SkipLayerNormalization", ["x", "skip", "g", "b"], {})], x, constants
+            [("SkipLayerNormalization", ["x", "x", "g", "b"], {})], x, constants
         ),
-        "`Add`, `LayerNormalization` (fused when it is loaded)": _session(
-            [("Add", ["x", "skip"], {}), norm], x, constants
+        "`Add`, `LayerNormalization`, fused into that when it is loaded": _session(
+            [("Add", ["x", "x"], {}), norm], x, constants
         ),
-        "**`Sum`, `LayerNormalization`**": _session(
-            [("Sum", ["x", "skip"], {}), norm], x, constants
-        ),
+        "**`Sum`, `LayerNormalization`**": _session([("Sum", ["x", "x"], {}), norm], x, constants),
     }
 
 
@@ -122,8 +120,11 @@ def _activations() -> dict[str, Callable[[], Any]]:
         "`FastGelu`, the approximation by tanh": _session(
             [("FastGelu", ["x", "b"], {})], x, constants
         ),
-        "**`Sum`, `Gelu`** (int8: `Gelu` alone)": _session(
+        "**`Sum`, `Gelu`** (fp32)": _session(
             [("Sum", ["x", "b"], {}), ("Gelu", ["0"], {})], x, constants
+        ),
+        "**`Gelu`** (int8: the product adds the bias)": _session(
+            [("Gelu", ["x"], {})], x, constants
         ),
     }
 
@@ -179,7 +180,7 @@ def _session(
             operator,
             inputs,
             ["y" if index == len(nodes) - 1 else str(index)],
-            domain=_CONTRIB if operator in _OWN else "",
+            domain=CONTRIB if operator in _OWN else "",
             **attributes,
         )
         for index, (operator, inputs, attributes) in enumerate(nodes)
@@ -192,8 +193,8 @@ def _session(
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(a, name) for name, a in constants.items() if name in used],
     )
-    opsets = [helper.make_opsetid("", 23), helper.make_opsetid(_CONTRIB, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), _options(1), providers=["CPUExecutionProvider"]
     )
