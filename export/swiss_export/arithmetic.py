@@ -20,8 +20,8 @@ _ABSENT = ""
 MASKED = -1e4
 """Added to the score of a position that is not attended; further from 0 would not fit float16."""
 
-PEAK = 4
-"""Beyond how many medians of its input's channels a channel's magnitude is a peak."""
+PEAK = 3
+"""Beyond how many medians of its input's channels, those at 0 aside, a magnitude is a peak."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Arithmetic(ABC):
     are float32 in every precision: layer norm adds up squares, which float16 is too narrow for.
     """
 
+    _scores_type: type[np.floating] = np.float32
+    """Of the scores of attention."""
+
     def __init__(self, graph: GraphBuilder, ranges: Mapping[str, Range]) -> None:
         self._graph = graph
         self._ranges = ranges
@@ -71,9 +74,12 @@ class Arithmetic(ABC):
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """Rows of an embedding table, (B, T) -> (B, T, D) float32."""
 
-    @abstractmethod
     def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
-        """Columns of a table of score biases, (T, T) -> (1, H, T, T), for `unattended`."""
+        """Columns of a table of score biases, (T, T) -> (1, H, T, T), for `scores_bias`."""
+        graph = self._graph
+        table = graph.constant(f"{name}.by_distance", table_HR.astype(self._scores_type))
+        bias_HTT = graph.add("Gather", [table, columns_TT], f"{name}.by_head", axis=1)
+        return graph.add("Unsqueeze", [bias_HTT, graph.constant("axis.0", np.array([0]))], name)
 
     @abstractmethod
     def scores_bias(self, position_bias: str | None) -> list[str]:
@@ -111,9 +117,11 @@ class Arithmetic(ABC):
     def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
         """Layer norm of the sum of a linear layer and hidden states: hidden states, (B, T, D)."""
 
-    @abstractmethod
     def normalised(self, terms: Sequence[str], norm: Norm) -> str:
         """Layer norm of a sum of float32 terms: hidden states, (B, T, D)."""
+        total = self._graph.add("Sum", terms, f"{norm.name}.sum")
+        inputs = [total, *self._norm_constants(norm)]
+        return self._graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
 
     def _norm_constants(self, norm: Norm) -> list[str]:
         return [
@@ -137,13 +145,6 @@ class Float32(Arithmetic):
         """See `Arithmetic`."""
         table = self._graph.constant(f"{name}.weight", table_VD)
         return self._graph.add("Gather", [table, ids_BT], name)
-
-    def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
-        """See `Arithmetic`."""
-        graph = self._graph
-        table = graph.constant(f"{name}.by_distance", table_HR)
-        bias_HTT = graph.add("Gather", [table, columns_TT], f"{name}.by_head", axis=1)
-        return graph.add("Unsqueeze", [bias_HTT, graph.constant("axis.0", np.array([0]))], name)
 
     def scores_bias(self, position_bias: str | None) -> list[str]:
         """See `Arithmetic`."""
@@ -197,12 +198,6 @@ class Float32(Arithmetic):
         """See `Arithmetic`."""
         return self.normalised([self._product(x_BTI, linear), skip_BTD], norm)
 
-    def normalised(self, terms: Sequence[str], norm: Norm) -> str:
-        """See `Arithmetic`."""
-        total = self._graph.add("Sum", terms, f"{norm.name}.sum")
-        inputs = [total, *self._norm_constants(norm)]
-        return self._graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
-
     def _projected(
         self, x_BTD: str, name: str, projections: Sequence[Linear], first_only: bool
     ) -> list[str]:
@@ -225,17 +220,12 @@ class Float32(Arithmetic):
 class Float16(Arithmetic):
     """Tables, products and attention in float16, of ONNX Runtime's fused operators for GPUs."""
 
+    _scores_type = np.float16
+
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
         """See `Arithmetic`."""
         table = self._graph.constant(f"{name}.weight", table_VD.astype(np.float16))
         return self._to_float32(self._graph.add("Gather", [table, ids_BT], name))
-
-    def position_bias(self, name: str, table_HR: Array, columns_TT: str) -> str:
-        """See `Arithmetic`."""
-        graph = self._graph
-        table = graph.constant(f"{name}.by_distance", table_HR.astype(np.float16))
-        bias_HTT = graph.add("Gather", [table, columns_TT], f"{name}.by_head", axis=1)
-        return graph.add("Unsqueeze", [bias_HTT, graph.constant("axis.0", np.array([0]))], name)
 
     def scores_bias(self, position_bias: str | None) -> list[str]:
         """See `Arithmetic`."""
@@ -285,12 +275,6 @@ class Float16(Arithmetic):
         return self._graph.add_contrib(
             "SkipLayerNormalization", inputs, norm.name, epsilon=norm.epsilon
         )
-
-    def normalised(self, terms: Sequence[str], norm: Norm) -> str:
-        """See `Arithmetic`."""
-        total = self._graph.add("Sum", terms, f"{norm.name}.sum")
-        inputs = [total, *self._norm_constants(norm)]
-        return self._graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
 
     def _product(self, x_BTI: str, linear: Linear) -> str:
         """The product with the weight alone, (B, T, O) float16."""
@@ -400,7 +384,10 @@ def peak_factors(magnitude_I: Array) -> Array:
 
     They are powers of two: the division is exact, and a last bit of a peak changes nothing.
     """
-    limit = max(PEAK * np.median(magnitude_I), np.float32(1e-12))
+    alive = magnitude_I[magnitude_I > 0]
+    if not len(alive):
+        return np.ones_like(magnitude_I)
+    limit = PEAK * np.median(alive)
     return np.exp2(np.ceil(np.log2(np.maximum(magnitude_I / limit, 1)))).astype(np.float32)
 
 

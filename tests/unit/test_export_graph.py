@@ -183,7 +183,7 @@ def test_activations_that_are_always_0() -> None:
 
 
 def test_only_peaks_are_scaled_down_and_by_powers_of_two() -> None:
-    magnitudes = np.array([0.0, 1.0, 2.0, 2.0, 8.0, 8.1, 33.0], dtype=np.float32)
-    assert peak_factors(magnitudes).tolist() == [1, 1, 1, 1, 1, 2, 8]
+    magnitudes = np.array([0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 8, 8.1, 33], dtype=np.float32)
+    assert peak_factors(magnitudes).tolist() == [1] * 10 + [2, 2, 8]
     assert peak_factors(np.ones(3, dtype=np.float32)).tolist() == [1, 1, 1]
     assert peak_factors(np.zeros(3, dtype=np.float32)).tolist() == [1, 1, 1]
