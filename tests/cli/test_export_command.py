@@ -49,7 +49,7 @@ def test_the_graph_joins_its_run(swiss: Any, run: Path, precision: str) -> None:
 
     manifest = model_dir.verify(run, after.keys() - {"manifest.json"})
     assert manifest.export is not None
-    assert (manifest.export["precision"], manifest.export["opset"]) == (precision, 17)
+    assert (manifest.export["precision"], manifest.export["opset"]) == (precision, 23)
     assert set(manifest.export["parity"]) == set(manifest.export["dev"]) == set(DEFAULT_TASKS)
     assert {"onnx", "onnxruntime", "torch"} <= set(manifest.versions)
     metrics = json.loads(after["metrics.json"])
