@@ -17,8 +17,8 @@ Range = tuple[Array, Array]
 _ABSENT = ""
 """An optional input of an operator that is left out."""
 
-MASKED = -1e4
-"""Added to the score of a position that is not attended; further from 0 would not fit float16."""
+_MASKED = np.float32(1e4)
+"""Taken off the score of a position that is not attended: its share is 0 in float32."""
 
 PEAK = 3
 """Beyond how many medians of its input's channels, those at 0 aside, a magnitude is a peak."""
@@ -56,6 +56,23 @@ class Norm:
     epsilon: float
 
 
+@dataclass(frozen=True)
+class SelfAttention:
+    """Self-attention without its output projection.
+
+    Attributes:
+        name: Of the module, and of what it gives.
+        projections: Query, key and value.
+        num_heads: Attention heads.
+        first_only: Whether only the first token attends.
+    """
+
+    name: str
+    projections: tuple[Linear, Linear, Linear]
+    num_heads: int
+    first_only: bool
+
+
 class Arithmetic(ABC):
     """The part of the graph that depends on the precision.
 
@@ -86,27 +103,11 @@ class Arithmetic(ABC):
         """What is added to the scores of every layer's attention, for `attention`."""
 
     @abstractmethod
-    def attention(
-        self,
-        x_BTD: str,
-        scores_bias: Sequence[str],
-        name: str,
-        projections: Sequence[Linear],
-        num_heads: int,
-        first_only: bool,
-    ) -> str:
-        """Self-attention without its output projection.
-
-        Args:
-            x_BTD: Hidden states.
-            scores_bias: What `scores_bias` gave.
-            name: Of what it gives.
-            projections: Query, key and value.
-            num_heads: Attention heads.
-            first_only: Whether only the first token attends.
+    def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
+        """Attention of hidden states, with what `scores_bias` gave.
 
         Returns:
-            (B, T, D), or (B, 1, D), for `residual`.
+            (B, T, D), or (B, 1, D) if only the first token attends, for `residual`.
         """
 
     @abstractmethod
@@ -151,7 +152,7 @@ class Float32(Arithmetic):
         graph = self._graph
         mask_BT = graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
         one = graph.constant("mask.one", np.array(1, np.float32))
-        masked = graph.constant("mask.masked", np.array(-MASKED, np.float32))
+        masked = graph.constant("mask.masked", np.array(_MASKED))
         bias_BT = graph.add(
             "Mul", [graph.add("Sub", [mask_BT, one], "mask.off"), masked], "mask.bias"
         )
@@ -165,25 +166,15 @@ class Float32(Arithmetic):
         shape = graph.add("Concat", [ones, num_tokens, last], "mask.shape", axis=0)
         return [graph.add("Expand", [bias_B11T, shape], "scores_bias")]
 
-    def attention(
-        self,
-        x_BTD: str,
-        scores_bias: Sequence[str],
-        name: str,
-        projections: Sequence[Linear],
-        num_heads: int,
-        first_only: bool,
-    ) -> str:
+    def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
         """See `Arithmetic`."""
         graph = self._graph
         (bias,) = scores_bias
-        if first_only:
-            first = graph.constant("first", np.array([0]))
-            bias = graph.add("Gather", [bias, first], f"{name}.first_scores", axis=2)
-        parts = self._projected(x_BTD, name, projections, first_only)
-        return graph.add(
-            "Attention", [*parts, bias], name, q_num_heads=num_heads, kv_num_heads=num_heads
-        )
+        if module.first_only:
+            bias = graph.first(bias, f"{module.name}.first_scores", axis=2)
+        inputs = [*self._projected(x_BTD, module), bias]
+        heads = {"q_num_heads": module.num_heads, "kv_num_heads": module.num_heads}
+        return graph.add("Attention", inputs, module.name, **heads)
 
     def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """See `Arithmetic`."""
@@ -198,17 +189,18 @@ class Float32(Arithmetic):
         """See `Arithmetic`."""
         return self.normalised([self._product(x_BTI, linear), skip_BTD], norm)
 
-    def _projected(
-        self, x_BTD: str, name: str, projections: Sequence[Linear], first_only: bool
-    ) -> list[str]:
+    def _projected(self, x_BTD: str, module: SelfAttention) -> list[str]:
         """Query, key and value, (B, T, D) each; the first token's query alone if asked for."""
-        query, *others = projections
-        attending = self._first(x_BTD) if first_only else x_BTD
-        return [self._product(attending, query), *(self._product(x_BTD, o) for o in others)]
+        query, key, value = module.projections
+        attending = self._first_token(x_BTD) if module.first_only else x_BTD
+        return [
+            self._product(attending, query),
+            self._product(x_BTD, key),
+            self._product(x_BTD, value),
+        ]
 
-    def _first(self, x_BTD: str) -> str:
-        first = self._graph.constant("first", np.array([0]))
-        return self._graph.add("Gather", [x_BTD, first], f"{x_BTD}.first_token", axis=1)
+    def _first_token(self, x_BTD: str) -> str:
+        return self._graph.first(x_BTD, f"{x_BTD}.first_token", axis=1)
 
     def _product(self, x_BTI: str, linear: Linear) -> str:
         """The linear layer, (B, T, O)."""
@@ -232,30 +224,21 @@ class Float16(Arithmetic):
         mask_BT = self._graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
         return [mask_BT, _ABSENT, position_bias] if position_bias else [mask_BT]
 
-    def attention(
-        self,
-        x_BTD: str,
-        scores_bias: Sequence[str],
-        name: str,
-        projections: Sequence[Linear],
-        num_heads: int,
-        first_only: bool,
-    ) -> str:
+    def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
         """See `Arithmetic`."""
-        graph = self._graph
-        weight_DE = np.concatenate([linear.weight_IO for linear in projections], axis=1)
-        bias_E = np.concatenate([linear.bias_O for linear in projections])
+        graph, name, heads = self._graph, module.name, module.num_heads
+        weight_DE = np.concatenate([linear.weight_IO for linear in module.projections], axis=1)
+        bias_E = np.concatenate([linear.bias_O for linear in module.projections])
         inputs = [
             self._to_float16(x_BTD),
             graph.constant(f"{name}.weight", weight_DE.astype(np.float16)),
             graph.constant(f"{name}.bias", bias_E.astype(np.float16)),
             *scores_bias,
         ]
-        if not first_only:
-            return graph.add_contrib("Attention", inputs, name, num_heads=num_heads)
-        attended = graph.add_contrib("Attention", inputs, f"{name}.all", num_heads=num_heads)
-        first = graph.constant("first", np.array([0]))
-        return graph.add("Gather", [attended, first], name, axis=1)
+        if not module.first_only:
+            return graph.add_contrib("Attention", inputs, name, num_heads=heads)
+        attended = graph.add_contrib("Attention", inputs, f"{name}.all", num_heads=heads)
+        return graph.first(attended, name, axis=1)
 
     def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """See `Arithmetic`."""
@@ -313,12 +296,11 @@ class Int8(Float32):
         scales = graph.add("Gather", [scale, ids_BT], f"{name}.scales")
         return graph.add("Mul", [rows, scales], name)
 
-    def _projected(
-        self, x_BTD: str, name: str, projections: Sequence[Linear], first_only: bool
-    ) -> list[str]:
-        query, key, value = projections
-        x = self._quantized(x_BTD, name)
-        attending = replace(x, integers=self._first(x.integers)) if first_only else x
+    def _projected(self, x_BTD: str, module: SelfAttention) -> list[str]:
+        query, key, value = module.projections
+        x = attending = self._quantized(x_BTD, module.name)
+        if module.first_only:
+            attending = replace(x, integers=self._first_token(x.integers))
         return [
             self._integer_product(attending, query),
             self._integer_product(x, key),

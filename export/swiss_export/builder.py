@@ -54,6 +54,14 @@ class GraphBuilder:
         self._add(CONTRIB, operator, inputs, [output], attributes)
         return output
 
+    def first(self, x: str, output: str, axis: int) -> str:
+        """Keep of an axis the first entry, as an axis of 1.
+
+        Returns:
+            The output's name.
+        """
+        return self.add("Gather", [x, self.constant("first", np.array([0]))], output, axis=axis)
+
     def add_many(
         self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
     ) -> None:

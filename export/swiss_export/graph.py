@@ -8,7 +8,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 
-from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range
+from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range, SelfAttention
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import HeadBuilder, linear
 from swiss_training.model.mpnet import distance_buckets
@@ -113,19 +113,18 @@ class _Encoder(ABC):
         self, module: str, hidden_BTD: str, scores_bias: Sequence[str], first_only: bool
     ) -> str:
         arithmetic = self._arithmetic
-        parts = ("query", "key", "value")
-        attended = arithmetic.attention(
-            hidden_BTD,
-            scores_bias,
+        query, key, value = (
+            self._linear(f"{module}.attention.{part}") for part in ("query", "key", "value")
+        )
+        attention = SelfAttention(
             f"{module}.attention",
-            [self._linear(f"{module}.attention.{part}") for part in parts],
+            (query, key, value),
             self._config.num_attention_heads,
             first_only,
         )
+        attended = arithmetic.attention(hidden_BTD, scores_bias, attention)
         if first_only:
-            hidden_BTD = self.graph.add(
-                "Gather", [hidden_BTD, self._first], f"{module}.first_token", axis=1
-            )
+            hidden_BTD = self.graph.first(hidden_BTD, f"{module}.first_token", axis=1)
         hidden_BTD = arithmetic.residual(
             attended,
             self._linear(f"{module}.attention.output"),
