@@ -167,10 +167,11 @@ def predict(
     with problems.collected():
         tasks = resolve_tasks([name.strip() for name in task.split(",")])
     if tasks:
+        reading = _reading(tasks)
         with problems.collected():
-            sources = find_sources(files or [], _reading(tasks), input_format)
+            sources = find_sources(files or [], reading, input_format)
         with problems.collected():
-            where.check(_reading(tasks), sources)
+            where.check(reading, sources)
     with problems.collected():
         check_output(output, force=force, inputs=files or ["-"])
     with problems.collected():
