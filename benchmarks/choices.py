@@ -7,26 +7,25 @@ whole graph of MODEL. The alternatives take turns; each figure is a median and a
 """
 
 import argparse
-import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from benchmarks.figures import Spread
 from benchmarks.operators import batches_of
 from benchmarks.workloads import load
-from swiss_export.builder import CONTRIB, IR_VERSION, OPSET
+from swiss_export.arithmetic import quantize_weight
+from swiss_export.builder import Array, GraphBuilder
 from swisscli.contract import model_dir
 from swisscli.inference.devices import allowed_cores
 from swisscli.inference.session import INPUTS
 
-Array = npt.NDArray[Any]
 Node = tuple[str, Sequence[str], Mapping[str, Any]]
 
 OPERATOR_ROUNDS, REPEATS, BATCH_ROUNDS = 9, 10, 5
@@ -62,19 +61,18 @@ def _operators(title: str, alternatives: Mapping[str, Callable[[], Any]]) -> Non
             seconds[name].append((time.perf_counter() - start) / REPEATS)
     print(f"\n{title}:\n\n| alternative | ms |\n| --- | ---: |")
     for name, values in seconds.items():
-        print(f"| {name} | {_spread([1000 * value for value in values], '.2f')} |")
+        print(f"| {name} | {_text(1000 * value for value in values)} |")
 
 
 def _products(inner: int, outer: int) -> dict[str, Callable[[], Any]]:
     x, weight = _normal(ROWS, TOKENS, inner), _normal(inner, outer)
-    step = np.abs(weight).max(axis=0) / np.float32(127)
-    scale = np.array(0.03, np.float32)
+    integers, step = quantize_weight(weight)
     constants = {
         "w": weight,
-        "w8": np.rint(weight / step).astype(np.int8),
+        "w8": integers,
         "ws": step,
         "wz": np.zeros((), np.int8),
-        "s": scale,
+        "s": np.array(0.03, np.float32),
         "z": np.array(128, np.uint8),
         "b": _normal(outer),
     }
@@ -175,26 +173,16 @@ def _session(
     nodes: Sequence[Node], x_BTI: Array, constants: Mapping[str, Array]
 ) -> Callable[[], Any]:
     """A chain of operators; "0" is what the first gave."""
-    made = [
-        helper.make_node(
-            operator,
-            inputs,
-            ["y" if index == len(nodes) - 1 else str(index)],
-            domain=CONTRIB if operator in _OWN else "",
-            **attributes,
-        )
-        for index, (operator, inputs, attributes) in enumerate(nodes)
-    ]
-    used = {name for _, inputs, _ in nodes for name in inputs}
-    graph = helper.make_graph(
-        made,
-        "choice",
+    graph = GraphBuilder()
+    for name in {name for _, inputs, _ in nodes for name in inputs} & constants.keys():
+        graph.constant(name, constants[name])
+    for index, (operator, inputs, attributes) in enumerate(nodes):
+        add = graph.add_contrib if operator in _OWN else graph.add
+        add(operator, inputs, "y" if index == len(nodes) - 1 else str(index), **attributes)
+    model = graph.model(
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["B", "T", x_BTI.shape[2]])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(a, name) for name, a in constants.items() if name in used],
     )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), _options(1), providers=["CPUExecutionProvider"]
     )
@@ -248,7 +236,7 @@ def _batches(model: Path, data: Path | None) -> None:
     ):
         print(f"\n{title}:\n\n| alternative | records/s of the mix |\n| --- | ---: |")
         for name, values in rates(alternatives).items():
-            print(f"| {name} | {_spread(values, '.0f')} |")
+            print(f"| {name} | {_text(values, '{:.0f}')} |")
 
 
 def _options(threads: int, **settings: bool) -> Any:
@@ -260,10 +248,10 @@ def _options(threads: int, **settings: bool) -> Any:
     return options
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    ordered = sorted(values)
-    middle = statistics.median(ordered)
-    return f"{middle:{form}} ({ordered[0]:{form}} to {ordered[-1]:{form}})"
+def _text(values: Iterable[float], form: str = "{:.2f}") -> str:
+    spread = Spread.of(values)
+    assert spread is not None
+    return spread.text(form)
 
 
 if __name__ == "__main__":

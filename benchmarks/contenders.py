@@ -57,6 +57,25 @@ _ORT = ("onnxruntime-gpu", "onnxruntime", "tokenizers")
 _FP32, _INT8 = "onnx/model.onnx", "onnx/model_q*.onnx"
 _BOTH, _GPU = ("cpu", "cuda"), ("cuda",)
 
+_BY_LENGTH = "batches of 32 of like length"
+
+
+def _onnxruntime(name: str, batches: str, precision: str, *, by_length: bool = False) -> Spec:
+    """ONNX Runtime over the graph that sentence-transformers exports."""
+    graph = {"fp32": _FP32, "int8": _INT8}[precision]
+    return Spec(
+        name,
+        f"ONNX Runtime, {batches}, exported graph",
+        precision,
+        "peer",
+        lambda setting: FixedBatches(
+            setting, "exported/{task}", graph, "logits", by_length=by_length
+        ),
+        _ORT,
+        needs_export=True,
+    )
+
+
 CONTENDERS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
@@ -137,46 +156,10 @@ CONTENDERS: dict[str, Spec] = {
             needs_export=True,
             environment="onnx",
         ),
-        Spec(
-            "onnxruntime",
-            "ONNX Runtime, batches of 32, exported graph",
-            "fp32",
-            "peer",
-            lambda setting: FixedBatches(setting, "exported/{task}", _FP32, "logits"),
-            _ORT,
-            needs_export=True,
-        ),
-        Spec(
-            "onnxruntime-int8",
-            "ONNX Runtime, batches of 32, exported graph",
-            "int8",
-            "peer",
-            lambda setting: FixedBatches(setting, "exported/{task}", _INT8, "logits"),
-            _ORT,
-            needs_export=True,
-        ),
-        Spec(
-            "onnxruntime-by-length",
-            "ONNX Runtime, batches of 32 of like length, exported graph",
-            "fp32",
-            "peer",
-            lambda setting: FixedBatches(
-                setting, "exported/{task}", _FP32, "logits", by_length=True
-            ),
-            _ORT,
-            needs_export=True,
-        ),
-        Spec(
-            "onnxruntime-by-length-int8",
-            "ONNX Runtime, batches of 32 of like length, exported graph",
-            "int8",
-            "peer",
-            lambda setting: FixedBatches(
-                setting, "exported/{task}", _INT8, "logits", by_length=True
-            ),
-            _ORT,
-            needs_export=True,
-        ),
+        _onnxruntime("onnxruntime", "batches of 32", "fp32"),
+        _onnxruntime("onnxruntime-int8", "batches of 32", "int8"),
+        _onnxruntime("onnxruntime-by-length", _BY_LENGTH, "fp32", by_length=True),
+        _onnxruntime("onnxruntime-by-length-int8", _BY_LENGTH, "int8", by_length=True),
         Spec(
             "onnxruntime-swiss-graph",
             "ONNX Runtime, batches of 32, our graph",
