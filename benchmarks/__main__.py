@@ -25,9 +25,9 @@ from benchmarks.measure import (
     measure_throughput,
 )
 from benchmarks.program import measure_program
-from swisscli.contract import model_dir
-from swisscli.errors import SwissError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import SwissError
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("throughput", "start", "program")

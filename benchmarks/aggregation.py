@@ -18,7 +18,7 @@ from pathlib import Path
 from swiss_training import loop
 from swiss_training.config import TrainConfig
 from swisscli.commands.train import parse_files
-from swisscli.contract.methods import method_names
+from swisscli.core.methods import method_names
 
 ROUNDS, WARM_UP = 10, 2
 

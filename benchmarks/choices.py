@@ -22,7 +22,7 @@ from benchmarks.operators import batches_of
 from benchmarks.workloads import load
 from swiss_export.arithmetic import quantize_weight
 from swiss_export.builder import Array, GraphBuilder
-from swisscli.contract import model_dir
+from swisscli.core.model import model_dir
 from swisscli.inference.devices import allowed_cores
 from swisscli.inference.session import INPUTS
 

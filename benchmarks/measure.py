@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS, Spec, environment_of_run
 from benchmarks.workloads import Workload
-from swisscli.contract.tasks import TASKS
+from swisscli.core.tasks import TASKS
 
 TOLERANCE = 1e-3
 """Largest difference of a logit between float32 contenders."""

@@ -26,10 +26,10 @@ from swiss_training.checkpoint import save_model, save_tensors
 from swiss_training.config import TrainConfig
 from swiss_training.model.convert import load_pretrained, to_hugging_face
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TASKS
-from swisscli.tokenization import Tokenizer
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TASKS
+from swisscli.core.tokenization import Tokenizer
 
 TASK_NAMES = ("sentiment", "paraphrase")
 MAX_LENGTH = 512

@@ -14,10 +14,10 @@ from pathlib import Path
 import onnxruntime
 
 from benchmarks.workloads import Texts, load
-from swisscli.contract import model_dir
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Int64, Tokenizer, pad
 from swisscli.inference.batching import Batching
 from swisscli.inference.session import INPUTS
-from swisscli.tokenization import Int64, Tokenizer, pad
 
 _ROUNDS = 3
 

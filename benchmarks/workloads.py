@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swisscli.contract.tasks import TASKS
+from swisscli.core.tasks import TASKS
 from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
 
 Texts = list[tuple[str, ...]]

@@ -4,7 +4,6 @@ The only importer of rich, which is imported where it is needed: most runs need 
 """
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +15,14 @@ from io import StringIO
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, Self, TextIO
 
+from swisscli.core.io.text import visible
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
     from rich.progress import Progress
     from rich.table import Table
 
-# C0, DEL, C1, line separators, direction overrides and lone surrogates.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _ANSI_COLORS = {"error": 31, "warning": 33, "hint": 36}
 _MIN_TABLE_WIDTH = 40
 _MAX_LABEL = 16
@@ -61,11 +58,6 @@ def is_colored(stream: TextIO | None) -> bool:
         return _color is Color.ALWAYS
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return is_terminal(stream) and not is_plain
-
-
-def visible(text: str) -> str:
-    r"""Spell control characters and direction overrides as `\u001b`, so that none acts."""
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def error(message: str, hint: str | None = None) -> None:

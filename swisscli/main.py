@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from swisscli import __version__, console
-from swisscli.errors import DataError, SwissError
+from swisscli.core.errors import DataError, SwissError
 
 COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",

@@ -20,9 +20,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from typer.testing import CliRunner
 
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import EncoderConfig, Manifest, ModelConfig
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import EncoderConfig, Manifest, ModelConfig
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.main import app
 
 MAX_LENGTH = 16

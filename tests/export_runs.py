@@ -20,10 +20,10 @@ from swiss_training.data import TaskDataset
 from swiss_training.examples import read_files
 from swiss_training.model.convert import read_encoder_config
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.model_dir import ModelConfig, Pooling
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model.model_dir import ModelConfig, Pooling
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import Session
-from swisscli.tokenization import Tokenizer
 
 ASSETS = Path(__file__).parent / "assets"
 DATA = ASSETS / "tiny-data"

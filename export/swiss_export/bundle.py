@@ -9,10 +9,10 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import Manifest
-from swisscli.errors import ConfigurationError, ModelError
-from swisscli.inference.writers import check_folder
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.io.atomic import check_folder
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import Manifest
 
 COPIED = (model_dir.CONFIG, model_dir.TOKENIZER, model_dir.TRAIN_CONFIG)
 _DEPLOYABLE = {*COPIED, model_dir.GRAPH, model_dir.METRICS, model_dir.MANIFEST}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from swiss_export.arithmetic import Range
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.tokenization import Int64
+from swisscli.core.tokenization import Int64
 
 _INPUTS = {
     "attention": "attention.query",  # key and value read the same

@@ -7,10 +7,10 @@ from pathlib import Path
 from swiss_training.config import TrainConfig
 from swiss_training.data import TaskDataset
 from swiss_training.examples import read_files
-from swisscli.contract.model_dir import TRAIN_CONFIG, ModelConfig
-from swisscli.contract.tasks import TaskSpec
-from swisscli.errors import DataError, Problems
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import DataError, Problems
+from swisscli.core.model.model_dir import TRAIN_CONFIG, ModelConfig
+from swisscli.core.tasks import TaskSpec
+from swisscli.core.tokenization import Tokenizer
 
 Files = Mapping[str, Sequence[str]]
 

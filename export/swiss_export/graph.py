@@ -12,7 +12,7 @@ from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range, 
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import HeadBuilder, linear
 from swiss_training.model.mpnet import distance_buckets
-from swisscli.contract.model_dir import ModelConfig
+from swisscli.core.model.model_dir import ModelConfig
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 

@@ -7,8 +7,8 @@ import numpy as np
 from swiss_export.builder import Array, GraphBuilder
 from swiss_training.model.heads import SMALLEST_PROBABILITY
 from swiss_training.model.multitask import shared_layer
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TaskSpec
 
 _LEAKY_RELU_SLOPE = 0.01  # torch's default
 

@@ -18,11 +18,11 @@ from swiss_export.graph import build_graph
 from swiss_export.verify import DevFigure
 from swiss_training.checkpoint import load_model
 from swiss_training.metrics import Evaluation, Score
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.errors import DataError, Problems
+from swisscli.core.errors import DataError, Problems
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import DeviceFallbackWarning, Session
-from swisscli.tokenization import Tokenizer
 
 SOURCES = (
     model_dir.CONFIG,

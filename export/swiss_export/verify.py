@@ -15,10 +15,10 @@ from swiss_training.data import TaskDataset
 from swiss_training.evaluation import predict_logits
 from swiss_training.metrics import BATCH_SIZE, score
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.errors import VerificationError
+from swisscli.core.errors import VerificationError
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tokenization import Encoding, Int64, Tokenizer, pad
 from swisscli.inference.session import Session
-from swisscli.tokenization import Encoding, Int64, Tokenizer, pad
 
 TOLERANCE = 1e-4
 """Largest absolute difference of a float32 graph's logit from torch's."""

@@ -10,7 +10,7 @@ import typer
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.console import Color
-from swisscli.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError, Problems
 
 _SUFFIXES = (".png", ".svg")
 _MAX_SHOWN = 48
@@ -82,7 +82,7 @@ def attention(
                 )
             )
         with problems.collected():
-            from swisscli.inference.writers import check_output
+            from swisscli.core.io.atomic import check_output
 
             check_output(output, force=force, inputs=())
     with requires_extra("report"):
@@ -97,7 +97,7 @@ def attention(
 
 def _attention(request: _Request, problems: Problems) -> None:
     """Compute, then draw to the file or show on standard output."""
-    from swiss_export.attention import AttentionReader, read_shape
+    from swiss_evaluation.attention.reader import AttentionReader, read_shape
 
     with problems.collected():
         shape = read_shape(request.model)
@@ -109,8 +109,8 @@ def _attention(request: _Request, problems: Problems) -> None:
     if found.truncated:
         console.warning(f"the input is cut to {len(found.tokens)} tokens, the model's longest")
     if request.output is not None:
-        from swiss_export import heatmap
-        from swisscli.inference.writers import open_beside
+        from swiss_evaluation.attention import heatmap
+        from swisscli.core.io.atomic import open_beside
 
         title = f"Layer {layer}, head {request.head}"
         drawn = heatmap.render(found.tokens, matrix, title, request.output)

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from swisscli import console
-
 
 class ReportFormat(StrEnum):
     """How the findings are written."""
@@ -51,6 +49,6 @@ def doctor(
     else:
         for name, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else value
-            typer.echo(console.visible(f"{name}: {shown or 'none'}"))
+            typer.echo(visible(f"{name}: {shown or 'none'}"))
     if error is not None:
         raise error

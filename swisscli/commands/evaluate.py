@@ -12,10 +12,10 @@ from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.train import parse_files
 from swisscli.console import Color
-from swisscli.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
-    from swiss_export.evaluate import Evaluated, Request
+    from swiss_evaluation.evaluate import Evaluated, Request
 
 FORMATS = ("table", "tsv", "json")
 _COLUMNS = (("task", 12), ("metric", 10), ("value", 8), ("rows", 8))
@@ -96,8 +96,8 @@ def evaluate(
             )
         )
     with requires_extra("train"):
-        from swiss_export.evaluate import Request
-        from swiss_export.source import Source
+        from swiss_evaluation.evaluate import Request
+        from swiss_evaluation.source import Source
 
         source = Source(
             model=model,
@@ -113,7 +113,7 @@ def evaluate(
 
 def _evaluate(request: "Request", problems: Problems, output_format: str) -> None:
     """Evaluate, with the figures on standard output and the rest on standard error."""
-    from swiss_export import evaluate
+    from swiss_evaluation import evaluate
 
     # The progress would run through messages that are printed meanwhile.
     shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)

@@ -8,7 +8,7 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
     from swiss_export.pipeline import Exported, Request

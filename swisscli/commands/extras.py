@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from swisscli.errors import MissingExtraError
+from swisscli.core.errors import MissingExtraError
 
-_OWN_PACKAGES = {"swisscli", "swiss_training", "swiss_export"}
+_OWN_PACKAGES = {"swisscli", "swiss_training", "swiss_export", "swiss_evaluation"}
 
 
 @contextmanager

@@ -15,9 +15,10 @@ import typer
 
 from swisscli import console
 from swisscli.console import Color
-from swisscli.contract.records import Answers, failure_of
-from swisscli.contract.tasks import TaskSpec, resolve_tasks, task_names
-from swisscli.errors import DataError, Problems
+from swisscli.core.errors import DataError, Problems
+from swisscli.core.io.atomic import check_output, open_output
+from swisscli.core.records import Answers, failure_of
+from swisscli.core.tasks import TaskSpec, resolve_tasks, task_names
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import (
     ColumnChoice,
@@ -34,8 +35,6 @@ from swisscli.inference.writers import (
     TableWriter,
     TsvWriter,
     Writer,
-    check_output,
-    open_output,
 )
 
 _MAX_WARNINGS = 20

@@ -7,7 +7,7 @@ import typer
 
 from swiss_training.pretraining.config import PretrainConfig
 from swisscli.commands.extras import requires_extra
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from swiss_training.pretraining.events import Event

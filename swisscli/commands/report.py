@@ -11,10 +11,10 @@ from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.train import parse_files
 from swisscli.console import Color
-from swisscli.errors import ConfigurationError, DataError, Problems
+from swisscli.core.errors import ConfigurationError, DataError, Problems
 
 if TYPE_CHECKING:
-    from swiss_export.report.build import Request
+    from swiss_evaluation.report.build import Request
 
 _MAX_PAIRS = 8
 
@@ -111,9 +111,9 @@ def report(
     with problems.collected():
         texts = _texts(pair, pairs)
     with requires_extra("report"):
-        from swiss_export.report.build import Request
-        from swiss_export.report.heads import Choice
-        from swiss_export.source import Source
+        from swiss_evaluation.report.build import Request
+        from swiss_evaluation.report.heads import Choice
+        from swiss_evaluation.source import Source
 
         source = Source(
             model=model,
@@ -150,7 +150,7 @@ def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, 
     if pair and not all(text.strip() for text in pair):
         raise ConfigurationError("--pair has an empty text", hint='for example: --pair "a" "b"')
     if file is not None:
-        from swisscli.contract.tasks import TASKS
+        from swisscli.core.tasks import TASKS
         from swisscli.inference.readers import ColumnChoice, find_sources, read_records
 
         task = TASKS["similarity"]
@@ -171,7 +171,7 @@ def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, 
 
 def _report(request: "Request", problems: Problems) -> None:
     """Write the page, with the steps on standard error."""
-    from swiss_export.report import build
+    from swiss_evaluation.report import build
 
     shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
     with shown as advance:

@@ -24,7 +24,8 @@ from swiss_training.experiments.selection import (
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.train import parse_files, show
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
     from swiss_training.experiments.ledger import Entry
@@ -287,5 +288,5 @@ def _terminal_table(compared: Comparison) -> str:
         if row.recipes:
             lines.append([("", ""), (what, "bold"), *((text, "bold") for text in own)])
     layout = console.TableLayout(tuple(columns), console.is_colored(sys.stdout))
-    caption = "".join(f"{name}: {console.visible(text)}\n" for name, text in compared.caption)
+    caption = "".join(f"{name}: {visible(text)}\n" for name, text in compared.caption)
     return f"{table.title}\n\n{layout.header()}{layout.rows(lines)}\n{caption}"

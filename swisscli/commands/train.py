@@ -9,10 +9,10 @@ import typer
 
 from swiss_training.config import TrainConfig
 from swisscli.commands.extras import requires_extra
-from swisscli.contract.methods import METHODS, MethodKind, find_method
-from swisscli.contract.model_dir import METRICS, read_json
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
-from swisscli.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.methods import METHODS, MethodKind, find_method
+from swisscli.core.model.model_dir import METRICS, read_json
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 if TYPE_CHECKING:
     from swiss_training.events import Event

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.tasks import TaskSpec
 
 
 def answers(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 Kind = Literal["auto", "cpu", "cuda", "tensorrt"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from swisscli import __version__
-from swisscli.contract import model_dir
-from swisscli.errors import ModelError, SwissError
+from swisscli.core.errors import ModelError, SwissError
+from swisscli.core.model import model_dir
 from swisscli.inference import devices
 
 _PACKAGES = ("tokenizers", "numpy", "torch")

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.contract import model_dir
-from swisscli.contract.records import Answers, Prediction, Record, RecordError
-from swisscli.contract.tasks import TaskSpec, resolve_tasks
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.io.text import readable
+from swisscli.core.model import model_dir
+from swisscli.core.records import Answers, Prediction, Record, RecordError
+from swisscli.core.tasks import TaskSpec, resolve_tasks
+from swisscli.core.tokenization import Encoding, Tokenizer, pad
 from swisscli.inference import devices
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
@@ -24,7 +26,6 @@ from swisscli.inference.decoding import answers
 from swisscli.inference.session import Session
 from swisscli.inference.stages import Abandoned, overlapped
 from swisscli.inference.windows import windows
-from swisscli.tokenization import Encoding, Tokenizer, pad, readable
 
 MODEL_VARIABLE = "SWISS_MODEL"
 _MODELS = Path(__file__).resolve().parent.parent / "models"

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from swisscli.contract.delimited import TAB, Line, Row, RowReader, decode_lines
-from swisscli.contract.records import Record, RecordError
-from swisscli.contract.tasks import TaskSpec
-from swisscli.errors import ConfigurationError, DataError, Problems
+from swisscli.core.errors import ConfigurationError, DataError, Problems
+from swisscli.core.io.delimited import TAB, Line, Row, RowReader, decode_lines
+from swisscli.core.records import Record, RecordError
+from swisscli.core.tasks import TaskSpec
 
 STDIN = "-"
 

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.errors import DeviceError, ModelError
+from swisscli.core.errors import DeviceError, ModelError
+from swisscli.core.tokenization import Int64
 from swisscli.inference import devices
-from swisscli.tokenization import Int64
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 
-from swisscli.contract.records import Record
+from swisscli.core.records import Record
 
 _FIRST_RECORDS = 256
 _MAX_RECORDS = 4096

@@ -21,7 +21,7 @@ from tokenizers.processors import PostProcessor
 
 from swiss_training.model.convert import to_hugging_face
 from swiss_training.model.families import make_encoder
-from swisscli.contract.model_dir import EncoderConfig
+from swisscli.core.model.model_dir import EncoderConfig
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from swiss_export.attention import AttentionReader
+from swiss_evaluation.attention.reader import AttentionReader
 from tests.export_runs import ASSETS, make_model, write_run
 
 PAIR = ("a good [b]film[/b]", "the film is good")

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from swiss_training.checkpoint import load_model
-from swisscli.contract import model_dir
-from swisscli.tokenization import Tokenizer, pad
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Tokenizer, pad
 from tests.export_runs import DATA, ENCODERS
 
 PAIRS = (

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from swiss_export.backends import BACKENDS
+from swiss_evaluation.backends import BACKENDS
 from swiss_training.evaluation import predict_logits
 from swiss_training.metrics import Evaluation, score
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import DATA, dev_rows, make_model, write_run
 
 ROOT = Path(__file__).parents[2]

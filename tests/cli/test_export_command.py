@@ -8,8 +8,8 @@ import onnx
 import pytest
 
 from swiss_export import bundle, pipeline
-from swisscli.contract import model_dir
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model import model_dir
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import DATA, make_fitted_model, make_model, spoil, write_run
 
 LOOSE = ("--max-drop", 1)

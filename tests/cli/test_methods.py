@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from swiss_training import loop
 from swiss_training.config import TrainConfig
 from swiss_training.events import Saved
-from swisscli.contract.methods import METHODS, MethodSpec
+from swisscli.core.methods import METHODS, MethodSpec
 from tests.unit.test_loop import tiny
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from swiss_export.attention import AttentionReader
+from swiss_evaluation.attention.reader import AttentionReader
 from swisscli.main import app
 from tests.export_runs import ASSETS, DATA, make_model, write_run
 

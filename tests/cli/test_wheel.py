@@ -55,7 +55,7 @@ def run(
 def test_the_wheel_holds_three_packages_and_one_model(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"swisscli", "swiss_training", "swiss_export"}
+    assert tops == {"swisscli", "swiss_training", "swiss_export", "swiss_evaluation"}
     (graph,) = [name for name in names if name.endswith(".onnx")]
     assert graph.startswith("swisscli/models/")
     assert wheel.stat().st_size < 32e6
@@ -64,7 +64,7 @@ def test_the_wheel_holds_three_packages_and_one_model(wheel: Path) -> None:
         f"swiss_training/recipes/{path.relative_to(recipes)}" for path in recipes.rglob("*.toml")
     }
     for asset in ("page.html.j2", "page.css", "attention.js"):
-        assert f"swiss_export/report/{asset}" in names
+        assert f"swiss_evaluation/report/{asset}" in names
     assert not [name for name in names if name.endswith(".safetensors") or "tests/" in name]
 
 

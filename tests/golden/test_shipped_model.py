@@ -12,8 +12,8 @@ import pytest
 from swiss_training.examples import read_files
 from swiss_training.metrics import score
 from swisscli import Predictor
-from swisscli.contract import model_dir
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model import model_dir
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.inference.predictor import default_model
 
 HERE = Path(__file__).parent

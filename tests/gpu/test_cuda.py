@@ -16,8 +16,8 @@ from swiss_training.pretraining import loop as pretraining
 from swiss_training.pretraining.config import PretrainConfig
 from swiss_training.pretraining.events import Finished, Saved, Started
 from swisscli import Predictor
-from swisscli.contract.model_dir import GRAPH
-from swisscli.contract.tasks import DEFAULT_TASKS
+from swisscli.core.model.model_dir import GRAPH
+from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.inference.session import Session
 from tests.export_runs import ENCODERS, graph_of, make_model, random_inputs, torch_logits
 

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertModel
 
 from swiss_training.model.bert import BertEncoder
 from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
-from swisscli.contract.model_dir import EncoderConfig
+from swisscli.core.model.model_dir import EncoderConfig
 
 ROOT = Path(__file__).parents[2]
 PREPARE = ROOT.parent / "shared" / "weights" / "prepare.py"

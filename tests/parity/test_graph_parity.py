@@ -8,8 +8,8 @@ import pytest
 from swiss_export.arithmetic import Precision
 from swiss_training.model.encoder import ACTIVATIONS
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.model_dir import Pooling
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model.model_dir import Pooling
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
     ENCODERS,
     Inputs,

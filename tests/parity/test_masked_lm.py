@@ -17,8 +17,8 @@ from swiss_training.model.masked_lm import (
     load_head,
     to_checkpoint,
 )
-from swisscli.contract.model_dir import EncoderConfig
-from swisscli.errors import ModelError
+from swisscli.core.errors import ModelError
+from swisscli.core.model.model_dir import EncoderConfig
 
 TOLERANCE = 1e-5
 SIZES = {

@@ -11,8 +11,8 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder as TheirLayers
 
 from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
 from swiss_training.model.mpnet import MPNetEncoder, distance_buckets
-from swisscli.contract.model_dir import EncoderConfig
-from swisscli.tokenization import Tokenizer, pad
+from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.tokenization import Tokenizer, pad
 
 ENCODERS = Path(__file__).parents[2] / "data" / "encoders"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}

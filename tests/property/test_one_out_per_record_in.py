@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from swisscli import Predictor
-from swisscli.contract.records import Record
-from swisscli.contract.tasks import TASKS
+from swisscli.core.records import Record
+from swisscli.core.tasks import TASKS
 from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
 from swisscli.main import app
 

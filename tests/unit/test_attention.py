@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import BertModel
 
-from swiss_export import heatmap
-from swiss_export.attention import AttentionReader, Shape, attention_probabilities
-from swisscli.errors import ConfigurationError
-from swisscli.tokenization import Tokenizer
+from swiss_evaluation.attention import heatmap
+from swiss_evaluation.attention.reader import AttentionReader, Shape, attention_probabilities
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.tokenization import Tokenizer
 from tests.export_runs import ASSETS, make_model, random_inputs, write_run
 
 ENCODER = ASSETS / "tiny-encoder"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from swiss_training.config import TrainConfig
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 RECIPES = Path(__file__).parents[2] / "training" / "swiss_training" / "recipes"
 

@@ -8,8 +8,8 @@ import pytest
 
 from swiss_training.pretraining.config import PretrainConfig
 from swiss_training.pretraining.corpus import hold_out, read_texts, tokenize
-from swisscli.errors import ConfigurationError, DataError, SwissError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import ConfigurationError, DataError, SwissError
+from swisscli.core.tokenization import Tokenizer
 
 ENCODER = Path(__file__).parents[1] / "assets" / "tiny-encoder"
 

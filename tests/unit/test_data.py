@@ -9,9 +9,9 @@ import pytest
 from swiss_training.config import TrainConfig
 from swiss_training.data import BatchStream, TaskDataset
 from swiss_training.examples import Examples, read_files, read_tasks
-from swisscli.contract.tasks import TASKS
-from swisscli.errors import DataError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import DataError
+from swisscli.core.tasks import TASKS
+from swisscli.core.tokenization import Tokenizer
 
 ASSETS = Path(__file__).parents[1] / "assets"
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

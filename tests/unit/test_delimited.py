@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from swisscli.contract.delimited import RowReader, decode_lines
+from swisscli.core.io.delimited import RowReader, decode_lines
 
 
 def read(data: bytes, delimiter: str = "\t") -> list[list[str]]:

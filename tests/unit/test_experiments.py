@@ -15,7 +15,7 @@ from swiss_training.experiments.comparison import Measured, compare
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.experiments.selection import Selection
-from swisscli.errors import ConfigurationError, DataError, DeviceError
+from swisscli.core.errors import ConfigurationError, DataError, DeviceError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 

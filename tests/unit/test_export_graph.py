@@ -16,8 +16,8 @@ from swiss_export.arithmetic import (
     uint8_steps,
 )
 from swiss_export.builder import Array
-from swisscli.contract.model_dir import Pooling
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
+from swisscli.core.model.model_dir import Pooling
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
     ENCODERS,
     constants_of,

@@ -7,9 +7,9 @@ import pytest
 
 from swiss_export import verify
 from swiss_export.verify import DevFigure
-from swisscli.contract.tasks import DEFAULT_TASKS
-from swisscli.errors import VerificationError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import VerificationError
+from swisscli.core.tasks import DEFAULT_TASKS
+from swisscli.core.tokenization import Tokenizer
 from tests.export_runs import (
     MAX_LENGTH,
     TOKENIZER,

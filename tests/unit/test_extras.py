@@ -3,7 +3,7 @@
 import pytest
 
 from swisscli.commands.extras import requires_extra
-from swisscli.errors import MissingExtraError
+from swisscli.core.errors import MissingExtraError
 
 
 def test_a_missing_package_names_the_pip_line():

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from swisscli import Predictor
-from swisscli.errors import ConfigurationError, DeviceError
+from swisscli.core.errors import ConfigurationError, DeviceError
 from swisscli.inference import devices, session
 
 CPU, CUDA, TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from swiss_training.losses import cosine_embedding_loss, divergence
 from swiss_training.model.heads import CosineHead
 from swiss_training.model.multitask import MultitaskModel
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TASKS
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TASKS
 from tests.export_runs import make_model
 
 D = make_model().config.encoder.hidden_size

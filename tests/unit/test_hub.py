@@ -18,7 +18,7 @@ FILES = ("config.json", "model.safetensors", "tokenizer.json")
 LOAD = """
 import sys
 from swiss_training.model.convert import load_pretrained
-from swisscli.errors import SwissError
+from swisscli.core.errors import SwissError
 try:
     loaded = load_pretrained(sys.argv[1])
 except SwissError as error:

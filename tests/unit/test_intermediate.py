@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from swiss_training import loop
 from swiss_training.events import Finished, Started
 from swiss_training.model.convert import load_pretrained
-from swisscli.contract.model_dir import sha256_of
-from swisscli.errors import ModelError
+from swisscli.core.errors import ModelError
+from swisscli.core.model.model_dir import sha256_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
 TINY = (

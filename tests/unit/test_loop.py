@@ -15,9 +15,9 @@ from swiss_training.checkpoint import LAST, load_model
 from swiss_training.config import TrainConfig
 from swiss_training.evaluation import evaluate
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
-from swisscli.contract import model_dir
-from swisscli.contract.methods import MethodKind, find_method, method_names
-from swisscli.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
+from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
+from swisscli.core.methods import MethodKind, find_method, method_names
+from swisscli.core.model import model_dir
 
 ASSETS = Path(__file__).parents[1] / "assets"
 

@@ -12,7 +12,7 @@ from swiss_training.metrics import Evaluation, Score, score
 from swiss_training.optim import make_optimizer, schedule_factor
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
-from swisscli.contract.tasks import TASKS
+from swisscli.core.tasks import TASKS
 from tests.export_runs import make_model
 
 

@@ -11,8 +11,8 @@ from tokenizers import models, pre_tokenizers, processors
 
 from swiss_training.pretraining.corpus import Corpus
 from swiss_training.pretraining.masking import MaskedBatches, Vocabulary, mask
-from swisscli.errors import ModelError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import ModelError
+from swisscli.core.tokenization import Tokenizer
 
 WORDS = [f"w{index}" for index in range(500)]
 

@@ -13,13 +13,13 @@ import onnxruntime
 import pytest
 
 from swisscli import Predictor
-from swisscli.contract import model_dir
-from swisscli.contract.records import Prediction, Record, RecordError
-from swisscli.contract.tasks import TASKS
-from swisscli.errors import ConfigurationError, DeviceError, ModelError
+from swisscli.core.errors import ConfigurationError, DeviceError, ModelError
+from swisscli.core.model import model_dir
+from swisscli.core.records import Prediction, Record, RecordError
+from swisscli.core.tasks import TASKS
+from swisscli.core.tokenization import Tokenizer
 from swisscli.inference import devices, session
 from swisscli.inference.predictor import _decode
-from swisscli.tokenization import Tokenizer
 
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
 

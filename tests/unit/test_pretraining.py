@@ -18,8 +18,8 @@ from swiss_training.model.convert import load_pretrained
 from swiss_training.pretraining import loop as pretraining
 from swiss_training.pretraining.config import PretrainConfig
 from swiss_training.pretraining.events import Evaluated, Event, Finished, Saved, Started, StepsDone
-from swisscli.contract.model_dir import sha256_of
-from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
+from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
+from swisscli.core.model.model_dir import sha256_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
 ENCODER = ASSETS / "tiny-encoder"

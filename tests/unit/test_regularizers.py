@@ -26,8 +26,8 @@ from swiss_training.regularizers.smart import Smart
 from swiss_training.teacher import FILE
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import dev_rows, make_model
 from tests.unit.test_loop import tiny
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from swiss_export.report import figures
-from swiss_export.report.analysis import (
+from swiss_evaluation.report import figures
+from swiss_evaluation.report.analysis import (
     Distribution,
     Judged,
     by_length,
@@ -16,11 +16,11 @@ from swiss_export.report.analysis import (
     reliability,
     worst,
 )
-from swiss_export.report.heads import default_layers
-from swiss_export.rows import Answered, TaskRows
+from swiss_evaluation.report.heads import default_layers
+from swiss_evaluation.rows import Answered, TaskRows
 from swiss_training.examples import DataRow
-from swisscli.contract.tasks import TASKS
-from swisscli.tokenization import Encoding
+from swisscli.core.tasks import TASKS
+from swisscli.core.tokenization import Encoding
 
 
 def answered(task: str, logits: list[list[float]], targets: list[float | None]) -> Answered:

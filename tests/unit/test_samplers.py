@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swiss_training.samplers.epoch import Epoch
-from swisscli.contract.methods import find_method, method_names
+from swisscli.core.methods import find_method, method_names
 
 SIZES = {"sentiment": 267, "paraphrase": 1821, "similarity": 189}
 PAPER = {"sentiment": 1.0, "paraphrase": 1.7, "similarity": 1.0}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from swisscli.contract.records import Record
+from swisscli.core.records import Record
 from swisscli.inference.windows import prompt_windows, windows
 
 

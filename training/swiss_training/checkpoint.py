@@ -16,8 +16,8 @@ from torch.optim import AdamW
 from swiss_training.config import TrainConfig
 from swiss_training.model.multitask import MultitaskModel
 from swisscli import __version__
-from swisscli.contract import model_dir
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.model import model_dir
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from swisscli.contract.methods import MethodKind, method_names
-from swisscli.contract.model_dir import Heads, Pooling
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, Split
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.methods import MethodKind, method_names
+from swisscli.core.model.model_dir import Heads, Pooling
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
 
 Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["linear", "constant"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from swiss_training.examples import Examples
 from swiss_training.order import shuffled_batches
-from swisscli.tokenization import Tokenizer, pad
+from swisscli.core.tokenization import Tokenizer, pad
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 
 from swiss_training.config import Precision
-from swisscli.errors import ConfigurationError, DeviceError
+from swisscli.core.errors import ConfigurationError, DeviceError
 
 
 def choose_device(name: str) -> torch.device:

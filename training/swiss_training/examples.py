@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from swiss_training.config import TrainConfig
-from swisscli.contract.delimited import TAB, Line, RowReader, decode_lines
-from swisscli.contract.tasks import TASKS, Split, TaskSpec
-from swisscli.errors import DataError
+from swisscli.core.errors import DataError
+from swisscli.core.io.delimited import TAB, Line, RowReader, decode_lines
+from swisscli.core.tasks import TASKS, Split, TaskSpec
 
 
 @dataclass

@@ -27,11 +27,11 @@ from swiss_training.model.multitask import MultitaskModel
 from swiss_training.regularizers import Regularizer
 from swiss_training.samplers.epoch import Epoch
 from swiss_training.teacher import Teacher
-from swisscli.contract.methods import MethodKind, find_method, method_names
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TASKS, Split
-from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
+from swisscli.core.methods import MethodKind, find_method, method_names
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TASKS, Split
+from swisscli.core.tokenization import Tokenizer
 
 
 def fit(config: TrainConfig) -> Iterator[Event]:

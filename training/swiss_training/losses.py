@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.tasks import TaskSpec
 
 
 def task_loss(task: TaskSpec, logits_BC: Tensor, targets_B: Tensor) -> Tensor:

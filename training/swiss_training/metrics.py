@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.tasks import TaskSpec
 
 BATCH_SIZE = 128
 """Rows of a batch in evaluation."""

@@ -11,9 +11,9 @@ from swiss_training.config import TrainConfig
 from swiss_training.data import TaskDataset
 from swiss_training.evaluation import predict_logits
 from swiss_training.examples import Examples
-from swisscli.contract import model_dir
-from swisscli.errors import ConfigurationError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Tokenizer
 
 FILE = Path("checkpoints") / "teacher.safetensors"
 """Its logits in the run folder, so that a run that goes on need not compute them again."""

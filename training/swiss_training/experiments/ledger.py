@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swiss_training.config import TrainConfig
-from swisscli.errors import DataError
+from swisscli.core.errors import DataError
 
 FILE = "ledger.jsonl"
 

@@ -18,9 +18,9 @@ from swiss_training.examples import read_tasks
 from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
-from swisscli.contract import model_dir
-from swisscli.contract.tasks import Split
-from swisscli.errors import ConfigurationError, DataError
+from swisscli.core.errors import ConfigurationError, DataError
+from swisscli.core.model import model_dir
+from swisscli.core.tasks import Split
 
 State = Literal["done", "begun", "new"]
 _SPLITS: tuple[Split, ...] = ("train", "dev")

@@ -9,7 +9,7 @@ from swiss_training.config import TrainConfig
 from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 OUTPUT = Path("runs") / "reproduce"

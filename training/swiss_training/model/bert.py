@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.model.encoder import Encoder
-from swisscli.contract.model_dir import EncoderConfig
+from swisscli.core.model.model_dir import EncoderConfig
 
 
 class BertEmbeddings(nn.Module):

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from swiss_training.model.encoder import ACTIVATIONS, Encoder
 from swiss_training.model.families import make_encoder
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import EncoderConfig, sha256_of
-from swisscli.errors import ModelError
+from swisscli.core.errors import ModelError
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import EncoderConfig, sha256_of
 
 Names = tuple[tuple[str, str], ...]
 

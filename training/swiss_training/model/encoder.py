@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swisscli.contract.model_dir import EncoderConfig
+from swisscli.core.model.model_dir import EncoderConfig
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,

@@ -3,7 +3,7 @@
 from swiss_training.model.bert import BertEncoder
 from swiss_training.model.encoder import Encoder
 from swiss_training.model.mpnet import MPNetEncoder
-from swisscli.contract.model_dir import EncoderConfig
+from swisscli.core.model.model_dir import EncoderConfig
 
 _ENCODERS: dict[str, type[BertEncoder] | type[MPNetEncoder]] = {
     "bert": BertEncoder,

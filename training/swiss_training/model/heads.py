@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swiss_training.losses import cosine_embedding_loss, task_loss
-from swisscli.contract.model_dir import Heads
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.model.model_dir import Heads
+from swisscli.core.tasks import TaskSpec
 
 SMALLEST_PROBABILITY = 0.01
 """Of a cosine head: its logit would be infinite for texts that are the same."""

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from swiss_training.model.convert import to_hugging_face
 from swiss_training.model.encoder import ACTIVATIONS, Encoder
-from swisscli.contract.model_dir import EncoderConfig
-from swisscli.errors import ModelError
+from swisscli.core.errors import ModelError
+from swisscli.core.model.model_dir import EncoderConfig
 
 
 class MaskedLanguageHead(nn.Module):

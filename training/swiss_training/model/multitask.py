@@ -8,8 +8,8 @@ from torch.nn import functional as F
 from swiss_training.model.encoder import pool_mean
 from swiss_training.model.families import make_encoder
 from swiss_training.model.heads import Head, make_head
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TaskSpec
 
 
 class MultitaskModel(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swiss_training.config import Precision, TrainConfig
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 EXTENSIONS = (".txt", ".tsv", ".csv")
 

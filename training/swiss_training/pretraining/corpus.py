@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_training.pretraining.config import PretrainConfig, suffix_of
-from swisscli.contract.delimited import TAB, Line, Row, RowReader, decode_lines
-from swisscli.contract.tasks import TASKS
-from swisscli.errors import ConfigurationError, DataError
-from swisscli.tokenization import Encoding, Tokenizer
+from swisscli.core.errors import ConfigurationError, DataError
+from swisscli.core.io.delimited import TAB, Line, Row, RowReader, decode_lines
+from swisscli.core.tasks import TASKS
+from swisscli.core.tokenization import Encoding, Tokenizer
 
 KNOWN_COLUMNS = tuple(
     dict.fromkeys(name for task in TASKS.values() for names in task.columns.texts for name in names)

@@ -35,9 +35,9 @@ from swiss_training.pretraining.events import (
     StepsDone,
 )
 from swiss_training.pretraining.masking import MaskedBatch, MaskedBatches, Vocabulary
-from swisscli.contract import model_dir
-from swisscli.errors import ConfigurationError, DataError, ModelError, SwissError
-from swisscli.tokenization import Tokenizer
+from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Tokenizer
 
 RUN_CONFIG = Path("checkpoints") / "pretrain_config.json"
 """The configuration of a run, written before its first step."""

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from swiss_training.order import shuffled_batches
 from swiss_training.pretraining.corpus import Corpus
-from swisscli.errors import ModelError
-from swisscli.tokenization import Int64, Tokenizer, pad
+from swisscli.core.errors import ModelError
+from swisscli.core.tokenization import Int64, Tokenizer, pad
 
 CHOSEN = 0.15
 """Share of a sequence's tokens that are predicted."""

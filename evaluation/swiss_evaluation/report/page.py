@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from swiss_export.report.analysis import WrongRow
+from swiss_evaluation.report.analysis import WrongRow
 
 _HERE = Path(__file__).parent
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from swisscli.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError
 
 Kind = Literal["multiclass", "binary", "regression"]
 Metric = Literal["accuracy", "pearson"]

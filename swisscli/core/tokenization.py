@@ -1,6 +1,5 @@
 """The one tokenisation path of training, export and prediction."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from swisscli.errors import ModelError
+from swisscli.core.errors import ModelError
 
 Int64 = npt.NDArray[np.int64]
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,6 @@ class Encoding:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-def readable(text: str) -> str:
-    """A text with U+FFFD for each lone surrogate, which JSON and arguments can hold, UTF-8 not."""
-    return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 class Tokenizer:

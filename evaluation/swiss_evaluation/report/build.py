@@ -8,21 +8,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from swiss_export.attention import AttentionReader, read_shape
-from swiss_export.backends import Backend
-from swiss_export.report import heads
-from swiss_export.report.analysis import judge
-from swiss_export.report.heads import Choice
-from swiss_export.report.page import Page, Section, render
-from swiss_export.report.sections import label_section, task_section, training_section
-from swiss_export.rows import TaskRows
-from swiss_export.source import Advance, Gathered, Source, gather
+from swiss_evaluation.attention.reader import AttentionReader, read_shape
+from swiss_evaluation.backends import Backend
+from swiss_evaluation.report import heads
+from swiss_evaluation.report.analysis import judge
+from swiss_evaluation.report.heads import Choice
+from swiss_evaluation.report.page import Page, Section, render
+from swiss_evaluation.report.sections import label_section, task_section, training_section
+from swiss_evaluation.rows import TaskRows
+from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training import log
 from swiss_training.metrics import Evaluation, Score
 from swisscli import __version__
-from swisscli.contract import model_dir
-from swisscli.errors import DataError, ModelError, Problems
-from swisscli.inference.writers import check_output, open_beside
+from swisscli.core.errors import DataError, ModelError, Problems
+from swisscli.core.io.atomic import check_output, open_beside
+from swisscli.core.model import model_dir
 
 _VERSIONS = ("torch", "onnxruntime-gpu", "onnxruntime", "numpy", "tokenizers", "matplotlib")
 

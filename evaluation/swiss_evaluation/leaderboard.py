@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from swiss_export.rows import Answered
-from swisscli.contract.tasks import Split, TaskSpec
-from swisscli.errors import ConfigurationError
-from swisscli.inference import writers
+from swiss_evaluation.rows import Answered
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.io import atomic
+from swisscli.core.tasks import Split, TaskSpec
 
 
 class _Layout(NamedTuple):
@@ -68,7 +68,7 @@ def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> Non
         ConfigurationError: if the folder is none or cannot be written to, or one of the files is
             there and `force` is not set.
     """
-    writers.check_folder(folder)
+    atomic.check_folder(folder)
     splits: tuple[Split, ...] = ("dev", "test")
     names = [file_name(task, split) for task in tasks for split in splits]
     present = [name for name in names if (folder / name).exists()]
@@ -103,5 +103,5 @@ def write(folder: Path, contents: Mapping[str, str]) -> None:
         raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
     with ExitStack() as stack:
         for name, text in contents.items():
-            stream = stack.enter_context(writers.open_beside(folder / name))
+            stream = stack.enter_context(atomic.open_beside(folder / name))
             stream.write(text.encode("utf-8"))

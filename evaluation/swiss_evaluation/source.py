@@ -6,21 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
-from swiss_export.backends import (
+from swiss_evaluation.backends import (
     Backend,
     BackendName,
     choose_backend,
     open_backend,
     predict_logits,
 )
-from swiss_export.rows import Answered, TaskRows, find_present, read_all
+from swiss_evaluation.rows import Answered, TaskRows, find_present, read_all
 from swiss_training.config import TrainConfig
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import Split
-from swisscli.errors import ConfigurationError, DataError, Problems
+from swisscli.core.errors import ConfigurationError, DataError, Problems
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import Split
+from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.devices import parse_device
-from swisscli.tokenization import Tokenizer
 
 Files = Mapping[str, Sequence[str]]
 Advance = Callable[[int], None]

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swiss_export import leaderboard
-from swiss_export.backends import Backend
-from swiss_export.source import Advance, Gathered, Source, gather
+from swiss_evaluation import leaderboard
+from swiss_evaluation.backends import Backend
+from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training.metrics import Evaluation
-from swisscli.contract import model_dir
-from swisscli.contract.tasks import TASKS, Split, TaskSpec, resolve_task
-from swisscli.errors import ModelError, Problems
+from swisscli.core.errors import ModelError, Problems
+from swisscli.core.model import model_dir
+from swisscli.core.tasks import TASKS, Split, TaskSpec, resolve_task
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 

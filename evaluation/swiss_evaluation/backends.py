@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_training.metrics import BATCH_SIZE
-from swisscli.contract import model_dir
-from swisscli.contract.model_dir import ModelConfig
-from swisscli.contract.tasks import TaskSpec
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.tasks import TaskSpec
+from swisscli.core.tokenization import Encoding, pad
 from swisscli.inference.session import DeviceFallbackWarning, Session
-from swisscli.tokenization import Encoding, pad
 
 BackendName = Literal["onnx", "torch"]
 BACKENDS: tuple[BackendName, ...] = ("onnx", "torch")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from swisscli.contract.records import RecordError
+from swisscli.core.records import RecordError
 
 TAB = "\t"
 _MAX_QUOTED_CHARS = 1 << 20

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from swisscli.contract.tasks import TASKS, TaskSpec
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.tasks import TASKS, TaskSpec
 
 FORMAT_VERSION = 1
 

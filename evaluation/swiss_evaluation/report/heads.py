@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from swiss_export.attention import Attention, AttentionReader, Shape
-from swiss_export.report import figures
-from swiss_export.report.page import Chart, Section
-from swiss_export.rows import TaskRows
-from swisscli.console import visible
-from swisscli.errors import ConfigurationError, Problems
+from swiss_evaluation.attention.reader import Attention, AttentionReader, Shape
+from swiss_evaluation.report import figures
+from swiss_evaluation.report.page import Chart, Section
+from swiss_evaluation.rows import TaskRows
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io.text import visible
 
 PAPER_PAIR = (
     "rallies demand 'justice for trayvon'",

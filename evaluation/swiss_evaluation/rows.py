@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swiss_export.backends import Logits
+from swiss_evaluation.backends import Logits
 from swiss_training.config import TrainConfig
 from swiss_training.examples import DataRow, read_rows
 from swiss_training.metrics import Score, score
-from swisscli.contract.tasks import Split, TaskSpec
-from swisscli.errors import DataError, Problems
+from swisscli.core.errors import DataError, Problems
+from swisscli.core.tasks import Split, TaskSpec
+from swisscli.core.tokenization import Encoding
 from swisscli.inference.decoding import answers
-from swisscli.tokenization import Encoding
 
 
 def find_present(

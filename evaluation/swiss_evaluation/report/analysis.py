@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swiss_export.rows import Answered
-from swisscli.console import visible
-from swisscli.contract.tasks import TaskSpec
+from swiss_evaluation.rows import Answered
+from swisscli.core.io.text import visible
+from swisscli.core.tasks import TaskSpec
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

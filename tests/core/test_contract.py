@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from swisscli.contract import model_dir
-from swisscli.contract.methods import METHODS, find_method, method_names
-from swisscli.contract.model_dir import EncoderConfig, Manifest, ModelConfig
-from swisscli.contract.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
-from swisscli.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.methods import METHODS, find_method, method_names
+from swisscli.core.model import model_dir
+from swisscli.core.model.model_dir import EncoderConfig, Manifest, ModelConfig
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 CONFIG = ModelConfig(
     encoder=EncoderConfig(

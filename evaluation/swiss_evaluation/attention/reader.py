@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from swiss_training.checkpoint import load_model
 from swiss_training.model.convert import FILES, load_pretrained, read_encoder_config
-from swisscli.contract import model_dir
-from swisscli.errors import ConfigurationError, ModelError
-from swisscli.tokenization import Tokenizer, pad, readable
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.io.text import readable
+from swisscli.core.model import model_dir
+from swisscli.core.tokenization import Tokenizer, pad
 
 
 @dataclass(frozen=True)

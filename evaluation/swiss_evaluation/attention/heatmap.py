@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from swisscli.console import visible
+from swisscli.core.io.text import visible
 
 SUFFIXES = (".png", ".svg")
 _INCHES_PER_TOKEN = 0.23

@@ -11,9 +11,9 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from swiss_export import heatmap
-from swiss_export.heatmap import drawing_style
-from swiss_export.report.analysis import ConfidenceBin, Distribution, Judged, LengthBin
+from swiss_evaluation.attention import heatmap
+from swiss_evaluation.attention.heatmap import drawing_style
+from swiss_evaluation.report.analysis import ConfidenceBin, Distribution, Judged, LengthBin
 
 # Stands for the page's text colour, light or dark, until the SVG is in the page.
 _INK = "#010203"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swiss_export.report import figures
-from swiss_export.report.analysis import (
+from swiss_evaluation.report import figures
+from swiss_evaluation.report.analysis import (
     Judged,
     by_length,
     confusion,
@@ -12,11 +12,11 @@ from swiss_export.report.analysis import (
     reliability,
     worst,
 )
-from swiss_export.report.page import Chart, Section, WrongRows
-from swiss_export.rows import TaskRows
-from swiss_export.source import Gathered
+from swiss_evaluation.report.page import Chart, Section, WrongRows
+from swiss_evaluation.rows import TaskRows
+from swiss_evaluation.source import Gathered
 from swiss_training.metrics import Score
-from swisscli.contract.tasks import TaskSpec
+from swisscli.core.tasks import TaskSpec
 
 Series = dict[str, tuple[list[int], list[float]]]
 

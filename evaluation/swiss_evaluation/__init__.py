@@ -1,0 +1,1 @@
+"""Evaluation: dev metrics, leaderboard files, attention, the report."""

@@ -1,1 +1,0 @@
-"""What training, export and prediction agree on. Standard library only."""

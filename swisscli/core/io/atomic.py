@@ -1,0 +1,120 @@
+"""Files that are written whole or not at all, and the checks before any work is done."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from swisscli.core.errors import ConfigurationError
+
+
+def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> None:
+    """Refuse an output that would destroy something, before any work is done.
+
+    Args:
+        path: The file to write; None is standard output.
+        force: Whether an existing file may be replaced.
+        inputs: The input paths, `-` for standard input.
+
+    Raises:
+        ConfigurationError: if it exists, is an input, or its folder does not exist or cannot be
+            written to.
+    """
+    for name in inputs:
+        if name != "-" and _is_same_file(path, Path(name)):
+            raise ConfigurationError(
+                f"{name}: is the input and the output", hint="write to another file"
+            )
+    if path is None:
+        return
+    if path.exists() and not path.is_file():
+        raise ConfigurationError(f"{path}: is not a regular file", hint="name a file to write")
+    if path.exists() and not force:
+        raise ConfigurationError(f"{path}: exists already", hint="add --force to replace it")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"{path.parent}: no such directory", hint="make it first")
+    check_folder(path.resolve().parent)  # where `open_beside` writes
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that nothing can be written to, before any work is done.
+
+    Args:
+        path: The folder; if it is not there, the one that it would be made in counts.
+
+    Raises:
+        ConfigurationError: if it is no folder, or writing to it is not allowed.
+    """
+    nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        what = "" if nearest == path else f"{nearest} "
+        raise ConfigurationError(
+            f"{path}: {what}exists and is not a folder", hint="name another place"
+        )
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"{path}: cannot be written to: Permission denied", hint="name another place"
+        )
+
+
+def _is_same_file(output: Path | None, name: Path) -> bool:
+    try:
+        if output is not None:
+            return output.samefile(name)
+        return name.is_file() and os.path.samestat(name.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError, AttributeError):  # the output is not there, or no real file
+        return False
+
+
+@contextlib.contextmanager
+def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """Open where predictions go; yields the function that writes text as UTF-8.
+
+    A file is written beside its target and renamed when the block ends well; otherwise nothing
+    is left of it.
+
+    Args:
+        path: The file to write; None is standard output.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
+    if path is None:
+        if sys.stdout is None:
+            raise ConfigurationError("standard output is closed", hint="add --output FILE")
+        yield _writing_to(sys.stdout.buffer)
+        return
+    with open_beside(path) as stream:
+        yield _writing_to(stream)
+
+
+@contextlib.contextmanager
+def open_beside(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write beside its target; it is renamed when the block ends well.
+
+    Raises:
+        ConfigurationError: if it cannot be written.
+    """
+    target = path.resolve()  # behind a link, the file and not the link is replaced
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        stream = partial.open("xb")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+    try:
+        with stream:
+            yield stream
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _writing_to(stream: BinaryIO) -> Callable[[str], None]:
+    def write(text: str) -> None:
+        # Lone surrogates, which JSON can spell, have no UTF-8.
+        stream.write(text.encode("utf-8", "replace"))
+        stream.flush()
+
+    return write

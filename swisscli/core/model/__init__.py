@@ -1,0 +1,1 @@
+"""The model directory: its configuration, its manifest, its files."""
