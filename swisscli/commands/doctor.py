@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from swisscli.core.io.text import visible
+
 
 class ReportFormat(StrEnum):
     """How the findings are written."""

@@ -17,6 +17,7 @@ from swisscli import console
 from swisscli.console import Color
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.io.atomic import check_output, open_output
+from swisscli.core.io.text import visible
 from swisscli.core.records import Answers, failure_of
 from swisscli.core.tasks import TaskSpec, resolve_tasks, task_names
 from swisscli.inference.devices import parse_device
@@ -274,7 +275,7 @@ def _writer(request: _Request, source: Source) -> Writer:
         colored = request.output is None and console.is_colored(sys.stdout)
         return TableWriter(tasks, with_texts=with_texts, colored=colored)
     to_terminal = request.output is None and console.is_terminal(sys.stdout)
-    clean = console.visible if to_terminal else str
+    clean = visible if to_terminal else str
     if request.format is OutputFormat.JSONL:
         file = source.path if len(request.sources) > 1 else None
         return JsonlWriter(tasks, with_texts=with_texts, clean=clean, file=file)
