@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.model.families import FAMILY_RULES, foreign_keys
 from swisscli.core.tasks import TASKS, TaskSpec
 
 FORMAT_VERSION = 1
@@ -27,12 +28,6 @@ PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
 
 Pooling = Literal["cls", "mean"]
 Heads = Literal["linear", "layer-sharing", "cosine"]
-
-_FAMILY_KEYS: dict[str, dict[str, int]] = {
-    "bert": {"type_vocab_size": 2, "pad_token_id": 0},
-    "mpnet": {"relative_attention_num_buckets": 32, "pad_token_id": 1},
-}
-"""The encoder families by `model_type`, and the defaults of keys in which they differ."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +55,15 @@ class EncoderConfig:
 
     @property
     def longest_input(self) -> int:
-        """Most tokens of an input, special tokens included.
-
-        MPNet numbers them behind the padding's row of its position table.
-        """
-        first_row = self.pad_token_id + 1 if self.model_type == "mpnet" else 0
+        """Most tokens of an input, special tokens included."""
+        after_padding = FAMILY_RULES[self.model_type].positions_after_padding
+        first_row = self.pad_token_id + 1 if after_padding else 0
         return self.max_position_embeddings - first_row
 
     @property
     def tells_pairs_apart(self) -> bool:
-        """Whether it can tell the sentences of a pair apart; MPNet does so by the separators."""
-        return self.model_type != "bert" or self.type_vocab_size > 1
+        """Whether it can tell the sentences of a pair apart."""
+        return not FAMILY_RULES[self.model_type].pairs_by_token_type or self.type_vocab_size > 1
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "EncoderConfig":
@@ -80,10 +73,10 @@ class EncoderConfig:
             ModelError: if a key is missing or the architecture is not one of the families.
         """
         model_type = values.get("model_type", "bert")
-        if str(model_type) not in _FAMILY_KEYS:
+        if str(model_type) not in FAMILY_RULES:
             raise ModelError(
                 f"the encoder's architecture is {model_type!r}",
-                hint=f"supported are: {', '.join(_FAMILY_KEYS)}",
+                hint=f"supported are: {', '.join(FAMILY_RULES)}",
             )
         position = values.get("position_embedding_type", "absolute")
         if position != "absolute":
@@ -91,7 +84,8 @@ class EncoderConfig:
                 f"the encoder's position embeddings are {position!r}",
                 hint="only 'absolute' is supported",
             )
-        values = _FAMILY_KEYS[model_type] | values | dict.fromkeys(_foreign_keys(model_type), 0)
+        absent = dict.fromkeys(foreign_keys(model_type), 0)
+        values = {**FAMILY_RULES[model_type].defaults, **values, **absent}
         known = {f.name for f in fields(cls)}
         try:
             return cls(**{key: value for key, value in values.items() if key in known})
@@ -100,13 +94,8 @@ class EncoderConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The keys that the family has."""
-        foreign = _foreign_keys(self.model_type)
+        foreign = foreign_keys(self.model_type)
         return {key: value for key, value in asdict(self).items() if key not in foreign}
-
-
-def _foreign_keys(model_type: str) -> set[str]:
-    """Keys that other families have and this one does not."""
-    return {key for keys in _FAMILY_KEYS.values() for key in keys} - _FAMILY_KEYS[model_type].keys()
 
 
 @dataclass(frozen=True)
