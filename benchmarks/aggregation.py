@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from swiss_training import loop
-from swiss_training.config import TrainConfig
+from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.train import parse_files
 from swisscli.core.methods import method_names
 

@@ -22,10 +22,10 @@ from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import parity_batches
-from swiss_training.checkpoint import save_model, save_tensors
-from swiss_training.config import TrainConfig
+from swiss_training.checkpoint import save_tensors
 from swiss_training.model.convert import load_pretrained, to_hugging_face
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import TASKS

@@ -14,12 +14,11 @@ from swiss_export.builder import Array
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import Inputs, parity_batches
-from swiss_training.checkpoint import save_model
-from swiss_training.config import TrainConfig
-from swiss_training.data import TaskDataset
-from swiss_training.examples import read_files
 from swiss_training.model.convert import read_encoder_config
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model.model_dir import ModelConfig, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.core.tokenization import Tokenizer

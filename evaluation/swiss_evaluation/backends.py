@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from swiss_training.metrics import BATCH_SIZE
+from swiss_training.multitask.metrics import BATCH_SIZE
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
@@ -76,8 +76,8 @@ class TorchBackend:
     def __init__(self, model: Path, device: str) -> None:
         import torch
 
-        from swiss_training.checkpoint import load_model
         from swiss_training.devices import choose_device
+        from swiss_training.multitask.model import load_model
 
         self._torch = torch
         self._device = choose_device(device)

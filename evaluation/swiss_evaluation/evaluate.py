@@ -7,7 +7,7 @@ from pathlib import Path
 from swiss_evaluation import leaderboard
 from swiss_evaluation.backends import Backend
 from swiss_evaluation.source import Advance, Gathered, Source, gather
-from swiss_training.metrics import Evaluation
+from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import ModelError, Problems
 from swisscli.core.model import model_dir
 from swisscli.core.tasks import TASKS, Split, TaskSpec, resolve_task

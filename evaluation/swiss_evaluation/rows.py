@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_evaluation.backends import Logits
-from swiss_training.config import TrainConfig
-from swiss_training.examples import DataRow, read_rows
-from swiss_training.metrics import Score, score
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.examples import DataRow, read_rows
+from swiss_training.multitask.metrics import Score, score
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding

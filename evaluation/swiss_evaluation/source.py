@@ -14,7 +14,7 @@ from swiss_evaluation.backends import (
     predict_logits,
 )
 from swiss_evaluation.rows import Answered, TaskRows, find_present, read_all
-from swiss_training.config import TrainConfig
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_export.arithmetic import Range
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tokenization import Int64
 
 _INPUTS = {

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from swiss_training.config import TrainConfig
-from swiss_training.data import TaskDataset
-from swiss_training.examples import read_files
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.examples import read_files
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model.model_dir import TRAIN_CONFIG, ModelConfig
 from swisscli.core.tasks import TaskSpec

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from swiss_export.builder import Array, GraphBuilder
-from swiss_training.model.heads import SMALLEST_PROBABILITY
-from swiss_training.model.multitask import shared_layer
+from swiss_training.multitask.heads import SMALLEST_PROBABILITY
+from swiss_training.multitask.model import shared_layer
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import TaskSpec
 
@@ -25,7 +25,7 @@ def linear(
 
 
 class HeadBuilder:
-    """Adds the heads to a graph; `swiss_training.model.heads` is the same in torch."""
+    """Adds the heads to a graph; `swiss_training.multitask.heads` is the same in torch."""
 
     def __init__(
         self, graph: GraphBuilder, config: ModelConfig, weights: Mapping[str, Array]

@@ -16,8 +16,8 @@ from swiss_export.calibration import channel_ranges
 from swiss_export.dev import Files
 from swiss_export.graph import build_graph
 from swiss_export.verify import DevFigure
-from swiss_training.checkpoint import load_model
-from swiss_training.metrics import Evaluation, Score
+from swiss_training.multitask.metrics import Evaluation, Score
+from swiss_training.multitask.model import load_model
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig

@@ -11,10 +11,10 @@ import torch
 
 from swiss_export.arithmetic import Precision
 from swiss_export.sentences import texts
-from swiss_training.data import TaskDataset
-from swiss_training.evaluation import predict_logits
-from swiss_training.metrics import BATCH_SIZE, score
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.evaluation import predict_logits
+from swiss_training.multitask.metrics import BATCH_SIZE, score
+from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.errors import VerificationError
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tokenization import Encoding, Int64, Tokenizer, pad

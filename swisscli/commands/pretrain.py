@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training.pretraining.config import PretrainConfig
+from swiss_training.masked_lm.config import PretrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from swiss_training.pretraining.events import Event
+    from swiss_training.masked_lm.events import Event
     from swisscli.console import TrainingDisplay
 
 DEFAULTS = {name: f.default for name, f in PretrainConfig.__dataclass_fields__.items()}
@@ -155,8 +155,8 @@ def run(what: PretrainConfig | Path) -> None:
     """
     with requires_extra("train"):
         from swiss_training import log
-        from swiss_training.pretraining import loop
-        from swiss_training.pretraining.events import Finished, Saved, Started
+        from swiss_training.masked_lm import loop
+        from swiss_training.masked_lm.events import Finished, Saved, Started
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
@@ -182,7 +182,7 @@ def run(what: PretrainConfig | Path) -> None:
 
 def show(event: "Event", display: "TrainingDisplay") -> None:
     """Show an event."""
-    from swiss_training.pretraining import events
+    from swiss_training.masked_lm import events
 
     match event:
         case events.Started():

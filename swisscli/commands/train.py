@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training.config import TrainConfig
+from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import METHODS, MethodKind, find_method

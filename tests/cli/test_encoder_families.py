@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from swiss_training.checkpoint import load_model
+from swiss_training.multitask.model import load_model
 from swisscli.core.model import model_dir
 from swisscli.core.tokenization import Tokenizer, pad
 from tests.export_runs import DATA, ENCODERS

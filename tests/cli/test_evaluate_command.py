@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from swiss_evaluation.backends import BACKENDS
-from swiss_training.evaluation import predict_logits
-from swiss_training.metrics import Evaluation, score
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.evaluation import predict_logits
+from swiss_training.multitask.metrics import Evaluation, score
+from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import DATA, dev_rows, make_model, write_run
 

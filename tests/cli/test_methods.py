@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from swiss_training import loop
-from swiss_training.config import TrainConfig
 from swiss_training.events import Saved
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.methods import METHODS, MethodSpec
 from tests.unit.test_loop import tiny
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from swiss_training import loop
-from swiss_training.config import TrainConfig
 from swiss_training.events import StepsDone
+from swiss_training.multitask.config import TrainConfig
 
 ASSETS = Path(__file__).parents[1] / "assets"
 

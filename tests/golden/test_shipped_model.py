@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from swiss_training.examples import read_files
-from swiss_training.metrics import score
+from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.metrics import score
 from swisscli import Predictor
 from swisscli.core.model import model_dir
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS

@@ -11,10 +11,10 @@ import torch
 from swiss_export.arithmetic import Precision
 from swiss_training import events as train_events
 from swiss_training import loop
-from swiss_training.config import TrainConfig
-from swiss_training.pretraining import loop as pretraining
-from swiss_training.pretraining.config import PretrainConfig
-from swiss_training.pretraining.events import Finished, Saved, Started
+from swiss_training.masked_lm import loop as pretraining
+from swiss_training.masked_lm.config import PretrainConfig
+from swiss_training.masked_lm.events import Finished, Saved, Started
+from swiss_training.multitask.config import TrainConfig
 from swisscli import Predictor
 from swisscli.core.model.model_dir import GRAPH
 from swisscli.core.tasks import DEFAULT_TASKS

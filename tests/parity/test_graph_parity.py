@@ -7,7 +7,7 @@ import pytest
 
 from swiss_export.arithmetic import Precision
 from swiss_training.model.encoder import ACTIVATIONS
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_dir import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (

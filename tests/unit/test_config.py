@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from swiss_training.config import TrainConfig
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError
 
 RECIPES = Path(__file__).parents[2] / "training" / "swiss_training" / "recipes"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swiss_training.pretraining.config import PretrainConfig
-from swiss_training.pretraining.corpus import hold_out, read_texts, tokenize
+from swiss_training.masked_lm.config import PretrainConfig
+from swiss_training.masked_lm.corpus import hold_out, read_texts, tokenize
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.tokenization import Tokenizer
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swiss_training.config import TrainConfig
-from swiss_training.data import BatchStream, TaskDataset
-from swiss_training.examples import Examples, read_files, read_tasks
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import BatchStream, TaskDataset
+from swiss_training.multitask.examples import Examples, read_files, read_tasks
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer

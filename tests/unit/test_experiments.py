@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from swiss_training.config import TrainConfig
 from swiss_training.events import Saved, Started
 from swiss_training.experiments import comparison, ledger, reproduction, selection
 from swiss_training.experiments.comparison import Measured, compare
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.experiments.selection import Selection
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from swiss_training.losses import cosine_embedding_loss, divergence
-from swiss_training.model.heads import CosineHead
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.heads import CosineHead
+from swiss_training.multitask.losses import cosine_embedding_loss, divergence
+from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import TASKS
 from tests.export_runs import make_model

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swiss_training import log, loop
-from swiss_training.checkpoint import LAST, load_model
-from swiss_training.config import TrainConfig
-from swiss_training.evaluation import evaluate
+from swiss_training.checkpoint import LAST
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.evaluation import evaluate
+from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 from swisscli.core.methods import MethodKind, find_method, method_names
 from swisscli.core.model import model_dir

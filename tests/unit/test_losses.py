@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from swiss_training.config import TrainConfig
-from swiss_training.losses import task_loss
-from swiss_training.metrics import Evaluation, Score, score
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.losses import task_loss
+from swiss_training.multitask.metrics import Evaluation, Score, score
 from swiss_training.optim import make_optimizer, schedule_factor
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted

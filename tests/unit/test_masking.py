@@ -9,8 +9,8 @@ import torch
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 
-from swiss_training.pretraining.corpus import Corpus
-from swiss_training.pretraining.masking import MaskedBatches, Vocabulary, mask
+from swiss_training.masked_lm.corpus import Corpus
+from swiss_training.masked_lm.masking import MaskedBatches, Vocabulary, mask
 from swisscli.core.errors import ModelError
 from swisscli.core.tokenization import Tokenizer
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from swiss_training.config import TrainConfig
 from swiss_training.experiments.paper_tables import TABLES
 from swiss_training.experiments.selection import RECIPES, recipe_path
+from swiss_training.multitask.config import TrainConfig
 
 PAPER = {
     "table1": """

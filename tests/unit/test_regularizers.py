@@ -12,18 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from swiss_training import loop
-from swiss_training.checkpoint import load_model
-from swiss_training.config import TrainConfig
-from swiss_training.data import Batch
-from swiss_training.evaluation import predict_logits
-from swiss_training.losses import divergence
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import Batch
+from swiss_training.multitask.evaluation import predict_logits
+from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.model import MultitaskModel, load_model
+from swiss_training.multitask.teacher import FILE
 from swiss_training.optim import make_optimizer
 from swiss_training.regularizers.bregman import BregmanProximalPoint
 from swiss_training.regularizers.distillation import Distillation
 from swiss_training.regularizers.r_drop import RDrop
 from swiss_training.regularizers.smart import Smart
-from swiss_training.teacher import FILE
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.core.errors import ConfigurationError, ModelError

@@ -18,7 +18,7 @@ from swiss_evaluation.report.analysis import (
 )
 from swiss_evaluation.report.heads import default_layers
 from swiss_evaluation.rows import Answered, TaskRows
-from swiss_training.examples import DataRow
+from swiss_training.multitask.examples import DataRow
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Encoding
 

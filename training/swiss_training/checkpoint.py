@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from swiss_training.config import TrainConfig
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
 from swisscli import __version__
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model import model_dir
@@ -59,43 +58,6 @@ def package_versions() -> dict[str, str]:
     """Versions of the packages that determine a trained model."""
     names = ("torch", "tokenizers", "safetensors", "numpy")
     return {"swissbert": __version__, **{name: version(name) for name in names}}
-
-
-def save_model(
-    run: Path,
-    model: MultitaskModel,
-    tokenizer: Path,
-    config: TrainConfig,
-    metrics: dict[str, Any],
-    source_encoder: dict[str, str],
-) -> None:
-    """Write the model directory, without a graph, over the one in the run folder."""
-    manifest = model_dir.Manifest(
-        files={}, versions=package_versions(), source_encoder=source_encoder
-    )
-    # A graph of an earlier state must not outlive its weights.
-    with model_dir.update(run, manifest, remove=(model_dir.GRAPH,)) as staging:
-        model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
-        save_tensors(staging / model_dir.WEIGHTS, model.state_dict())
-        (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
-        model_dir.write_json(staging / model_dir.METRICS, metrics)
-        (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
-
-
-def load_model(directory: Path) -> MultitaskModel:
-    """Load the trained model of a model directory, for evaluation.
-
-    Raises:
-        ModelError: if a file is missing, damaged or of an unknown format.
-    """
-    model_dir.verify(directory, (model_dir.CONFIG, model_dir.WEIGHTS))
-    model = MultitaskModel(model_dir.read_config(directory))
-    path = directory / model_dir.WEIGHTS
-    try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{path}: does not fit its configuration: {error}") from None
-    return model.eval()
 
 
 def save_state(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from swiss_training.metrics import Evaluation
+from swiss_training.multitask.metrics import Evaluation
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from torch.optim.swa_utils import AveragedModel
 from swiss_training import checkpoint, optim
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.checkpoint import LAST, RUN_CONFIG, Progress
-from swiss_training.config import TrainConfig
-from swiss_training.data import Batch, BatchStream, TaskDataset
 from swiss_training.devices import choose_device, choose_precision, make_autocast
-from swiss_training.evaluation import evaluate
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
-from swiss_training.examples import Examples, read_tasks
 from swiss_training.model.convert import PretrainedEncoder, load_pretrained
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import Batch, BatchStream, TaskDataset
+from swiss_training.multitask.evaluation import evaluate
+from swiss_training.multitask.examples import Examples, read_tasks
+from swiss_training.multitask.model import MultitaskModel, save_model
+from swiss_training.multitask.teacher import Teacher
 from swiss_training.regularizers import Regularizer
 from swiss_training.samplers.epoch import Epoch
-from swiss_training.teacher import Teacher
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.methods import MethodKind, find_method, method_names
 from swisscli.core.model.model_dir import ModelConfig
@@ -323,7 +323,7 @@ class Run:
                 "seed": self.config.seed,
                 "train": {"step": progress.step, "dev": evaluation.to_json()},
             }
-            checkpoint.save_model(
+            save_model(
                 self.folder,
                 model,
                 self.pretrained.tokenizer,

@@ -9,8 +9,8 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from swiss_training.config import Schedule, TrainConfig
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import Schedule, TrainConfig
+from swiss_training.multitask.model import MultitaskModel
 
 
 def make_optimizer(model: MultitaskModel, weighting: nn.Module, config: TrainConfig) -> AdamW:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from swiss_training.checkpoint import load_model
 from swiss_training.model.convert import FILES, load_pretrained, read_encoder_config
+from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable
 from swisscli.core.model import model_dir

@@ -18,7 +18,7 @@ from swiss_evaluation.report.sections import label_section, task_section, traini
 from swiss_evaluation.rows import TaskRows
 from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training import log
-from swiss_training.metrics import Evaluation, Score
+from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli import __version__
 from swisscli.core.errors import DataError, ModelError, Problems
 from swisscli.core.io.atomic import check_output, open_beside

@@ -15,7 +15,7 @@ from swiss_evaluation.report.analysis import (
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_evaluation.rows import TaskRows
 from swiss_evaluation.source import Gathered
-from swiss_training.metrics import Score
+from swiss_training.multitask.metrics import Score
 from swisscli.core.tasks import TaskSpec
 
 Series = dict[str, tuple[list[int], list[float]]]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.model import MultitaskModel
 
 
 class TaskGradients:

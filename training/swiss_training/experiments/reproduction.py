@@ -11,13 +11,13 @@ import torch
 
 from swiss_training import checkpoint, log, loop
 from swiss_training.checkpoint import LAST, RUN_CONFIG
-from swiss_training.config import TrainConfig
 from swiss_training.devices import choose_device
 from swiss_training.events import Event
-from swiss_training.examples import read_tasks
 from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.examples import read_tasks
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model import model_dir
 from swisscli.core.tasks import Split

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from swiss_training.config import TrainConfig
 from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError
 
 RECIPES = Path(__file__).parent.parent / "recipes"

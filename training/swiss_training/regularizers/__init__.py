@@ -4,8 +4,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from swiss_training.data import Batch
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.data import Batch
+from swiss_training.multitask.model import MultitaskModel
 
 
 class Regularizer(Protocol):

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swiss_training.config import TrainConfig
-from swiss_training.data import Batch
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import Batch
+from swiss_training.multitask.model import MultitaskModel
 
 
 class Distillation(nn.Module):

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from swiss_training.config import TrainConfig
-from swiss_training.data import Batch
-from swiss_training.losses import divergence
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import Batch
+from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.model import MultitaskModel
 
 
 class RDrop(nn.Module):

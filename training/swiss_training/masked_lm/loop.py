@@ -21,11 +21,9 @@ from torch.optim import AdamW
 from swiss_training import checkpoint, optim
 from swiss_training.checkpoint import LAST
 from swiss_training.devices import choose_device, choose_precision, make_autocast
-from swiss_training.model.convert import load_pretrained
-from swiss_training.model.masked_lm import NAMES, MaskedLanguageModel, load_head, to_checkpoint
-from swiss_training.pretraining import corpus
-from swiss_training.pretraining.config import PretrainConfig
-from swiss_training.pretraining.events import (
+from swiss_training.masked_lm import corpus
+from swiss_training.masked_lm.config import PretrainConfig
+from swiss_training.masked_lm.events import (
     DevLoss,
     Evaluated,
     Event,
@@ -34,7 +32,9 @@ from swiss_training.pretraining.events import (
     Started,
     StepsDone,
 )
-from swiss_training.pretraining.masking import MaskedBatch, MaskedBatches, Vocabulary
+from swiss_training.masked_lm.masking import MaskedBatch, MaskedBatches, Vocabulary
+from swiss_training.model.convert import load_pretrained
+from swiss_training.model.masked_lm import NAMES, MaskedLanguageModel, load_head, to_checkpoint
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.model import model_dir
 from swisscli.core.tokenization import Tokenizer

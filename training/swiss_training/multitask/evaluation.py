@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from swiss_training.data import TaskDataset
-from swiss_training.metrics import BATCH_SIZE, Evaluation, score
-from swiss_training.model.multitask import MultitaskModel
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.metrics import BATCH_SIZE, Evaluation, score
+from swiss_training.multitask.model import MultitaskModel
 
 
 def predict_logits(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from swiss_training.examples import Examples
+from swiss_training.multitask.examples import Examples
 from swiss_training.order import shuffled_batches
 from swisscli.core.tokenization import Tokenizer, pad
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swiss_training.losses import cosine_embedding_loss, task_loss
+from swiss_training.multitask.losses import cosine_embedding_loss, task_loss
 from swisscli.core.model.model_dir import Heads
 from swisscli.core.tasks import TaskSpec
 

@@ -1,13 +1,20 @@
-"""One encoder, one head per task."""
+"""One encoder, one head per task; written to and read from a model directory."""
 
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from swiss_training.checkpoint import package_versions, save_tensors
 from swiss_training.model.encoder import pool_mean
 from swiss_training.model.families import make_encoder
-from swiss_training.model.heads import Head, make_head
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.heads import Head, make_head
+from swisscli.core.errors import ModelError
+from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import TaskSpec
 
@@ -98,3 +105,40 @@ class MultitaskModel(nn.Module):
 def shared_layer(task: TaskSpec) -> str:
     """Name of the first linear layer that, with layer sharing, tasks of as many texts share."""
     return f"texts_{task.arity}"
+
+
+def save_model(
+    run: Path,
+    model: MultitaskModel,
+    tokenizer: Path,
+    config: TrainConfig,
+    metrics: dict[str, Any],
+    source_encoder: dict[str, str],
+) -> None:
+    """Write the model directory, without a graph, over the one in the run folder."""
+    manifest = model_dir.Manifest(
+        files={}, versions=package_versions(), source_encoder=source_encoder
+    )
+    # A graph of an earlier state must not outlive its weights.
+    with model_dir.update(run, manifest, remove=(model_dir.GRAPH,)) as staging:
+        model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
+        save_tensors(staging / model_dir.WEIGHTS, model.state_dict())
+        (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
+        model_dir.write_json(staging / model_dir.METRICS, metrics)
+        (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
+
+
+def load_model(directory: Path) -> MultitaskModel:
+    """Load the trained model of a model directory, for evaluation.
+
+    Raises:
+        ModelError: if a file is missing, damaged or of an unknown format.
+    """
+    model_dir.verify(directory, (model_dir.CONFIG, model_dir.WEIGHTS))
+    model = MultitaskModel(model_dir.read_config(directory))
+    path = directory / model_dir.WEIGHTS
+    try:
+        model.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        raise ModelError(f"{path}: does not fit its configuration: {error}") from None
+    return model.eval()

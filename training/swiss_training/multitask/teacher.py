@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from swiss_training.checkpoint import load_model, save_tensors
-from swiss_training.config import TrainConfig
-from swiss_training.data import TaskDataset
-from swiss_training.evaluation import predict_logits
-from swiss_training.examples import Examples
+from swiss_training.checkpoint import save_tensors
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.evaluation import predict_logits
+from swiss_training.multitask.examples import Examples
+from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.model import model_dir
 from swisscli.core.tokenization import Tokenizer

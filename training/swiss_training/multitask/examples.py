@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from swiss_training.config import TrainConfig
+from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import DataError
 from swisscli.core.io.delimited import TAB, Line, RowReader, decode_lines
 from swisscli.core.tasks import TASKS, Split, TaskSpec

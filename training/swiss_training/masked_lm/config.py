@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from swiss_training.config import Precision, TrainConfig
+from swiss_training.multitask.config import Precision, TrainConfig
 from swisscli.core.errors import ConfigurationError
 
 EXTENSIONS = (".txt", ".tsv", ".csv")

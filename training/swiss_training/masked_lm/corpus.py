@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from swiss_training.pretraining.config import PretrainConfig, suffix_of
+from swiss_training.masked_lm.config import PretrainConfig, suffix_of
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.delimited import TAB, Line, Row, RowReader, decode_lines
 from swisscli.core.tasks import TASKS

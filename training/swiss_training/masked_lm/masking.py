@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from swiss_training.masked_lm.corpus import Corpus
 from swiss_training.order import shuffled_batches
-from swiss_training.pretraining.corpus import Corpus
 from swisscli.core.errors import ModelError
 from swisscli.core.tokenization import Int64, Tokenizer, pad
 
