@@ -23,7 +23,8 @@ from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import parity_batches
 from swiss_training.checkpoint import save_tensors
-from swiss_training.model.convert import load_pretrained, to_hugging_face
+from swiss_training.families.bert import BERT
+from swiss_training.families.pretrained import load_pretrained
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model import model_dir
@@ -102,7 +103,7 @@ def _write_hugging_face(
     """Write a `BertForSequenceClassification`."""
     config, task = model.config, TASKS[task_name]
     output.mkdir(parents=True, exist_ok=True)
-    encoder = to_hugging_face(model.encoder.state_dict(), "bert")
+    encoder = BERT.names.to_hugging_face(model.encoder.state_dict())
     tensors = {f"bert.{name}": tensor for name, tensor in encoder.items()}
     for part in ("weight", "bias"):
         tensors[f"classifier.{part}"] = model.get_parameter(f"heads.{task_name}.linear.{part}")

@@ -14,7 +14,7 @@ from swiss_export.builder import Array
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.verify import Inputs, parity_batches
-from swiss_training.model.convert import read_encoder_config
+from swiss_training.families.pretrained import read_encoder_config
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.examples import read_files

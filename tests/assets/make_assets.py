@@ -19,8 +19,7 @@ from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, process
 from tokenizers.models import WordPiece
 from tokenizers.processors import PostProcessor
 
-from swiss_training.model.convert import to_hugging_face
-from swiss_training.model.families import make_encoder
+from swiss_training.families import FAMILIES, make_encoder
 from swisscli.core.model.model_dir import EncoderConfig
 
 HERE = Path(__file__).parent
@@ -115,7 +114,7 @@ def save_encoder(directory: Path, tokenizer: Tokenizer, config: dict[str, Any]) 
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     torch.manual_seed(0)
     encoder = make_encoder(EncoderConfig.from_dict(config | {"initializer_range": 0.1}))
-    weights = to_hugging_face(encoder.state_dict(), encoder.config.model_type)
+    weights = FAMILIES[encoder.config.model_type].names.to_hugging_face(encoder.state_dict())
     save_file(weights, directory / "model.safetensors")
 
 

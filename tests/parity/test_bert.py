@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from swiss_training.model.bert import BertEncoder
-from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
+from swiss_training.families.bert import BERT
+from swiss_training.families.bert.encoder import BertEncoder
+from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.model.model_dir import EncoderConfig
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def test_random_configurations(
     )
     theirs = BertModel(config)
     ours = BertEncoder(EncoderConfig.from_dict(config.to_dict()))
-    ours.load_state_dict(from_hugging_face(theirs.state_dict(), "bert"))
+    ours.load_state_dict(BERT.names.from_hugging_face(theirs.state_dict()))
     assert_same(ours, theirs, padded)
 
 
@@ -70,7 +71,7 @@ def test_names_are_reversible() -> None:
     )
     theirs = BertModel(config).state_dict()
     theirs = {key: value for key, value in theirs.items() if not key.endswith("position_ids")}
-    back = to_hugging_face(from_hugging_face(theirs, "bert"), "bert")
+    back = BERT.names.to_hugging_face(BERT.names.from_hugging_face(theirs))
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[key], theirs[key]) for key in theirs)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from swiss_export.arithmetic import Precision
-from swiss_training.model.encoder import ACTIVATIONS
+from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_dir import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS

@@ -8,15 +8,15 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForMaskedLM, MPNetConfig, MPNetForMaskedLM
 
-from swiss_training.model.bert import BertEncoder
-from swiss_training.model.convert import from_hugging_face
-from swiss_training.model.masked_lm import (
-    NAMES,
+from swiss_training.families.bert import BERT
+from swiss_training.families.bert.encoder import BertEncoder
+from swiss_training.families.masked_lm import (
     MaskedLanguageHead,
     MaskedLanguageModel,
     load_head,
     to_checkpoint,
 )
+from swiss_training.families.mpnet import MPNET
 from swisscli.core.errors import ModelError
 from swisscli.core.model.model_dir import EncoderConfig
 
@@ -50,7 +50,7 @@ def save(theirs: BertForMaskedLM, path: Path) -> Path:
 
 def make_ours(theirs: BertForMaskedLM, weights: Path) -> MaskedLanguageModel:
     encoder = BertEncoder(EncoderConfig.from_dict(theirs.config.to_dict()))
-    state = from_hugging_face(theirs.state_dict(), "bert")
+    state = BERT.names.from_hugging_face(theirs.state_dict())
     encoder.load_state_dict(state, strict=False)  # no pooler
     ours = MaskedLanguageModel(encoder)
     assert load_head(ours.head, "bert", save(theirs, weights))
@@ -136,7 +136,7 @@ def test_the_head_of_mpnet(tmp_path: Path) -> None:
     """The head alone: its names, and what it computes of given hidden states."""
     torch.manual_seed(0)
     theirs = MPNetForMaskedLM(MPNetConfig(**SIZES)).eval()  # type: ignore[arg-type]
-    assert type(theirs).__name__ == NAMES["mpnet"].architecture
+    assert type(theirs).__name__ == MPNET.masked_lm.architecture
     with torch.no_grad():
         theirs.lm_head.bias.uniform_(-1, 1)
     state = theirs.state_dict()

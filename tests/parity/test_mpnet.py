@@ -9,8 +9,9 @@ from torch import Tensor
 from transformers import MPNetConfig, MPNetForMaskedLM, MPNetModel
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder as TheirLayers
 
-from swiss_training.model.convert import from_hugging_face, load_pretrained, to_hugging_face
-from swiss_training.model.mpnet import MPNetEncoder, distance_buckets
+from swiss_training.families.mpnet import MPNET
+from swiss_training.families.mpnet.encoder import MPNetEncoder, distance_buckets
+from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.model.model_dir import EncoderConfig
 from swisscli.core.tokenization import Tokenizer, pad
 
@@ -46,7 +47,7 @@ def random_encoder(hidden: int, heads: int, layers: int) -> MPNetModel:
 
 def ours_like(theirs: MPNetModel) -> MPNetEncoder:
     ours = MPNetEncoder(EncoderConfig.from_dict(theirs.config.to_dict()))
-    ours.load_state_dict(from_hugging_face(theirs.state_dict(), "mpnet"))
+    ours.load_state_dict(MPNET.names.from_hugging_face(theirs.state_dict()))
     return ours.eval()
 
 
@@ -91,7 +92,7 @@ def test_buckets(num_buckets: int) -> None:
 
 def test_names_are_reversible() -> None:
     theirs = random_encoder(32, 4, 11).state_dict()
-    back = to_hugging_face(from_hugging_face(theirs, "mpnet"), "mpnet")
+    back = MPNET.names.to_hugging_face(MPNET.names.from_hugging_face(theirs))
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[key], theirs[key]) for key in theirs)
 

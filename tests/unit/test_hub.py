@@ -17,7 +17,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 LOAD = """
 import sys
-from swiss_training.model.convert import load_pretrained
+from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.errors import SwissError
 try:
     loaded = load_pretrained(sys.argv[1])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from swiss_training import loop
 from swiss_training.events import Finished, Started
-from swiss_training.model.convert import load_pretrained
+from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.errors import ModelError
 from swisscli.core.model.model_dir import sha256_of
 

@@ -13,10 +13,10 @@ from transformers import AutoModel, AutoModelForMaskedLM
 
 from swiss_training import log, loop
 from swiss_training.checkpoint import LAST
+from swiss_training.families.pretrained import load_pretrained
 from swiss_training.masked_lm import loop as pretraining
 from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.events import Evaluated, Event, Finished, Saved, Started, StepsDone
-from swiss_training.model.convert import load_pretrained
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.model.model_dir import sha256_of

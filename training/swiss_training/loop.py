@@ -18,7 +18,7 @@ from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.checkpoint import LAST, RUN_CONFIG, Progress
 from swiss_training.devices import choose_device, choose_precision, make_autocast
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
-from swiss_training.model.convert import PretrainedEncoder, load_pretrained
+from swiss_training.families.pretrained import PretrainedEncoder, load_pretrained
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch, BatchStream, TaskDataset
 from swiss_training.multitask.evaluation import evaluate

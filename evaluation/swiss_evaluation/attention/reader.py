@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from swiss_training.model.convert import FILES, load_pretrained, read_encoder_config
+from swiss_training.families.pretrained import FILES, load_pretrained, read_encoder_config
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable

@@ -21,6 +21,9 @@ from torch.optim import AdamW
 from swiss_training import checkpoint, optim
 from swiss_training.checkpoint import LAST
 from swiss_training.devices import choose_device, choose_precision, make_autocast
+from swiss_training.families import FAMILIES
+from swiss_training.families.masked_lm import MaskedLanguageModel, load_head, to_checkpoint
+from swiss_training.families.pretrained import load_pretrained
 from swiss_training.masked_lm import corpus
 from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.events import (
@@ -33,8 +36,6 @@ from swiss_training.masked_lm.events import (
     StepsDone,
 )
 from swiss_training.masked_lm.masking import MaskedBatch, MaskedBatches, Vocabulary
-from swiss_training.model.convert import load_pretrained
-from swiss_training.model.masked_lm import NAMES, MaskedLanguageModel, load_head, to_checkpoint
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.model import model_dir
 from swisscli.core.tokenization import Tokenizer
@@ -320,7 +321,8 @@ class Run:
         if self.pretrained.pooler_initialised:
             tensors = {name: tensor for name, tensor in tensors.items() if ".pooler." not in name}
         config = self.encoder_config.to_dict()
-        config["architectures"] = [NAMES[self.encoder_config.model_type].architecture]
+        family = FAMILIES[self.encoder_config.model_type]
+        config["architectures"] = [family.masked_lm.architecture]
         record = {
             "source_encoder": self.pretrained.source,
             "config": asdict(self.config),

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swiss_training.checkpoint import package_versions, save_tensors
-from swiss_training.model.encoder import pool_mean
-from swiss_training.model.families import make_encoder
+from swiss_training.families import make_encoder
+from swiss_training.families.encoder import pool_mean
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.heads import Head, make_head
 from swisscli.core.errors import ModelError

@@ -1,7 +1,6 @@
-"""Encoders to begin from: Hugging Face directories, their tensor names, and our own runs."""
+"""Encoders to begin from: Hugging Face directories, the Hub, and our own runs."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,95 +9,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from swiss_training.model.encoder import ACTIVATIONS, Encoder
-from swiss_training.model.families import make_encoder
+from swiss_training.families import FAMILIES, make_encoder
+from swiss_training.families.encoder import Encoder
+from swiss_training.families.layers import ACTIVATIONS
 from swisscli.core.errors import ModelError
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import EncoderConfig, sha256_of
 
-Names = tuple[tuple[str, str], ...]
-
-_SHARED: Names = (
-    ("embeddings.word", "embeddings.word_embeddings"),
-    ("embeddings.position", "embeddings.position_embeddings"),
-    ("embeddings.norm", "embeddings.LayerNorm"),
-    ("layers.{}.up", "encoder.layer.{}.intermediate.dense"),
-    ("layers.{}.down", "encoder.layer.{}.output.dense"),
-    ("layers.{}.feed_forward_norm", "encoder.layer.{}.output.LayerNorm"),
-    ("pooler", "pooler.dense"),
-)
-NAMES: dict[str, Names] = {
-    "bert": (
-        *_SHARED,
-        ("embeddings.token_type", "embeddings.token_type_embeddings"),
-        ("layers.{}.attention.query", "encoder.layer.{}.attention.self.query"),
-        ("layers.{}.attention.key", "encoder.layer.{}.attention.self.key"),
-        ("layers.{}.attention.value", "encoder.layer.{}.attention.self.value"),
-        ("layers.{}.attention.output", "encoder.layer.{}.attention.output.dense"),
-        ("layers.{}.attention_norm", "encoder.layer.{}.attention.output.LayerNorm"),
-    ),
-    "mpnet": (
-        *_SHARED,
-        ("relative_attention_bias", "encoder.relative_attention_bias"),
-        ("layers.{}.attention.query", "encoder.layer.{}.attention.attn.q"),
-        ("layers.{}.attention.key", "encoder.layer.{}.attention.attn.k"),
-        ("layers.{}.attention.value", "encoder.layer.{}.attention.attn.v"),
-        ("layers.{}.attention.output", "encoder.layer.{}.attention.attn.o"),
-        ("layers.{}.attention_norm", "encoder.layer.{}.attention.LayerNorm"),
-    ),
-}
-"""By `model_type`: our module name and Hugging Face's; `{}` is the layer's number."""
-
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
-
-
-def _rename(name: str, table: dict[str, str]) -> str | None:
-    module, _, parameter = name.rpartition(".")
-    number = re.search(r"(?<=\.)\d+(?=\.)", module)
-    generic = module[: number.start()] + "{}" + module[number.end() :] if number else module
-    target = table.get(generic)
-    if target is None:
-        return None
-    return f"{target.format(number.group()) if number else target}.{parameter}"
-
-
-def to_hugging_face(state: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
-    """Rename our encoder's tensors to Hugging Face's names.
-
-    Args:
-        state: Tensors by our names.
-        model_type: The encoder's family.
-
-    Raises:
-        KeyError: if a name is not in the table.
-    """
-    table, renamed = dict(NAMES[model_type]), {}
-    for name, tensor in state.items():
-        target = _rename(name, table)
-        if target is None:
-            raise KeyError(name)
-        renamed[target] = tensor
-    return renamed
-
-
-def from_hugging_face(state: dict[str, Tensor], model_type: str) -> dict[str, Tensor]:
-    """Rename Hugging Face's tensors to ours; those of other heads are left out.
-
-    Accepts the prefix (`bert.`, `mpnet.`) of checkpoints with a pretraining head, and `gamma` and
-    `beta`, the old names of layer norm's weight and bias.
-
-    Args:
-        state: Tensors by Hugging Face's names.
-        model_type: The encoder's family.
-    """
-    table, renamed = {theirs: ours for ours, theirs in NAMES[model_type]}, {}
-    for name, tensor in state.items():
-        name = name.removeprefix(f"{model_type}.")
-        name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-        target = _rename(name, table)
-        if target is not None:
-            renamed[target] = tensor
-    return renamed
 
 
 @dataclass(frozen=True)
@@ -175,7 +93,8 @@ def load_pretrained(name: str) -> PretrainedEncoder:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{weights}: cannot be read: {error}") from None
-    state = _encoder_of_run(tensors) if is_own else from_hugging_face(tensors, config.model_type)
+    names = FAMILIES[config.model_type].names
+    state = _encoder_of_run(tensors) if is_own else names.from_hugging_face(tensors)
     encoder = make_encoder(config)
     own = encoder.state_dict()
     absent = sorted(own.keys() - state.keys())

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.model.encoder import Encoder
+from swiss_training.families.encoder import Encoder
 from swisscli.core.model.model_dir import EncoderConfig
 
 

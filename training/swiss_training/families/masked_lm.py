@@ -1,8 +1,5 @@
-"""The head that predicts masked tokens, and its names in Hugging Face's checkpoints."""
+"""The masked language model: the head that every family shares, read and written by its names."""
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -10,8 +7,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swiss_training.model.convert import to_hugging_face
-from swiss_training.model.encoder import ACTIVATIONS, Encoder
+from swiss_training.families import FAMILIES
+from swiss_training.families.encoder import Encoder
+from swiss_training.families.layers import ACTIVATIONS
+from swiss_training.families.names import present_name
 from swisscli.core.errors import ModelError
 from swisscli.core.model.model_dir import EncoderConfig
 
@@ -75,39 +74,6 @@ class MaskedLanguageModel(nn.Module):
         return self.head(chosen_MD, table.weight)
 
 
-@dataclass(frozen=True)
-class _Names:
-    """A family's class of transformers that has such a head, and its names of our modules."""
-
-    architecture: str
-    dense: str
-    norm: str
-    bias: str
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        """Our tensors' names, each with theirs."""
-        for ours, theirs in (("dense", self.dense), ("norm", self.norm)):
-            yield from ((f"{ours}.{name}", f"{theirs}.{name}") for name in ("weight", "bias"))
-        yield "bias", self.bias
-
-
-NAMES = {
-    "bert": _Names(
-        architecture="BertForMaskedLM",
-        dense="cls.predictions.transform.dense",
-        norm="cls.predictions.transform.LayerNorm",
-        bias="cls.predictions.bias",
-    ),
-    "mpnet": _Names(
-        architecture="MPNetForMaskedLM",
-        dense="lm_head.dense",
-        norm="lm_head.layer_norm",
-        bias="lm_head.bias",
-    ),
-}
-"""By `model_type`."""
-
-
 def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
     """Fill the head with the weights that a checkpoint has for it.
 
@@ -122,8 +88,8 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
     Raises:
         ModelError: if one of them has another shape.
     """
-    tensors = {_modern(name): tensor for name, tensor in load_file(weights).items()}
-    names = dict(NAMES[model_type])
+    tensors = {present_name(name): tensor for name, tensor in load_file(weights).items()}
+    names = dict(FAMILIES[model_type].masked_lm.tensors())
     if any(theirs not in tensors for theirs in names.values()):
         return False
     own = head.state_dict()
@@ -137,14 +103,10 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
     return True
 
 
-def _modern(name: str) -> str:
-    """The present name of a layer norm's `gamma` and `beta`."""
-    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
-
-
 def to_checkpoint(model: MaskedLanguageModel) -> dict[str, Tensor]:
     """The weights under the names of Hugging Face's model with such a head."""
-    family = model.encoder.config.model_type
-    state, head = to_hugging_face(model.encoder.state_dict(), family), model.head.state_dict()
-    tensors = {f"{family}.{name}": tensor for name, tensor in state.items()}
-    return tensors | {theirs: head[ours] for ours, theirs in NAMES[family]}
+    family = FAMILIES[model.encoder.config.model_type]
+    encoder = family.names.to_hugging_face(model.encoder.state_dict())
+    tensors = {f"{family.names.prefix}.{name}": tensor for name, tensor in encoder.items()}
+    head = model.head.state_dict()
+    return tensors | {theirs: head[ours] for ours, theirs in family.masked_lm.tensors()}

@@ -1,0 +1,30 @@
+"""BERT's embeddings in the graph."""
+
+from swiss_export.families.encoder import EncoderGraph
+
+
+class BertGraph(EncoderGraph):
+    """BERT: words, positions and token types are embedded; attention has no bias."""
+
+    def embed(self) -> str:
+        """See `EncoderGraph`."""
+        graph, module = self.graph, "encoder.embeddings"
+        word_BTD = self.words()
+        type_BTD = graph.add(
+            "Gather",
+            [self.table(f"{module}.token_type"), "token_type_ids"],
+            f"{module}.token_type",
+        )
+        position_table = self.table(f"{module}.position")
+        position_TD = graph.add(
+            "Slice",
+            [position_table, self.first, self.num_tokens(), self.first],
+            f"{module}.position",
+        )
+        return self.arithmetic.normalised(
+            [word_BTD, type_BTD, position_TD], self.norm(f"{module}.norm")
+        )
+
+    def position_bias(self) -> None:
+        """See `EncoderGraph`."""
+        return

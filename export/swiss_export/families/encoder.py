@@ -1,0 +1,131 @@
+"""What the graphs of all encoder families share: the layers and the pooled output."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from onnx import TensorProto
+
+from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range, SelfAttention
+from swiss_export.builder import Array, GraphBuilder
+from swiss_export.heads import linear
+from swisscli.core.model.model_dir import ModelConfig
+
+
+class EncoderGraph(ABC):
+    """The encoder's part of the graph. Each method adds nodes and returns their result's name.
+
+    `swiss_training.families.encoder.Encoder` is the same in torch. A family adds its embeddings and
+    the bias of its attention.
+
+    Args:
+        config: The model's shape.
+        weights: The model's state by name, float32.
+        precision: Of the encoder.
+        ranges: Of the input channels of products, by name.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Mapping[str, Array],
+        precision: Precision,
+        ranges: Mapping[str, Range],
+    ) -> None:
+        self.graph = GraphBuilder()
+        self.arithmetic = ARITHMETIC[precision](self.graph, ranges)
+        self._pooling = config.pooling
+        self.config = config.encoder
+        self.weights = weights
+        self.first = self.graph.constant("first", np.array([0]))
+        self.second = self.graph.constant("second", np.array([1]))
+
+    def encode(self) -> str:
+        """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
+        hidden = self.embed()
+        scores_bias = self.arithmetic.scores_bias(self.position_bias())
+        for number in range(self.config.num_hidden_layers):
+            is_last = number == self.config.num_hidden_layers - 1
+            # Nothing reads the other tokens of the last layer.
+            first_only = is_last and self._pooling == "cls"
+            hidden = self._layer(f"encoder.layers.{number}", hidden, scores_bias, first_only)
+        return hidden
+
+    def pool(self, hidden: str) -> str:
+        """The pooled output, (B, D)."""
+        if self._pooling == "cls":
+            first_BD = self.graph.add("Squeeze", [hidden, self.second], "first_token")
+            return self.graph.add(
+                "Tanh",
+                [linear(self.graph, self.weights, first_BD, "encoder.pooler", "pooler")],
+                "pooled_output",
+            )
+        mask_BT = self.graph.add("Cast", ["attention_mask"], "token", to=TensorProto.FLOAT)
+        length_B1 = self.graph.add("ReduceSum", [mask_BT, self.second], "length", keepdims=1)
+        share_BT = self.graph.add("Div", [mask_BT, length_B1], "share")
+        share_B1T = self.graph.add("Unsqueeze", [share_BT, self.second], "share.row")
+        mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
+        return self.graph.add("Squeeze", [mean_B1D, self.second], "pooled_output")
+
+    @abstractmethod
+    def embed(self) -> str:
+        """The normalised embeddings, (B, T, D)."""
+
+    @abstractmethod
+    def position_bias(self) -> str | None:
+        """What every layer's attention adds to its scores, (1, H, T, T); None for nothing."""
+
+    def words(self) -> str:
+        """Word embeddings, (B, T, D)."""
+        module = "encoder.embeddings.word"
+        return self.arithmetic.lookup("input_ids", module, self.weights[f"{module}.weight"])
+
+    def table(self, module: str) -> str:
+        """A small embedding table, float32 in every precision."""
+        return self.graph.constant(f"{module}.weight", self.weights[f"{module}.weight"])
+
+    def num_tokens(self) -> str:
+        """T, of shape (1,)."""
+        return self.graph.add("Shape", ["input_ids"], "num_tokens", start=1, end=2)
+
+    def norm(self, module: str) -> Norm:
+        """A layer norm of that module."""
+        return Norm(
+            module,
+            self.weights[f"{module}.weight"],
+            self.weights[f"{module}.bias"],
+            self.config.layer_norm_eps,
+        )
+
+    def _layer(
+        self, module: str, hidden_BTD: str, scores_bias: Sequence[str], first_only: bool
+    ) -> str:
+        arithmetic = self.arithmetic
+        query, key, value = (
+            self._linear(f"{module}.attention.{part}") for part in ("query", "key", "value")
+        )
+        attention = SelfAttention(
+            f"{module}.attention",
+            (query, key, value),
+            self.config.num_attention_heads,
+            first_only,
+        )
+        attended = arithmetic.attention(hidden_BTD, scores_bias, attention)
+        if first_only:
+            hidden_BTD = self.graph.first(hidden_BTD, f"{module}.first_token", axis=1)
+        hidden_BTD = arithmetic.residual(
+            attended,
+            self._linear(f"{module}.attention.output"),
+            hidden_BTD,
+            self.norm(f"{module}.attention_norm"),
+        )
+        up = arithmetic.activated(hidden_BTD, self._linear(f"{module}.up"), self.config.hidden_act)
+        return arithmetic.residual(
+            up,
+            self._linear(f"{module}.down"),
+            hidden_BTD,
+            self.norm(f"{module}.feed_forward_norm"),
+        )
+
+    def _linear(self, module: str) -> Linear:
+        return Linear(module, self.weights[f"{module}.weight"].T, self.weights[f"{module}.bias"])

@@ -1,0 +1,44 @@
+"""MPNet's embeddings and position bias in the graph."""
+
+import numpy as np
+import torch
+from onnx import TensorProto
+
+from swiss_export.families.encoder import EncoderGraph
+from swiss_training.families.mpnet.encoder import distance_buckets
+
+
+class MPNetGraph(EncoderGraph):
+    """MPNet: words and positions are embedded; attention is biased by distance."""
+
+    def embed(self) -> str:
+        """See `EncoderGraph`."""
+        graph, module = self.graph, "encoder.embeddings"
+        padding = graph.constant("padding", np.array(self.config.pad_token_id))
+        is_padding_BT = graph.add("Equal", ["input_ids", padding], "is_padding")
+        is_token_BT = graph.add("Not", [is_padding_BT], "is_token")
+        one_BT = graph.add("Cast", [is_token_BT], "token.one", to=TensorProto.INT64)
+        count_BT = graph.add("CumSum", [one_BT, self.second], "token.count")
+        number_BT = graph.add("Mul", [count_BT, one_BT], "token.number")
+        row_BT = graph.add("Add", [number_BT, padding], "position.row")
+        position_BTD = graph.add(
+            "Gather", [self.table(f"{module}.position"), row_BT], f"{module}.position"
+        )
+        return self.arithmetic.normalised([self.words(), position_BTD], self.norm(f"{module}.norm"))
+
+    def position_bias(self) -> str:
+        """See `EncoderGraph`."""
+        graph, module = self.graph, "encoder.relative_attention_bias"
+        furthest = self.config.longest_input - 1
+        buckets_R = distance_buckets(
+            torch.arange(-furthest, furthest + 1), self.config.relative_attention_num_buckets
+        )
+        table_HR = self.weights[f"{module}.weight"][buckets_R.numpy()].T
+        zero, one = (graph.constant(f"position.{n}", np.array(n)) for n in (0, 1))
+        num_tokens = graph.add("Squeeze", [self.num_tokens()], "num_tokens.scalar")
+        attended_T = graph.add("Range", [zero, num_tokens, one], "position")
+        attending_T1 = graph.add("Unsqueeze", [attended_T, self.second], "position.column")
+        distance_TT = graph.add("Sub", [attended_T, attending_T1], "distance")
+        shift = graph.constant("distance.furthest", np.array(furthest))
+        column_TT = graph.add("Add", [distance_TT, shift], "distance.column")
+        return self.arithmetic.position_bias(module, table_HR, column_TT)

@@ -1,0 +1,23 @@
+"""The encoder families, one folder each: the encoder and its names in Hugging Face's checkpoints.
+
+The files beside the folders are what all families share. A new family is its folder and an entry in
+`FAMILIES`; its rules, an entry in `swisscli/core/model/families.py`; and its part of the graph, a
+file and an entry in `swiss_export/families/`.
+"""
+
+from swiss_training.families.bert import BERT
+from swiss_training.families.encoder import Encoder
+from swiss_training.families.family import EncoderFamily
+from swiss_training.families.mpnet import MPNET
+from swisscli.core.model.model_dir import EncoderConfig
+
+FAMILIES: dict[str, EncoderFamily] = {
+    "bert": BERT,
+    "mpnet": MPNET,
+}
+"""By `model_type`."""
+
+
+def make_encoder(config: EncoderConfig) -> Encoder:
+    """An encoder of the configuration's family with random weights."""
+    return FAMILIES[config.model_type].encoder(config)

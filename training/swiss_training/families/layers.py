@@ -1,0 +1,72 @@
+"""The transformer layer that every encoder family shares."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from swisscli.core.model.model_dir import EncoderConfig
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_new": lambda: nn.GELU(approximate="tanh"),
+    "relu": nn.ReLU,
+}
+
+
+class SelfAttention(nn.Module):
+    """Multi-head scaled dot-product self-attention with its output projection.
+
+    Shape:
+        hidden_BTD (B, T, D), bias_BHTT broadcast to (B, H, T, T) -> (B, T, D). The bias is bool,
+        True where a token may be attended, or float, added to the scores.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_attention_heads
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout_prob = config.attention_probs_dropout_prob
+
+    def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
+        """Attend."""
+        query_BHTK, key_BHTK, value_BHTK = (
+            projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
+        )
+        attended_BHTK = F.scaled_dot_product_attention(
+            query_BHTK,
+            key_BHTK,
+            value_BHTK,
+            attn_mask=bias_BHTT,
+            dropout_p=self.dropout_prob if self.training else 0.0,
+        )
+        return self.output(attended_BHTK.transpose(1, 2).flatten(-2))
+
+
+class EncoderLayer(nn.Module):
+    """Attention and feed-forward, each with dropout, residual and layer norm after it.
+
+    Shape:
+        hidden_BTD (B, T, D), bias_BHTT as `SelfAttention` takes it -> (B, T, D)
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.up = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
+        """Transform the hidden states once."""
+        attended_BTD = self.dropout(self.attention(hidden_BTD, bias_BHTT))
+        hidden_BTD = self.attention_norm(hidden_BTD + attended_BTD)
+        fed_BTD = self.dropout(self.down(self.activation(self.up(hidden_BTD))))
+        return self.feed_forward_norm(hidden_BTD + fed_BTD)

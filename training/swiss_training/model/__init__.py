@@ -1,1 +1,0 @@
-"""The encoder, the heads and the multitask model."""
