@@ -7,7 +7,7 @@ a comma between spaces, a space before each line end, ids in lower case, a missp
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from swiss_evaluation.rows import Answered
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io import atomic
 from swisscli.core.tasks import Split, TaskSpec
+from swisscli.inference.decoding import Decoded
 
 
 class _Layout(NamedTuple):
@@ -22,19 +23,19 @@ class _Layout(NamedTuple):
 
     suffix: str
     column: str
-    value: Callable[[dict[str, Any]], str]
+    value: Callable[[Decoded], str]
 
 
-def _class(answer: dict[str, Any]) -> str:
-    return str(answer["class_index"])
+def _class(decoded: Decoded) -> str:
+    return str(decoded.class_index)
 
 
-def _rounded_sigmoid(answer: dict[str, Any]) -> str:
-    return f"{answer['class_index']:.1f}"
+def _rounded_sigmoid(decoded: Decoded) -> str:
+    return f"{decoded.class_index:.1f}"
 
 
-def _score(answer: dict[str, Any]) -> str:
-    return str(np.float32(answer["score"]))
+def _score(decoded: Decoded) -> str:
+    return str(np.float32(decoded.score))
 
 
 _COURSE = {
@@ -83,9 +84,9 @@ def content(answered: Answered) -> str:
     """A file's content: a line for each row that has an id."""
     layout = _layout(answered.task)
     lines = [f"id \t {layout.column} \n"]
-    for row, answer in zip(answered.rows.rows, answered.answers(), strict=True):
+    for row, decoded in zip(answered.rows.rows, answered.decoded(), strict=True):
         if row.id:
-            lines.append(f"{row.id.lower()} , {layout.value(answer)} \n")
+            lines.append(f"{row.id.lower()} , {layout.value(decoded)} \n")
     return "".join(lines)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from swiss_training.multitask.metrics import Score, score
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding
-from swisscli.inference.decoding import answers
+from swisscli.inference.decoding import Decoded, decode
 
 
 def find_present(
@@ -150,6 +149,6 @@ class Answered:
         """The task's metric on the labelled rows."""
         return score(self.task, self.logits_NC[self.rows.labelled], self.targets)
 
-    def answers(self) -> Iterator[dict[str, Any]]:
-        """What prediction answers to each row."""
-        return answers(self.task, self.logits_NC.astype(np.float64))
+    def decoded(self) -> Iterator[Decoded]:
+        """Each row's logits, decoded as prediction decodes them."""
+        return decode(self.task, self.logits_NC.astype(np.float64))

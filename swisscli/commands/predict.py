@@ -18,8 +18,9 @@ from swisscli.console import Color
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.io.atomic import check_output, open_output
 from swisscli.core.io.text import visible
-from swisscli.core.records import Answers, failure_of
+from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, resolve_tasks, task_names
+from swisscli.inference.chunks import chunks, eager_chunks
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import (
     ColumnChoice,
@@ -28,7 +29,6 @@ from swisscli.inference.readers import (
     find_sources,
     read_records,
 )
-from swisscli.inference.windows import prompt_windows, windows
 from swisscli.inference.writers import (
     CsvWriter,
     JsonlWriter,
@@ -245,20 +245,20 @@ def _predict(request: _Request) -> int:
     names = [task.name for task in request.tasks]
     reading = _reading(request.tasks)
     with open_output(request.output) as write, show_progress as advance:
-        write(_writer(request, request.sources[0]).header())
-        for source in request.sources:
-            writer = _writer(request, source)
-            cut = prompt_windows if source.is_pipe() else windows
+        writers = [_writer(request, source) for source in request.sources]
+        write(writers[0].header())
+        for source, writer in zip(request.sources, writers, strict=True):
+            cut = eager_chunks if source.is_pipe() else chunks
             records = read_records(source, reading, request.columns)
-            with closing(predictor.predict_windows(names, cut(records))) as found:
-                for answers in found:
-                    readable = _until_failure(answers) if request.strict else answers
+            with closing(predictor.predict_chunks(names, cut(records))) as predicted:
+                for chunk in predicted:
+                    readable = _until_failure(chunk) if request.strict else chunk
                     write(writer.rows(readable))
                     tally.add(source, readable)
                     advance(len(readable))
-                    if len(readable) < len(answers):
+                    if len(readable) < len(chunk):
                         raise DataError(
-                            _describe(source, answers[len(readable)]),
+                            _describe(source, chunk[len(readable)]),
                             hint="mend the record, or leave out --strict to go on with the others",
                         )
     tally.report(predictor.device, predictor.config.max_length)
@@ -283,15 +283,15 @@ def _writer(request: _Request, source: Source) -> Writer:
     return kind(tasks, with_texts=with_texts, clean=clean)
 
 
-def _until_failure(records: Sequence[Answers]) -> Sequence[Answers]:
-    failed = (index for index, answers in enumerate(records) if failure_of(answers))
+def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
+    failed = (index for index, predictions in enumerate(records) if failure_of(predictions))
     return records[: next(failed, len(records))]
 
 
-def _describe(source: Source, answers: Answers) -> str:
-    error = failure_of(answers)
+def _describe(source: Source, predictions: Predictions) -> str:
+    error = failure_of(predictions)
     assert error is not None
-    return f"{source.name}:{answers[0].record.line}: {error.code}: {error.message}"
+    return f"{source.name}:{predictions[0].record.line}: {error.code}: {error.message}"
 
 
 class _Tally:
@@ -301,15 +301,15 @@ class _Tally:
         self.counts: Counter[str] = Counter()
         self._started = time.monotonic()
 
-    def add(self, source: Source, records: Sequence[Answers]) -> None:
-        for answers in records:
+    def add(self, source: Source, records: Sequence[Predictions]) -> None:
+        for predictions in records:
             self.counts["read"] += 1
-            self.counts["truncated"] += answers[0].truncated
-            self.counts["blank"] += answers[0].skipped is not None
-            if failure_of(answers):
+            self.counts["truncated"] += predictions[0].truncated
+            self.counts["blank"] += predictions[0].skipped is not None
+            if failure_of(predictions):
                 self.counts["failed"] += 1
                 if self.counts["failed"] <= _MAX_WARNINGS:
-                    console.warning(_describe(source, answers))
+                    console.warning(_describe(source, predictions))
 
     def report(self, device: str, max_length: int) -> None:
         counts = self.counts

@@ -67,10 +67,10 @@ class Prediction:
         return self.record.error
 
 
-Answers = tuple[Prediction, ...]
-"""The answers of several tasks to one record, in the order in which the tasks were named."""
+Predictions = tuple[Prediction, ...]
+"""One record's predictions, one per task, in the order in which the tasks were named."""
 
 
-def failure_of(answers: Answers) -> RecordError | None:
+def failure_of(predictions: Predictions) -> RecordError | None:
     """Why a record failed for some task, if it did."""
-    return next((answer.error for answer in answers if answer.error), None)
+    return next((prediction.error for prediction in predictions if prediction.error), None)

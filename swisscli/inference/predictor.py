@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,23 @@ import numpy.typing as npt
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable
 from swisscli.core.model import model_dir
-from swisscli.core.records import Answers, Prediction, Record, RecordError
+from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.core.tokenization import Encoding, Tokenizer, pad
 from swisscli.inference import devices
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
-from swisscli.inference.decoding import answers
+from swisscli.inference.chunks import Flush, chunks
+from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.session import Session
-from swisscli.inference.stages import Abandoned, overlapped
-from swisscli.inference.windows import windows
+from swisscli.inference.stages import overlapped
 
 MODEL_VARIABLE = "SWISS_MODEL"
 _MODELS = Path(__file__).resolve().parent.parent / "models"
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
 _MAX_CHARS_PER_TOKEN = 256
+_NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")
 
 Text = str | Sequence[str] | Record
 Sequences = tuple[Encoding, ...]
@@ -39,17 +39,17 @@ Sequences = tuple[Encoding, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A window, tokenised.
+    """A chunk, tokenised.
 
     Attributes:
-        window: Its records.
+        chunk: Its records.
         rows: For each record the index of its texts among the distinct ones; None for a record
             that is not predicted.
         texts: The distinct texts.
         encodings: Their sequences.
     """
 
-    window: Sequence[Record]
+    chunk: Sequence[Record]
     rows: list[int | None]
     texts: list[tuple[str, ...]]
     encodings: list[Sequences]
@@ -58,8 +58,8 @@ class _Prepared:
 class Predictor:
     """A model directory, ready to predict. It can be pickled and opens its model again.
 
-    A text that comes again is not computed again: the answers to the texts used last are kept, in
-    bounded memory.
+    A repeated text is not computed again: the logits of the texts used last are kept, in bounded
+    memory.
 
     Example:
         >>> predictor = Predictor()
@@ -136,7 +136,7 @@ class Predictor:
         return self._session.device
 
     def predict(self, task: str, records: Iterable[Text]) -> Iterator[Prediction]:
-        """Predict one answer per record, lazily and in order.
+        """Predict a task for every record, lazily and in order.
 
         Args:
             task: A task's name or alias.
@@ -149,9 +149,9 @@ class Predictor:
         Raises:
             ConfigurationError: if the task is unknown or a record has the wrong number of texts.
         """
-        return (answers[0] for answers in self.predict_tasks([task], records))
+        return (prediction for (prediction,) in self.predict_tasks([task], records))
 
-    def predict_tasks(self, tasks: Sequence[str], records: Iterable[Text]) -> Iterator[Answers]:
+    def predict_tasks(self, tasks: Sequence[str], records: Iterable[Text]) -> Iterator[Predictions]:
         """Predict several tasks of the same input; the encoder reads each record once.
 
         Example:
@@ -175,66 +175,62 @@ class Predictor:
             raise ConfigurationError("records is one record, not several", hint="pass [record]")
         specs = self._specs(tasks)
         numbered = (_record(item, line, specs[0]) for line, item in enumerate(records, start=1))
-        return chain.from_iterable(self._predict_windows(specs, windows(numbered)))
+        return chain.from_iterable(self._predict_chunks(specs, chunks(numbered)))
 
-    def predict_windows(
-        self, tasks: Sequence[str], record_windows: Iterable[Sequence[Record]]
-    ) -> Generator[list[Answers], None, None]:
-        """Predict window by window, for a caller that decides when answers are due.
+    def predict_chunks(
+        self, tasks: Sequence[str], record_chunks: Iterable[Sequence[Record] | Flush]
+    ) -> Generator[list[Predictions], None, None]:
+        """Predict chunk by chunk, for a caller that decides when predictions are due.
 
         Args:
             tasks: Names or aliases of tasks that read the same number of texts.
-            record_windows: Records that may share a batch. They are taken ahead of the answers;
-                an empty window says that all answers are due.
+            record_chunks: Records that may share a batch. Chunks are read ahead of the
+                predictions, except past a `Flush`: those of all chunks before it come first.
 
         Yields:
-            The predictions of each window that is not empty, in order; for each record one per
-            task.
+            The predictions of each chunk, in order; for each record one per task.
 
         Raises:
             ConfigurationError: if a task is unknown or the tasks do not go together.
         """
-        return self._predict_windows(self._specs(tasks), record_windows)
+        return self._predict_chunks(self._specs(tasks), record_chunks)
 
     def _specs(self, tasks: Sequence[str]) -> list[TaskSpec]:
         return [self.config.task(spec.name) for spec in resolve_tasks(tasks)]
 
-    def _predict_windows(
-        self, tasks: Sequence[TaskSpec], record_windows: Iterable[Sequence[Record]]
-    ) -> Generator[list[Answers], None, None]:
-        def compute(
-            prepared: _Prepared, is_abandoned: Event
-        ) -> tuple[_Prepared, npt.NDArray[np.float32]]:
-            return prepared, self._logits_of(tasks, prepared, workers, is_abandoned)
+    def _predict_chunks(
+        self, tasks: Sequence[TaskSpec], record_chunks: Iterable[Sequence[Record] | Flush]
+    ) -> Generator[list[Predictions], None, None]:
+        def compute(prepared: _Prepared) -> tuple[_Prepared, npt.NDArray[np.float32]]:
+            return prepared, self._chunk_logits(tasks, prepared, workers)
+
+        def cancel() -> None:
+            workers.shutdown(wait=False, cancel_futures=True)
 
         with (
             ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers,
-            closing(overlapped(record_windows, self._prepare, compute)) as computed,
+            closing(overlapped(record_chunks, self._prepare, compute, cancel)) as computed,
         ):
             for prepared, logits_UK in computed:
-                yield _decode(tasks, prepared, logits_UK)
+                yield _predictions(tasks, prepared, logits_UK)
 
-    def _prepare(self, window: Sequence[Record]) -> _Prepared:
+    def _prepare(self, chunk: Sequence[Record]) -> _Prepared:
         indexes: dict[tuple[str, ...], int] = {}
         rows = [
             None
             if record.error or _is_blank(record)
             else indexes.setdefault(tuple(record.texts), len(indexes))
-            for record in window
+            for record in chunk
         ]
         texts = list(indexes)
-        return _Prepared(window, rows, texts, self._encode(texts))
+        return _Prepared(chunk, rows, texts, self._encode(texts))
 
-    def _logits_of(
-        self,
-        tasks: Sequence[TaskSpec],
-        prepared: _Prepared,
-        workers: ThreadPoolExecutor,
-        is_abandoned: Event,
+    def _chunk_logits(
+        self, tasks: Sequence[TaskSpec], prepared: _Prepared, workers: ThreadPoolExecutor
     ) -> npt.NDArray[np.float32]:
-        """Logits of the distinct texts, the tasks' one after the other: (U, K).
+        """Logits of a chunk's distinct texts, the tasks' one after the other: (U, K).
 
-        What is known from earlier windows depends on their order alone, never on the time that
+        What is cached from earlier chunks depends only on their order, never on the time that
         they took.
         """
         names = [task.name for task in tasks]
@@ -250,14 +246,12 @@ class Predictor:
         lengths = [max(map(len, sequences)) for sequences in prepared.encodings]
         sequences = self.config.sequences(tasks[0])
 
-        def compute(batch: Batch) -> npt.NDArray[np.float32]:
-            if is_abandoned.is_set():
-                raise Abandoned
-            of_batch = [prepared.encodings[index] for index in batch.items]
-            return self._logits(tasks, of_batch, batch.length)
+        def run(batch: Batch) -> npt.NDArray[np.float32]:
+            encodings = [prepared.encodings[index] for index in batch.items]
+            return self._batch_logits(tasks, encodings, batch.length)
 
         batches = list(self._batching.batches(lengths, sequences, unknown))
-        for batch, logits_BK in zip(batches, workers.map(compute, batches), strict=True):
+        for batch, logits_BK in zip(batches, workers.map(run, batches), strict=True):
             logits_UK[batch.items] = logits_BK
         for index in unknown:
             self._cache.put(names, prepared.texts[index], logits_UK[index])
@@ -276,7 +270,7 @@ class Predictor:
             for sequences, item in zip(encoded, texts, strict=True)
         ]
 
-    def _logits(
+    def _batch_logits(
         self, tasks: Sequence[TaskSpec], encodings: Sequence[Sequences], length: int
     ) -> npt.NDArray[np.float32]:
         """Logits of a batch, the tasks' one after the other: (B, K)."""
@@ -333,38 +327,49 @@ def _is_blank(record: Record) -> bool:
     return record.error is None and not all(text.strip() for text in record.texts)
 
 
-def _decode(
+def _predictions(
     tasks: Sequence[TaskSpec], prepared: _Prepared, logits_UK: npt.NDArray[np.float32]
-) -> list[Answers]:
-    """Turn the logits of a window's distinct texts into predictions for its records."""
-    columns: list[list[dict[str, Any] | None]] = []
+) -> list[Predictions]:
+    """Turn the logits of a chunk's distinct texts into predictions for its records."""
+    columns: list[list[Decoded | None]] = []
     start = 0
     for task in tasks:
         logits_UC = logits_UK[:, start : start + task.num_outputs].astype(np.float64)
         start += task.num_outputs
         is_finite_U = np.isfinite(logits_UC).min(axis=1).tolist()
-        found = zip(answers(task, logits_UC), is_finite_U, strict=True)
-        columns.append([answer if is_finite else None for answer, is_finite in found])
-    cut = [
+        rows = zip(decode(task, logits_UC), is_finite_U, strict=True)
+        columns.append([decoded if is_finite else None for decoded, is_finite in rows])
+    sizes = [
         (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))
         for sequences in prepared.encodings
     ]
-    error = RecordError("not_finite", "the model's output for this record is not a number")
 
-    def of_record(record: Record, row: int | None) -> Answers:
+    def of_record(record: Record, row: int | None) -> Predictions:
         if row is None:
             skipped = None if record.error else "empty"
             return tuple(Prediction(record, task.name, skipped=skipped) for task in tasks)
-        num_tokens, truncated = cut[row]
         return tuple(
-            Prediction(
-                record if (answer := column[row]) else replace(record, error=error),
-                task.name,
-                num_tokens=num_tokens,
-                truncated=truncated,
-                **(answer or {}),
-            )
+            _prediction(record, task, column[row], *sizes[row])
             for task, column in zip(tasks, columns, strict=True)
         )
 
-    return list(map(of_record, prepared.window, prepared.rows))
+    return list(map(of_record, prepared.chunk, prepared.rows))
+
+
+def _prediction(
+    record: Record, task: TaskSpec, decoded: Decoded | None, num_tokens: int, truncated: bool
+) -> Prediction:
+    """A record's prediction; without anything decoded, its logits are not finite."""
+    if decoded is None:
+        failed = replace(record, error=_NOT_FINITE)
+        return Prediction(failed, task.name, num_tokens=num_tokens, truncated=truncated)
+    return Prediction(
+        record,
+        task.name,
+        decoded.label,
+        decoded.class_index,
+        decoded.probabilities,
+        decoded.score,
+        num_tokens,
+        truncated,
+    )

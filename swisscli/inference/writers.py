@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any, Protocol
 
 from swisscli import console
-from swisscli.core.records import Answers, Prediction, RecordError, failure_of
+from swisscli.core.records import Prediction, Predictions, RecordError, failure_of
 from swisscli.core.tasks import TaskSpec
 
 _SCORE_WIDTH = len("0.1234")
@@ -32,8 +32,8 @@ class Writer(Protocol):
         """What comes before the first prediction."""
         ...
 
-    def rows(self, records: Sequence[Answers]) -> str:
-        """The answers to records, each record ending with a newline."""
+    def rows(self, records: Sequence[Predictions]) -> str:
+        """The predictions of records, each record ending with a newline."""
         ...
 
 
@@ -53,30 +53,30 @@ def _result_names(task: TaskSpec) -> list[str]:
     return ["label", "score"] if task.labels else ["score"]
 
 
-def row_of(answers: Answers, tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
-    """The answers to one record as cells.
+def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
+    """The predictions of one record as cells.
 
     Where a task has none because the record failed, the first of its cells is `error:CODE` and
     the others are empty; for a skipped record all are.
     """
     results = [
         cell
-        for answer, task in zip(answers, tasks, strict=True)
-        for cell in _result_cells(answer, task)
+        for prediction, task in zip(predictions, tasks, strict=True)
+        for cell in _result_cells(prediction, task)
     ]
     texts: list[str] = []
     if with_texts:
         arity = tasks[0].arity
-        known = answers[0].record.texts[:arity]
+        known = predictions[0].record.texts[:arity]
         texts = [*known, *[""] * (arity - len(known))]
     return results + [text.translate(_WHITESPACE) for text in texts]
 
 
-def _result_cells(answer: Prediction, task: TaskSpec) -> list[str]:
-    if answer.error:
-        return [f"error:{answer.error.code}"] + [""] * (len(_result_names(task)) - 1)
-    score = "" if answer.score is None else f"{answer.score:.4f}"
-    return [answer.label or "", score] if task.labels else [score]
+def _result_cells(prediction: Prediction, task: TaskSpec) -> list[str]:
+    if prediction.error:
+        return [f"error:{prediction.error.code}"] + [""] * (len(_result_names(task)) - 1)
+    score = "" if prediction.score is None else f"{prediction.score:.4f}"
+    return [prediction.label or "", score] if task.labels else [score]
 
 
 class TsvWriter:
@@ -99,12 +99,12 @@ class TsvWriter:
         """Nothing."""
         return ""
 
-    def rows(self, records: Sequence[Answers]) -> str:
+    def rows(self, records: Sequence[Predictions]) -> str:
         """One line per record."""
         return "".join("\t".join(self._cells(item)) + "\n" for item in records)
 
-    def _cells(self, answers: Answers) -> list[str]:
-        cells = row_of(answers, self._tasks, with_texts=self._with_texts)
+    def _cells(self, predictions: Predictions) -> list[str]:
+        cells = row_of(predictions, self._tasks, with_texts=self._with_texts)
         return [self._clean(cell) for cell in cells]
 
 
@@ -115,7 +115,7 @@ class CsvWriter(TsvWriter):
         """The column names."""
         return self._format([column_names(self._tasks, with_texts=self._with_texts)])
 
-    def rows(self, records: Sequence[Answers]) -> str:
+    def rows(self, records: Sequence[Predictions]) -> str:
         """One line per record."""
         return self._format([self._cells(item) for item in records])
 
@@ -153,29 +153,29 @@ class JsonlWriter:
         """Nothing."""
         return ""
 
-    def rows(self, records: Sequence[Answers]) -> str:
+    def rows(self, records: Sequence[Predictions]) -> str:
         """One line per record."""
         return "".join(
             self._clean(json.dumps(self._values(item), ensure_ascii=False, allow_nan=False)) + "\n"
             for item in records
         )
 
-    def _values(self, answers: Answers) -> dict[str, Any]:
-        first = answers[0]
+    def _values(self, predictions: Predictions) -> dict[str, Any]:
+        first = predictions[0]
         record = first.record
         values: dict[str, Any] = {"line": record.line}
         if self._file is not None:
             values["file"] = self._file
-        if all(answer.error for answer in answers):
-            return values | _failure(failure_of(answers))
+        if all(prediction.error for prediction in predictions):
+            return values | _failure(failure_of(predictions))
         if record.id is not None:
             values["id"] = record.id
         if len(self._tasks) == 1:
             values |= {"task": first.task} | _result(first, self._tasks[0])
         else:
             values["tasks"] = {
-                answer.task: _failure(answer.error) if answer.error else _result(answer, task)
-                for answer, task in zip(answers, self._tasks, strict=True)
+                prediction.task: _result(prediction, task)
+                for prediction, task in zip(predictions, self._tasks, strict=True)
             }
         values["num_tokens"] = first.num_tokens
         values["truncated"] = first.truncated
@@ -192,16 +192,18 @@ def _failure(error: RecordError | None) -> dict[str, Any]:
     return {"error": {"code": error.code, "message": error.message}}
 
 
-def _result(answer: Prediction, task: TaskSpec) -> dict[str, Any]:
+def _result(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
+    if prediction.error:
+        return _failure(prediction.error)
     values: dict[str, Any] = {}
-    probabilities = answer.probabilities
+    probabilities = prediction.probabilities
     if task.labels:
-        values["label"] = answer.label
-        values["class"] = answer.class_index
+        values["label"] = prediction.label
+        values["class"] = prediction.class_index
         values["probabilities"] = probabilities and [round(p, 6) for p in probabilities]
-    elif answer.skipped:
+    elif prediction.skipped:
         values["label"] = None
-    values["score"] = None if answer.score is None else round(answer.score, 6)
+    values["score"] = None if prediction.score is None else round(prediction.score, 6)
     return values
 
 
@@ -231,29 +233,29 @@ class TableWriter:
         """The column names and a rule."""
         return self._layout.header()
 
-    def rows(self, records: Sequence[Answers]) -> str:
-        """The answers to records; a long text is wrapped."""
+    def rows(self, records: Sequence[Predictions]) -> str:
+        """The predictions of records; a long text is wrapped."""
         return self._layout.rows([self._cells(item) for item in records])
 
-    def _cells(self, answers: Answers) -> list[tuple[str, str]]:
-        cells = row_of(answers, self._tasks, with_texts=self._with_texts)
-        error = failure_of(answers)
+    def _cells(self, predictions: Predictions) -> list[tuple[str, str]]:
+        cells = row_of(predictions, self._tasks, with_texts=self._with_texts)
+        error = failure_of(predictions)
         if error and self._with_texts:
             cells[-1] = f"{error.code}: {error.message}"
         styles = [""] * len(cells)
         column = 0
-        for answer, task in zip(answers, self._tasks, strict=True):
-            styles[column] = _style(answer, task)
-            if answer.error:
+        for prediction, task in zip(predictions, self._tasks, strict=True):
+            styles[column] = _style(prediction, task)
+            if prediction.error:
                 cells[column] = "error"
             column += len(_result_names(task))
         return list(zip(cells, styles, strict=True))
 
 
-def _style(answer: Prediction, task: TaskSpec) -> str:
-    if answer.error:
+def _style(prediction: Prediction, task: TaskSpec) -> str:
+    if prediction.error:
         return "bold red"
-    if answer.class_index is None:
+    if prediction.class_index is None:
         return ""
-    side = 2 * answer.class_index - (len(task.labels) - 1)
+    side = 2 * prediction.class_index - (len(task.labels) - 1)
     return "red" if side < 0 else "green" if side > 0 else ""

@@ -169,7 +169,7 @@ def test_a_failed_record_in_a_table(swiss):
     ]
 
 
-def test_tables_of_many_windows_line_up(swiss):
+def test_tables_of_many_chunks_line_up(swiss):
     outcome = swiss("predict", "sst", "--format", "table", input=b"good film\n" * 1000)
     assert len(set(outcome.stdout.decode().splitlines()[2:])) == 1
     assert len(outcome.stdout.decode().splitlines()) == 1002

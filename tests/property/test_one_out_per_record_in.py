@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from swisscli import Predictor
 from swisscli.core.records import Record
 from swisscli.core.tasks import TASKS
+from swisscli.inference.chunks import Flush
 from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
 from swisscli.main import app
 
@@ -147,16 +148,18 @@ def test_every_output_has_every_record(tmp_path, tiny_model, layout, data):
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=20),
     tasks=st.permutations(["paraphrase", "similarity"]),
 )
-def test_windows_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, sizes, tasks):
+def test_chunks_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, sizes, tasks):
     """However the records are cut and however often they repeat; an empty window is a pause."""
     predictor = Predictor(tiny_model, batch_tokens=50)
     texts = [("good " * (n % 5), "bad film " * (n // 5)) for n in range(13)]
     records = [Record(line, texts[n], id=f"r{line}") for line, n in enumerate(choices, start=1)]
     stream = iter(records)
-    cut = [list(islice(stream, size)) for size in sizes] + [list(stream)]
-    found = list(predictor.predict_windows(tasks, cut))
-    assert [len(window) for window in found] == [len(window) for window in cut if window]
-    answers = [item for window in found for item in window]
+    chunks = [list(islice(stream, size)) for size in sizes] + [list(stream)]
+    flushed = [item for chunk in chunks for item in (chunk, Flush())]
+    for cut in (chunks, flushed):
+        predicted = list(predictor.predict_chunks(tasks, cut))
+        assert [len(chunk) for chunk in predicted] == [len(chunk) for chunk in chunks]
+    answers = [item for chunk in predicted for item in chunk]
     assert [item[0].record for item in answers] == records
     assert all([answer.task for answer in item] == tasks for item in answers)
     alone = {pair: [next(predictor.predict(task, [pair])) for task in tasks] for pair in texts}

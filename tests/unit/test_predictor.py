@@ -19,7 +19,7 @@ from swisscli.core.records import Prediction, Record, RecordError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference import devices, session
-from swisscli.inference.predictor import _decode
+from swisscli.inference.predictor import _predictions
 
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
 
@@ -271,7 +271,7 @@ def test_a_stream_that_is_left_ends_after_the_batch_that_is_computed(tiny_model,
     monkeypatch.setattr(predictor._session, "run_tasks", slow)
     pairs = enumerate(itertools.permutations(LETTERS, 2), start=1)
     records = [Record(line, (" ".join(pair),)) for line, pair in pairs]
-    stream = predictor.predict_windows(["sst"], [records[:1], records[1:300], records[300:]])
+    stream = predictor.predict_chunks(["sst"], [records[:1], records[1:300], records[300:]])
     assert len(next(stream)) == 1
     assert has_begun.wait(10)
     is_closing.set()
@@ -291,7 +291,9 @@ def test_what_is_not_a_number_is_an_error(predictor):
 def test_no_answer_from_an_infinite_logit(predictor, logits):
     prepared = predictor._prepare([Record(1, ("good",)), Record(2, ("bad",))])
     finite = [0.0, 0.0, 1e30, 0.0, 0.0]
-    of_records = _decode([TASKS["sentiment"]], prepared, np.array([logits, finite], np.float32))
+    of_records = _predictions(
+        [TASKS["sentiment"]], prepared, np.array([logits, finite], np.float32)
+    )
     (first,), (second,) = of_records
     assert first.error.code == "not_finite"
     assert second.probabilities == (0, 0, 1, 0, 0)

@@ -52,8 +52,7 @@ class Judged:
 def judge(answered: Answered) -> Judged:
     """Put the labelled rows beside their answers."""
     rows = answered.labelled()
-    answers = list(rows.answers())
-    key = "class_index" if rows.task.labels else "score"
+    decoded = list(rows.decoded())
     return Judged(
         task=rows.task,
         texts=[row.texts for row in rows.rows.rows],
@@ -62,9 +61,12 @@ def judge(answered: Answered) -> Judged:
             [sum(map(len, sequences)) for sequences in rows.encodings], dtype=np.int64
         ),
         truth=rows.targets.astype(np.float64),
-        predicted=np.array([answer[key] for answer in answers], dtype=np.float64),
+        predicted=np.array(
+            [row.class_index if rows.task.labels else row.score for row in decoded],
+            dtype=np.float64,
+        ),
         probabilities_NC=(
-            np.array([answer["probabilities"] for answer in answers]) if rows.task.labels else None
+            np.array([row.probabilities for row in decoded]) if rows.task.labels else None
         ),
     )
 

@@ -1,0 +1,147 @@
+"""Cutting a stream of records into chunks that are tokenised and batched together.
+
+A chunk bounds the memory, and batches of similar length are formed inside it. Its limits count
+records and characters, never time, so a file is always cut in the same places; only a producer
+that pauses closes a chunk early.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import final
+
+from swisscli.core.records import Record
+
+_FIRST_RECORDS = 256
+_MAX_RECORDS = 4096
+_MAX_CHARS = 1 << 20
+# A result waits for its own chunk to close and at most for one more: together below 100 ms.
+_IDLE_SECONDS = 0.02
+_MAX_AGE_SECONDS = 0.04
+
+
+@final
+class Flush:
+    """Stands between two chunks when the next may take long: the results so far are due."""
+
+
+def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Cut records into chunks; the first is small, so that results begin to come soon."""
+    filling = _Filling()
+    for record in records:
+        if filling.add(record):
+            yield filling.take()
+    if filling.records:
+        yield filling.take()
+
+
+def eager_chunks(records: Iterable[Record]) -> Iterator[list[Record] | Flush]:
+    """Cut records into chunks, without waiting for a full one when their producer is slow.
+
+    A background thread reads the records, a bounded number ahead. A `Flush` comes before waiting
+    for a producer that pauses.
+    """
+    feed = _Feed(records)
+    filling = _Filling()
+    opened: float | None = None  # when the chunk that is being filled was begun
+    is_flushed = True
+    while True:
+        if opened is None and not is_flushed and not feed.is_ready():
+            yield Flush()
+            is_flushed = True
+        taken = feed.take(_patience(opened))
+        if taken is None:
+            break
+        if not taken:
+            if filling.records:
+                yield filling.take()
+            opened = None
+            continue
+        is_flushed = False
+        opened = opened or time.monotonic()
+        for record in taken:
+            if filling.add(record):
+                yield filling.take()
+                opened = time.monotonic()
+    if filling.records:
+        yield filling.take()
+    if feed.error is not None:
+        raise feed.error
+
+
+def _patience(opened: float | None) -> float | None:
+    """Seconds for which a chunk may wait for its next record; None while it has not begun."""
+    if opened is None:
+        return None
+    return max(0.0, min(_IDLE_SECONDS, _MAX_AGE_SECONDS - (time.monotonic() - opened)))
+
+
+def _num_chars(record: Record) -> int:
+    return sum(map(len, record.texts))
+
+
+class _Filling:
+    """The chunk that is being filled."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._num_chars = 0
+        self._max_records = _FIRST_RECORDS
+
+    def add(self, record: Record) -> bool:
+        """Add a record; whether the chunk is full now."""
+        self.records.append(record)
+        self._num_chars += _num_chars(record)
+        return len(self.records) >= self._max_records or self._num_chars >= _MAX_CHARS
+
+    def take(self) -> list[Record]:
+        """Close the chunk and begin the next, which may be larger."""
+        taken, self.records, self._num_chars = self.records, [], 0
+        self._max_records = min(2 * self._max_records, _MAX_RECORDS)
+        return taken
+
+
+class _Feed:
+    """Records from a background thread."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.error: BaseException | None = None
+        self._records = records
+        self._pending: list[Record] = []
+        self._num_chars = 0
+        self._ended = False
+        self._changed = threading.Condition()
+        # A thread that waits for a producer cannot be joined: it must not outlive the program.
+        threading.Thread(target=self._read, name="swiss-reader", daemon=True).start()
+
+    def is_ready(self) -> bool:
+        """Whether `take` would return at once."""
+        return bool(self._pending) or self._ended
+
+    def take(self, timeout: float | None) -> list[Record] | None:
+        """Wait for records: an empty list when the time is up, None after the last."""
+        with self._changed:
+            self._changed.wait_for(self.is_ready, timeout)
+            if not self._pending:
+                return None if self._ended else []
+            taken, self._pending, self._num_chars = self._pending, [], 0
+            self._changed.notify()
+            return taken
+
+    def _read(self) -> None:
+        try:
+            for record in self._records:
+                with self._changed:
+                    self._changed.wait_for(self._has_room)
+                    self._pending.append(record)
+                    self._num_chars += _num_chars(record)
+                    self._changed.notify()
+        except BaseException as error:
+            self.error = error
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+    def _has_room(self) -> bool:
+        return len(self._pending) < _MAX_RECORDS and self._num_chars < _MAX_CHARS
