@@ -20,8 +20,8 @@ from onnx import TensorProto, helper
 from benchmarks.figures import Spread
 from benchmarks.operators import batches_of
 from benchmarks.workloads import load
-from swiss_export.arithmetic import quantize_weight
 from swiss_export.builder import Array, GraphBuilder
+from swiss_export.precision.int8 import quantize_weight
 from swisscli.core.model import model_dir
 from swisscli.inference.devices import allowed_cores
 from swisscli.inference.session import INPUTS

@@ -17,10 +17,10 @@ from typing import cast
 import torch
 
 from swiss_export import bundle
-from swiss_export.arithmetic import Precision
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
+from swiss_export.precision.backend import Precision
 from swiss_export.verify import parity_batches
 from swiss_training.checkpoint import save_tensors
 from swiss_training.families.bert import BERT

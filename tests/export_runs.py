@@ -9,10 +9,10 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from swiss_export.arithmetic import Precision
 from swiss_export.builder import Array
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
+from swiss_export.precision.backend import Precision
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.families.pretrained import read_encoder_config
 from swiss_training.multitask.config import TrainConfig

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from swiss_export.arithmetic import Range
+from swiss_export.precision.backend import Range
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tokenization import Int64
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import onnx
 from onnx import TensorProto, helper
 
-from swiss_export.arithmetic import Precision, Range
 from swiss_export.builder import Array
 from swiss_export.families import FAMILIES
 from swiss_export.heads import HeadBuilder
+from swiss_export.precision.backend import Precision, Range
 from swisscli.core.model.model_dir import ModelConfig
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -26,7 +26,7 @@ def build_graph(
         config: Encoder shape, pooling and tasks.
         weights: The model's state by name, float32.
         precision: Of the encoder; the pooled output and the heads are float32.
-        ranges: Of the input channels of products, by name; int8 alone uses them.
+        ranges: The activation ranges of the products' input channels, by name; for int8.
 
     Returns:
         The model, a function of the arguments alone: equal weights give equal bytes.

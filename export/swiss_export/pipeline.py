@@ -10,11 +10,11 @@ from typing import Any
 import onnx
 
 from swiss_export import bundle, dev, verify
-from swiss_export.arithmetic import Precision
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.dev import Files
 from swiss_export.graph import build_graph
+from swiss_export.precision.backend import Precision
 from swiss_export.verify import DevFigure
 from swiss_training.multitask.metrics import Evaluation, Score
 from swiss_training.multitask.model import load_model

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from swiss_export.arithmetic import Precision
+from swiss_export.precision.backend import Precision
 from swiss_export.sentences import texts
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import predict_logits

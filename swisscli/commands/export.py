@@ -73,17 +73,17 @@ def export(
     3 unreadable data; 4 no usable run.
     """  # noqa: D301
     with requires_extra("train"):
-        from swiss_export.arithmetic import ARITHMETIC
         from swiss_export.bundle import check_output
         from swiss_export.pipeline import Request, check_run
+        from swiss_export.precision import BACKENDS
         from swisscli.commands.train import parse_files
 
     problems = Problems()
-    known = next((name for name in ARITHMETIC if name == precision), None)
+    known = next((name for name in BACKENDS if name == precision), None)
     if known is None:
         problems.add(
             ConfigurationError(
-                f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(ARITHMETIC)}"
+                f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
             )
         )
     if not max_drop >= 0:

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-from swiss_export.arithmetic import Precision
+from swiss_export.precision.backend import Precision
 from swiss_training import events as train_events
 from swiss_training import loop
 from swiss_training.masked_lm import loop as pretraining

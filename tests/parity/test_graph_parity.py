@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swiss_export.arithmetic import Precision
+from swiss_export.precision.backend import Precision
 from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_dir import Pooling

@@ -8,14 +8,14 @@ import onnx
 import onnxruntime
 import pytest
 
-from swiss_export.arithmetic import (
-    Precision,
-    peak_factors,
+from swiss_export.builder import Array
+from swiss_export.precision.backend import Precision
+from swiss_export.precision.int8 import (
     quantize_rows,
     quantize_weight,
+    smoothing_factors,
     uint8_steps,
 )
-from swiss_export.builder import Array
 from swisscli.core.model.model_dir import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
@@ -182,8 +182,8 @@ def test_activations_that_are_always_0() -> None:
     assert (step, zero_point) == (1, 0)
 
 
-def test_only_peaks_are_scaled_down_and_by_powers_of_two() -> None:
+def test_only_outliers_are_scaled_down_and_by_powers_of_two() -> None:
     magnitudes = np.array([0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 8, 8.1, 33], dtype=np.float32)
-    assert peak_factors(magnitudes).tolist() == [1] * 10 + [2, 2, 8]
-    assert peak_factors(np.ones(3, dtype=np.float32)).tolist() == [1, 1, 1]
-    assert peak_factors(np.zeros(3, dtype=np.float32)).tolist() == [1, 1, 1]
+    assert smoothing_factors(magnitudes).tolist() == [1] * 10 + [2, 2, 8]
+    assert smoothing_factors(np.ones(3, dtype=np.float32)).tolist() == [1, 1, 1]
+    assert smoothing_factors(np.zeros(3, dtype=np.float32)).tolist() == [1, 1, 1]

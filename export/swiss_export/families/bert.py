@@ -1,6 +1,7 @@
 """BERT's embeddings in the graph."""
 
 from swiss_export.families.encoder import EncoderGraph
+from swiss_export.precision.backend import layer_norm
 
 
 class BertGraph(EncoderGraph):
@@ -21,9 +22,7 @@ class BertGraph(EncoderGraph):
             [position_table, self.first, self.num_tokens(), self.first],
             f"{module}.position",
         )
-        return self.arithmetic.normalised(
-            [word_BTD, type_BTD, position_TD], self.norm(f"{module}.norm")
-        )
+        return layer_norm(graph, [word_BTD, type_BTD, position_TD], self.norm(f"{module}.norm"))
 
     def position_bias(self) -> None:
         """See `EncoderGraph`."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from onnx import TensorProto
 
-from swiss_export.arithmetic import ARITHMETIC, Linear, Norm, Precision, Range, SelfAttention
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import linear
+from swiss_export.precision import BACKENDS
+from swiss_export.precision.backend import Linear, Norm, Precision, Range, SelfAttention
 from swisscli.core.model.model_dir import ModelConfig
 
 
@@ -22,7 +23,7 @@ class EncoderGraph(ABC):
         config: The model's shape.
         weights: The model's state by name, float32.
         precision: Of the encoder.
-        ranges: Of the input channels of products, by name.
+        ranges: The activation ranges of the products' input channels, by name.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class EncoderGraph(ABC):
         ranges: Mapping[str, Range],
     ) -> None:
         self.graph = GraphBuilder()
-        self.arithmetic = ARITHMETIC[precision](self.graph, ranges)
+        self.backend = BACKENDS[precision](self.graph, ranges)
         self._pooling = config.pooling
         self.config = config.encoder
         self.weights = weights
@@ -43,7 +44,7 @@ class EncoderGraph(ABC):
     def encode(self) -> str:
         """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
         hidden = self.embed()
-        scores_bias = self.arithmetic.scores_bias(self.position_bias())
+        scores_bias = self.backend.scores_bias(self.position_bias())
         for number in range(self.config.num_hidden_layers):
             is_last = number == self.config.num_hidden_layers - 1
             # Nothing reads the other tokens of the last layer.
@@ -78,7 +79,7 @@ class EncoderGraph(ABC):
     def words(self) -> str:
         """Word embeddings, (B, T, D)."""
         module = "encoder.embeddings.word"
-        return self.arithmetic.lookup("input_ids", module, self.weights[f"{module}.weight"])
+        return self.backend.lookup("input_ids", module, self.weights[f"{module}.weight"])
 
     def table(self, module: str) -> str:
         """A small embedding table, float32 in every precision."""
@@ -100,7 +101,7 @@ class EncoderGraph(ABC):
     def _layer(
         self, module: str, hidden_BTD: str, scores_bias: Sequence[str], first_only: bool
     ) -> str:
-        arithmetic = self.arithmetic
+        backend = self.backend
         query, key, value = (
             self._linear(f"{module}.attention.{part}") for part in ("query", "key", "value")
         )
@@ -110,17 +111,17 @@ class EncoderGraph(ABC):
             self.config.num_attention_heads,
             first_only,
         )
-        attended = arithmetic.attention(hidden_BTD, scores_bias, attention)
+        attended = backend.attention(hidden_BTD, scores_bias, attention)
         if first_only:
             hidden_BTD = self.graph.first(hidden_BTD, f"{module}.first_token", axis=1)
-        hidden_BTD = arithmetic.residual(
+        hidden_BTD = backend.residual(
             attended,
             self._linear(f"{module}.attention.output"),
             hidden_BTD,
             self.norm(f"{module}.attention_norm"),
         )
-        up = arithmetic.activated(hidden_BTD, self._linear(f"{module}.up"), self.config.hidden_act)
-        return arithmetic.residual(
+        up = backend.activated(hidden_BTD, self._linear(f"{module}.up"), self.config.hidden_act)
+        return backend.residual(
             up,
             self._linear(f"{module}.down"),
             hidden_BTD,

@@ -5,6 +5,7 @@ import torch
 from onnx import TensorProto
 
 from swiss_export.families.encoder import EncoderGraph
+from swiss_export.precision.backend import layer_norm
 from swiss_training.families.mpnet.encoder import distance_buckets
 
 
@@ -24,7 +25,7 @@ class MPNetGraph(EncoderGraph):
         position_BTD = graph.add(
             "Gather", [self.table(f"{module}.position"), row_BT], f"{module}.position"
         )
-        return self.arithmetic.normalised([self.words(), position_BTD], self.norm(f"{module}.norm"))
+        return layer_norm(graph, [self.words(), position_BTD], self.norm(f"{module}.norm"))
 
     def position_bias(self) -> str:
         """See `EncoderGraph`."""
@@ -41,4 +42,8 @@ class MPNetGraph(EncoderGraph):
         distance_TT = graph.add("Sub", [attended_T, attending_T1], "distance")
         shift = graph.constant("distance.furthest", np.array(furthest))
         column_TT = graph.add("Add", [distance_TT, shift], "distance.column")
-        return self.arithmetic.position_bias(module, table_HR, column_TT)
+        table_HR = table_HR.astype(self.backend.scores_type)
+        table = graph.constant(f"{module}.by_distance", table_HR)
+        bias_HTT = graph.add("Gather", [table, column_TT], f"{module}.by_head", axis=1)
+        axis = graph.constant("axis.0", np.array([0]))
+        return graph.add("Unsqueeze", [bias_HTT, axis], module)
