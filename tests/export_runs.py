@@ -18,6 +18,7 @@ from swiss_training.families.pretrained import read_encoder_config
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model.model_dir import ModelConfig, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
@@ -52,7 +53,7 @@ def make_model(
 
 
 def dev_rows(task: str) -> TaskDataset:
-    examples = read_files(TASKS[task], [DATA / TASKS[task].file_name("dev")])
+    examples = read_files(TASKS[task], [DataFile(DATA / TASKS[task].file_name("dev"))])
     return TaskDataset(examples, Tokenizer(TOKENIZER, MAX_LENGTH), pad_token_id=0)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from swiss_evaluation.backends import Logits
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.examples import DataRow, read_rows
+from swiss_training.multitask.labels import DataFile, stack_targets
 from swiss_training.multitask.metrics import Score, score
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.tasks import Split, TaskSpec
@@ -19,7 +19,7 @@ from swisscli.inference.decoding import Decoded, decode
 
 def find_present(
     config: TrainConfig, tasks: Sequence[TaskSpec], split: Split, named: Collection[str] = ()
-) -> tuple[dict[str, list[Path]], list[str]]:
+) -> tuple[dict[str, list[DataFile]], list[str]]:
     """The files of a split that are there, and a line on every one that is not.
 
     Args:
@@ -31,16 +31,16 @@ def find_present(
     Raises:
         DataError: listing every named file that is not there.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[DataFile]] = {}
     absent: list[str] = []
     problems = Problems()
     for task in tasks:
         if split == "test":
             default = config.default_file(split, task.name)
-            files = [default] if default else []
+            files = [DataFile(default)] if default else []
         else:
             files = config.files(split, task.name)
-        present = [file for file in files if file.is_file()]
+        present = [file for file in files if file.path.is_file()]
         missing = [str(file) for file in files if file not in present]
         for file in (file for file in missing if file in named):
             problems.add(DataError(f"{file}: no such file", hint=f"mend --{split} {task.name}"))
@@ -77,7 +77,7 @@ class TaskRows:
 
 
 def read_all(
-    tasks: Mapping[str, TaskSpec], split: Split, files: Mapping[str, Sequence[Path]]
+    tasks: Mapping[str, TaskSpec], split: Split, files: Mapping[str, Sequence[DataFile]]
 ) -> dict[str, TaskRows]:
     """Read every file of a split.
 
@@ -93,17 +93,17 @@ def read_all(
     return read
 
 
-def _read(task: TaskSpec, split: Split, paths: Sequence[Path]) -> TaskRows:
+def _read(task: TaskSpec, split: Split, files: Sequence[DataFile]) -> TaskRows:
     kept: list[DataRow] = []
     skipped: list[str] = []
-    for path in paths:
-        for row in read_rows(task, path, labelled=split != "test"):
+    for file in files:
+        for row in read_rows(task, file, labelled=split != "test"):
             if all(row.texts):
                 kept.append(row)
             else:
                 skipped.append(row.where)
     rows = TaskRows(task, split, kept, skipped)
-    where = ", ".join(map(str, paths))
+    where = ", ".join(map(str, files))
     if not kept:
         raise DataError(f"{where}: no row of {task.name}")
     if split != "test" and not rows.labelled:
@@ -132,13 +132,14 @@ class Answered:
 
     @property
     def targets(self) -> npt.NDArray[np.float32]:
-        """Classes or scores of the labelled rows, (N,)."""
+        """Targets of the labelled rows, as `stack_targets` gives them."""
         targets = [row.target for row in self.rows.rows if row.target is not None]
-        return np.array(targets, dtype=np.float32)
+        return stack_targets(self.task, targets)
 
-    def labelled(self) -> "Answered":
-        """The labelled rows alone."""
-        indices = self.rows.labelled
+    def of_one_class(self) -> "Answered":
+        """The rows whose label is one class or a score."""
+        rows = enumerate(self.rows.rows)
+        indices = [index for index, row in rows if not isinstance(row.target, tuple | None)]
         return Answered(
             replace(self.rows, rows=[self.rows.rows[index] for index in indices]),
             [self.encodings[index] for index in indices],

@@ -7,6 +7,7 @@ from pathlib import Path
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model.model_dir import TRAIN_CONFIG, ModelConfig
 from swisscli.core.tasks import TaskSpec
@@ -40,7 +41,7 @@ def dev_config(
     )
 
 
-def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list[Path]]:
+def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list[DataFile]]:
     """The dev files of every task.
 
     Raises:
@@ -51,8 +52,8 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
     for task in tasks:
         files = config.files("dev", task.name)
         default = config.default_file("dev", task.name)
-        present = [file for file in files if file.is_file()]
-        missing = [file for file in files if file not in present and file != default]
+        present = [file for file in files if file.path.is_file()]
+        missing = [file for file in files if file not in present and file.path != default]
         if missing or not present:
             wanted = next(iter(missing or files), default)
             problems.add(
@@ -67,7 +68,7 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec]) -> dict[str, list
 
 
 def read_datasets(
-    tokenizer: Tokenizer, model: ModelConfig, files: Mapping[str, Sequence[Path]]
+    tokenizer: Tokenizer, model: ModelConfig, files: Mapping[str, Sequence[DataFile]]
 ) -> dict[str, TaskDataset]:
     """Read and tokenise the dev rows of every task.
 

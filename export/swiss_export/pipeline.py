@@ -16,6 +16,7 @@ from swiss_export.dev import Files
 from swiss_export.graph import build_graph
 from swiss_export.precision.backend import Precision
 from swiss_export.verify import DevFigure
+from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, Score
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import DataError, Problems
@@ -184,7 +185,7 @@ def check_run(run: Path, dev_tasks: Iterable[str]) -> None:
 
 def _find_dev_files(
     request: Request, config: ModelConfig
-) -> tuple[dict[str, list[Path]], str | None]:
+) -> tuple[dict[str, list[DataFile]], str | None]:
     """Dev files of all tasks; none, and why, where a float32 graph can do without.
 
     Raises:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import score
 from swisscli import Predictor
 from swisscli.core.model import model_dir
@@ -94,7 +95,7 @@ def test_its_figures_are_what_it_does_on_the_dev_sets(
     predictor: Predictor, metrics: dict[str, Any], task: str
 ) -> None:
     spec = TASKS[task]
-    examples = read_files(spec, [DATA / spec.file_name("dev")])
+    examples = read_files(spec, [DataFile(DATA / spec.file_name("dev"))])
     answers = list(predictor.predict(task, examples.texts))
     if spec.kind == "multiclass":
         outputs = np.array([answer.probabilities for answer in answers])

@@ -9,6 +9,7 @@ import pytest
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import BatchStream, TaskDataset
 from swiss_training.multitask.examples import Examples, read_files, read_tasks
+from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
@@ -39,7 +40,7 @@ def test_quirks_of_the_label_files(write: Writer) -> None:
         "4\te\tlast line"
         "\tvery positive"
     )
-    examples = read_files(TASKS["sentiment"], [path])
+    examples = read_files(TASKS["sentiment"], [DataFile(path)])
     assert examples.texts == [("A \\/ B",), ('He said "yes" \r\n twice',), ("last line",)]
     assert examples.targets == [3.0, 0.0, 4.0]
     assert examples.skipped == [f"{path}:5", f"{path}:6"]
@@ -49,14 +50,16 @@ def test_comma_separated_and_several_files(write: Writer, tmp_path: Path) -> Non
     commas = tmp_path / "commas.csv"
     commas.write_text('text_a,text_b,label\n"a, b",c,1\n')
     tabs = write("is_paraphrase\tsentence2\tsentence1\nnot paraphrase\ty\tx\n")
-    examples = read_files(TASKS["paraphrase"], [commas, tabs])
+    examples = read_files(TASKS["paraphrase"], [DataFile(commas), DataFile(tabs)])
     assert examples.texts == [("a, b", "c"), ("x", "y")]
     assert examples.targets == [1.0, 0.0]
 
 
 def test_relatedness_is_rescaled(write: Writer) -> None:
     path = write("sentence1\tsentence2\trelatedness_1to5\na\tb\t1\na\tb\t5\na\tb\t3.4\n")
-    assert read_files(TASKS["similarity"], [path]).targets == pytest.approx([0.0, 5.0, 3.0])
+    assert read_files(TASKS["similarity"], [DataFile(path)]).targets == pytest.approx(
+        [0.0, 5.0, 3.0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_bad_rows_name_file_line_and_column(
 ) -> None:
     path = write(content)
     with pytest.raises(DataError) as caught:
-        read_files(TASKS[task], [path])
+        read_files(TASKS[task], [DataFile(path)])
     assert caught.value.message == f"{path}{message}"
 
 
@@ -158,7 +161,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(task: str, file: str, rows: int, skipped: int) -> None:
-    examples = read_files(TASKS[task], [SHARED / file])
+    examples = read_files(TASKS[task], [DataFile(SHARED / file)])
     assert (len(examples.targets), len(examples.skipped)) == (rows, skipped)
 
 

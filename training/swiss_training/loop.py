@@ -277,7 +277,7 @@ class Run:
         """The weighted and regularised loss of a batch, a scalar."""
         with self.autocast:
             output_BC = self.model.output(task, *batch.inputs)
-            loss = self.model.head(task).loss(output_BC, batch.targets_B)
+            loss = self.model.head(task).loss(output_BC, batch.targets_B, batch.weights_B)
             self.losses_2N[:, index] += torch.stack([loss.detach(), torch.ones_like(loss)])
             for regularizer in self.regularizers:
                 loss = regularizer(loss, self.model, task, batch, output_BC)

@@ -50,8 +50,8 @@ class Judged:
 
 
 def judge(answered: Answered) -> Judged:
-    """Put the labelled rows beside their answers."""
-    rows = answered.labelled()
+    """Put the rows with one class or a score beside their answers."""
+    rows = answered.of_one_class()
     decoded = list(rows.decoded())
     return Judged(
         task=rows.task,

@@ -93,6 +93,13 @@ def label_section(gathered: Gathered) -> Section:
         }
         charts.append(_label_chart(task, found))
     intro = "Rows by label in each split, as in the paper's Figure 4; numbers above bars are rows."
+    if any(
+        isinstance(row.target, tuple)
+        for rows in gathered.rows.values()
+        for task in rows.values()
+        for row in task.rows
+    ):
+        intro += " Rows whose label allows several classes are left out."
     return Section("labels", "Label distributions", intro, charts)
 
 
@@ -101,7 +108,9 @@ def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
     if not found:
         return Chart(title, f"Neither a train nor a dev file of {task.name} is there.")
     counted = {
-        split: distribution(task, [row.target for row in rows.rows if row.target is not None])
+        split: distribution(
+            task, [row.target for row in rows.rows if isinstance(row.target, float)]
+        )
         for split, rows in found.items()
     }
     drawing = figures.svg(

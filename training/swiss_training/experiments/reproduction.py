@@ -92,11 +92,11 @@ def _check_data(selection: Selection, left: Sequence[Experiment], entries: Seque
 
 def _missing(config: TrainConfig) -> list[Path]:
     return [
-        path
+        file.path
         for split in _SPLITS
         for task in config.tasks
-        for path in config.files(split, task)
-        if not path.is_file()
+        for file in config.files(split, task)
+        if not file.path.is_file()
     ]
 
 

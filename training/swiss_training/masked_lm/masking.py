@@ -159,7 +159,9 @@ class MaskedBatches:
         number_of_pass, offset = divmod(number, self.num_batches)
         if self._order[0] != number_of_pass:
             random = np.random.default_rng((self.seed, _ORDER, number_of_pass))
-            order = shuffled_batches(self.corpus.lengths, self.batch_size, random)
+            order = shuffled_batches(
+                self.corpus.lengths, np.arange(len(self.corpus.lengths)), self.batch_size, random
+            )
             self._order = (number_of_pass, order)
         return self._masked(self._order[1][offset], (_MASKS, number))
 

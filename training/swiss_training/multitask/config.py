@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.methods import MethodKind, method_names
 from swisscli.core.model.model_dir import Heads, Pooling
@@ -30,7 +31,8 @@ class TrainConfig:
     data: str = "data"
     """A folder with the files of the CS224N project, by their names; empty for none."""
     train_files: dict[str, list[str]] = field(default_factory=dict)
-    """Training files per task, in place of those in `data`."""
+    """Training files per task, in place of those in `data`; `labels.py` says what may follow a
+    name, such as `tweets.tsv?labels=negative:0-1,neutral:2,positive:3-4&weight=0.5`."""
     dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, in place of those in `data`."""
     extra_train_files: dict[str, list[str]] = field(default_factory=dict)
@@ -157,6 +159,7 @@ class TrainConfig:
                 value = getattr(self, name)
                 if math.isfinite(value) and not holds(value):
                     yield f"{name} is {value}, it must be {rule}"
+        yield from self._wrong_files()
         for task, weight in self.sampling_weights.items():
             if not 0 < weight < math.inf:
                 yield f"sampling_weights.{task} is {weight}, it must be above 0"
@@ -164,6 +167,18 @@ class TrainConfig:
             yield f"seed is {self.seed}, it must be below 2**63"
         if 0 < self.max_length < 8:
             yield f"max_length is {self.max_length}, it must be at least 8 tokens"
+
+    def _wrong_files(self) -> Iterator[str]:
+        for split in _SPLITS:
+            for task in TASKS:
+                try:
+                    files = self.files(split, task)
+                except ConfigurationError as error:
+                    yield f"{error.message} ({error.hint})" if error.hint else error.message
+                    continue
+                total = sum(file.share for file in files)
+                if total > 1 or (total == 1 and not all(file.share for file in files)):
+                    yield f"the shares of {task}'s {split} files add up to {total:g}, 1 is all"
 
     def _wrong_combinations(self) -> Iterator[str]:
         pairs = [task for task in self.tasks if task in TASKS and TASKS[task].arity == 2]
@@ -207,13 +222,13 @@ class TrainConfig:
                 f" {self.distillation_weight}: distillation needs both"
             )
 
-    def files(self, split: Split, task: str) -> list[Path]:
+    def files(self, split: Split, task: str) -> list[DataFile]:
         """The data files of a task; those of `data` need not exist."""
         own = getattr(self, f"{split}_files").get(task)
         extra = getattr(self, f"extra_{split}_files").get(task, [])
         default = self.default_file(split, task)
-        files = [default] if own is None and default else map(Path, own or [])
-        return [*files, *map(Path, extra)]
+        named = [DataFile.parse(file, TASKS[task]) for file in [*(own or []), *extra]]
+        return [DataFile(default), *named] if own is None and default else named
 
     def default_file(self, split: Split, task: str) -> Path | None:
         """The task's file in `data`; None without a folder, or where it has none of the task."""
@@ -268,6 +283,7 @@ class TrainConfig:
         return config
 
 
+_SPLITS: tuple[Split, ...] = ("train", "dev")
 _FILE_TABLES = ("train_files", "dev_files", "extra_train_files", "extra_dev_files")
 _METHODS: tuple[MethodKind, ...] = ("heads", "weighting", "aggregation", "sampler")
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from swiss_training.multitask.examples import Examples
-from swiss_training.order import shuffled_batches
+from swiss_training.multitask.labels import stack_targets
+from swiss_training.order import rows_of_pass, shuffled_batches, size_of_pass
 from swisscli.core.tokenization import Tokenizer, pad
 
 
@@ -24,7 +25,9 @@ class Batch:
         input_ids_ST: Token ids, (S, T) int64; those of an example's sequences follow each other.
         attention_mask_ST: 1 on tokens, 0 on padding.
         token_type_ids_ST: 0 for the first text of a sequence, 1 for the second.
-        targets_B: Classes or scores, (B,) float32.
+        targets_B: Classes or scores, (B,) float32; with coarse labels (B, C), 1 at every class that
+            the label allows.
+        weights_B: Factor of each example's loss, (B,) float32; None where all are 1.
         teacher_BC: A teacher's logits, (B, C) float32, where the dataset has them.
     """
 
@@ -32,6 +35,7 @@ class Batch:
     attention_mask_ST: Tensor
     token_type_ids_ST: Tensor
     targets_B: Tensor
+    weights_B: Tensor | None = None
     teacher_BC: Tensor | None = None
 
     @property
@@ -59,6 +63,9 @@ class TaskDataset:
 
     Attributes:
         encodings: The sequences of each example.
+        targets: Classes or scores, (N,); with coarse labels (N, C), see `stack_targets`.
+        weights: Factor of each example's loss, (N,); None where all are 1.
+        shares: Ranges of examples and their share of a pass; empty for every example once.
         lengths: Tokens of each example's longest sequence.
         teacher_NC: A teacher's logits of each example, (N, C); None until they are set.
     """
@@ -73,7 +80,10 @@ class TaskDataset:
         self.task = examples.task
         self.texts = examples.texts
         self.encodings = tokenizer.encode_examples(examples.texts, pair_encoding)
-        self.targets = np.array(examples.targets, dtype=np.float32)
+        self.targets = stack_targets(examples.task, examples.targets)
+        weights = np.array(examples.weights, dtype=np.float32)
+        self.weights = None if np.all(weights == 1) else weights
+        self.shares = examples.shares if any(share for _, share in examples.shares) else []
         self.lengths = np.array([max(map(len, sequences)) for sequences in self.encodings])
         self.num_truncated = sum(
             any(sequence.truncated for sequence in sequences) for sequences in self.encodings
@@ -96,6 +106,7 @@ class TaskDataset:
             mask_ST,
             types_ST,
             torch.from_numpy(self.targets[rows]),
+            None if self.weights is None else torch.from_numpy(self.weights[rows]),
             None if teacher_NC is None else torch.from_numpy(teacher_NC[rows]),
         )
 
@@ -132,7 +143,7 @@ class BatchStream:
     @property
     def num_batches(self) -> int:
         """Batches in one pass."""
-        return math.ceil(len(self.dataset) / self.batch_size)
+        return math.ceil(size_of_pass(self.dataset.shares, len(self.dataset)) / self.batch_size)
 
     def next(self) -> Batch:
         """Take a batch."""
@@ -144,4 +155,5 @@ class BatchStream:
 
     def _shuffled(self, number: int) -> list[list[int]]:
         random = np.random.default_rng((*self.seed, number))
-        return shuffled_batches(self.dataset.lengths, self.batch_size, random)
+        rows = rows_of_pass(self.dataset.shares, len(self.dataset), self.seed, number)
+        return shuffled_batches(self.dataset.lengths, rows, self.batch_size, random)

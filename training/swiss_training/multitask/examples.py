@@ -1,6 +1,5 @@
 """Reading data files; without torch."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.labels import DataFile, Target
 from swisscli.core.errors import DataError
 from swisscli.core.io.delimited import TAB, Line, RowReader, decode_lines
 from swisscli.core.tasks import TASKS, Split, TaskSpec
@@ -22,13 +22,17 @@ class Examples:
     Attributes:
         task: The task.
         texts: One or two sentences each.
-        targets: Class or score of each.
+        targets: Class or score of each, or the classes that its label allows.
+        weights: Factor of each one's loss.
+        shares: For each file its rows' range and its share of a pass, 0 for every row once.
         skipped: `file:line` of rows left out because a text or the label is empty.
     """
 
     task: TaskSpec
     texts: list[tuple[str, ...]] = field(default_factory=list)
-    targets: list[float] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
+    shares: list[tuple[range, float]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
@@ -41,9 +45,9 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
     if config.data and not Path(config.data).is_dir() and _needs_folder(config):
         raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
     wanted = [
-        path for split in _SPLITS for task in config.tasks for path in config.files(split, task)
+        file for split in _SPLITS for task in config.tasks for file in config.files(split, task)
     ]
-    if not any(path.is_file() for path in wanted):
+    if not any(file.path.is_file() for file in wanted):
         raise DataError(f"{config.data or 'no --data'}: no task's files", hint=_looked_for(config))
     train, dev = ({task: _read(config, split, task) for task in config.tasks} for split in _SPLITS)
     return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
@@ -58,6 +62,8 @@ def _spaced(examples: Examples, count: int) -> Examples:
         examples,
         texts=[examples.texts[index] for index in kept],
         targets=[examples.targets[index] for index in kept],
+        weights=[examples.weights[index] for index in kept],
+        shares=[],
     )
 
 
@@ -72,7 +78,8 @@ def _needs_folder(config: TrainConfig) -> bool:
 def _read(config: TrainConfig, split: Split, task: str) -> Examples:
     files = config.files(split, task)
     default = config.default_file(split, task)
-    if not files or (default in files and not default.is_file()):
+    has_default = default in [file.path for file in files]
+    if not files or (default and has_default and not default.is_file()):
         raise DataError(
             f"{task} has no {split} file" + (f": {default} is not there" if default else ""),
             hint=f"name one with --{split} {task}=FILE, or leave the task out with --tasks;"
@@ -91,7 +98,7 @@ def _looked_for(config: TrainConfig) -> str:
     )
 
 
-def read_files(task: TaskSpec, paths: Sequence[Path]) -> Examples:
+def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
     """Read labelled files, comma or TAB separated with csv quoting and a header.
 
     Rows with an empty text or label are left out and listed in `skipped`.
@@ -101,16 +108,19 @@ def read_files(task: TaskSpec, paths: Sequence[Path]) -> Examples:
             task or outside its range, with file, line and column.
     """
     examples = Examples(task)
-    for path in paths:
+    for file in files:
         before = len(examples.targets)
-        for row in read_rows(task, path):
+        for row in read_rows(task, file):
             if row.target is None:
                 examples.skipped.append(row.where)
             else:
                 examples.texts.append(row.texts)
                 examples.targets.append(row.target)
-        if len(examples.targets) == before:
-            raise DataError(f"{path}: no labelled example of {task.name}")
+        rows = range(before, len(examples.targets))
+        if not rows:
+            raise DataError(f"{file}: no labelled example of {task.name}")
+        examples.weights += [file.weight] * len(rows)
+        examples.shares.append((rows, file.share))
     return examples
 
 
@@ -121,41 +131,46 @@ class DataRow(NamedTuple):
         where: `file:line`.
         id: What its column `id` holds; empty without one.
         texts: One or two sentences; any of them may be empty.
-        target: Class or score; None where the label or a text is empty, and in unlabelled files.
+        target: Class or score, or the classes that the label allows; None where the label or a
+            text is empty, and in unlabelled files.
     """
 
     where: str
     id: str
     texts: tuple[str, ...]
-    target: float | None
+    target: Target | None
 
 
-def read_rows(task: TaskSpec, path: Path, *, labelled: bool = True) -> Iterator[DataRow]:
+def read_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iterator[DataRow]:
     """Read every row of a file.
 
     Args:
         task: The task.
-        path: The file.
+        file: The file, and what its labels mean.
         labelled: Whether it must have a column with labels; without, none is looked for.
 
     Raises:
         DataError: as `read_files` does.
     """
     try:
-        with path.open("rb") as source:
-            yield from _parse(task, path, decode_lines(source), labelled)
+        with file.path.open("rb") as source:
+            yield from _parse(task, file, decode_lines(source), labelled)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _parse(task: TaskSpec, path: Path, lines: Iterator[Line], labelled: bool) -> Iterator[DataRow]:
+def _parse(
+    task: TaskSpec, file: DataFile, lines: Iterator[Line], labelled: bool
+) -> Iterator[DataRow]:
+    path = file.path
     first = next(lines, Line(1, "", "", None))
     delimiter = TAB if TAB in first.text else ","
     rows = iter(RowReader(chain([first], lines), delimiter))
     header = [name.strip() for name in next(rows).fields]
     texts = [_find_column(path, header, names) for names in task.columns.texts]
     rescaled = {name: (low, high) for name, low, high in task.columns.rescaled}
-    target = _find_column(path, header, (*task.columns.target, *rescaled)) if labelled else None
+    known = (file.column,) if file.column else (*task.columns.target, *rescaled)
+    target = _find_column(path, header, known) if labelled else None
     id_column = header.index("id") if "id" in header else None
     for row in rows:
         where = f"{path}:{row.line}"
@@ -176,7 +191,7 @@ def _parse(task: TaskSpec, path: Path, lines: Iterator[Line], labelled: bool) ->
         value = None
         if target is not None and label and all(values):
             try:
-                value = _parse_target(task, label, rescaled.get(header[target]))
+                value = file.target(task, label, rescaled.get(header[target]))
             except ValueError as error:
                 message = f"{where}: column {header[target]!r} is {label!r}, {error}"
                 raise DataError(message) from None
@@ -192,21 +207,3 @@ def _find_column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
         f"{path}:1: no column {' or '.join(names)}",
         hint=f"the columns found are: {', '.join(filter(None, header)) or 'none'}",
     )
-
-
-def _parse_target(task: TaskSpec, label: str, bounds: tuple[float, float] | None) -> float:
-    if label in task.labels:
-        return float(task.labels.index(label))
-    try:
-        value = float(label)
-    except ValueError:
-        value = math.nan
-    if task.score_range is None:
-        if value not in range(max(2, len(task.labels))):
-            raise ValueError(f"not a class from 0 to {len(task.labels) - 1}")
-        return value
-    low, high = bounds or task.score_range
-    if not low <= value <= high:
-        raise ValueError(f"not a number from {low:g} to {high:g}")
-    first, last = task.score_range
-    return first + (value - low) * (last - first) / (high - low)

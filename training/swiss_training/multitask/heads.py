@@ -21,8 +21,8 @@ class Head(Protocol):
         """The output that the loss is computed from, (B, I) -> (B, C)."""
         ...
 
-    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
-        """Mean loss over the batch, a scalar."""
+    def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
+        """Mean loss over the batch, a scalar; arguments as those of `task_loss`."""
         ...
 
     def logits(self, output_BC: Tensor) -> Tensor:
@@ -47,9 +47,9 @@ class LinearHead(nn.Module):
         """Compute the task's logits."""
         return self.linear(self.dropout(features_BI))
 
-    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
+    def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
         """See `Head`."""
-        return task_loss(self.task, output_BC, targets_B)
+        return task_loss(self.task, output_BC, targets_B, weights_B)
 
     def logits(self, output_BC: Tensor) -> Tensor:
         """See `Head`."""
@@ -78,12 +78,13 @@ class CosineHead(nn.Module):
         a_BD, b_BD = self.dropout(features_BI).float().chunk(2, dim=1)
         return F.cosine_similarity(a_BD, b_BD)[:, None]
 
-    def loss(self, output_BC: Tensor, targets_B: Tensor) -> Tensor:
+    def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
         """See `Head`."""
         if self.task.score_range is None:
-            return cosine_embedding_loss(output_BC[:, 0], targets_B)
+            return cosine_embedding_loss(output_BC[:, 0], targets_B, weights_B)
         low, high = self.task.score_range
-        return cosine_embedding_loss(output_BC[:, 0], (targets_B - low) / (high - low))
+        share_B = (targets_B - low) / (high - low)
+        return cosine_embedding_loss(output_BC[:, 0], share_B, weights_B)
 
     def logits(self, output_BC: Tensor) -> Tensor:
         """See `Head`."""

@@ -44,7 +44,8 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
     Args:
         task: Its kind decides how logits are decoded, its metric what is computed.
         logits_NC: Logits, (N, C).
-        targets_N: Classes or scores, (N,).
+        targets_N: Classes or scores, (N,); with coarse labels (N, C), 1 at every class that the
+            label allows: a prediction of any of them is right.
 
     Returns:
         Accuracy, or Pearson's correlation; the latter is 0 where one side is constant.
@@ -53,7 +54,10 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
     if task.metric == "accuracy":
         multiclass = task.kind == "multiclass"
         predicted_N = logits_NC.argmax(1) if multiclass else logits_NC[:, 0] > 0
-        value = float(np.mean(predicted_N == targets_N))
+        if targets_N.ndim == 2:
+            value = float(np.mean(targets_N[np.arange(len(targets_N)), predicted_N]))
+        else:
+            value = float(np.mean(predicted_N == targets_N))
     else:
         assert task.score_range is not None
         predicted_N = logits_NC[:, 0].clip(*task.score_range)

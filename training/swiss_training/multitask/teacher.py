@@ -60,7 +60,9 @@ class Teacher:
             pad_token_id = self._config.encoder.pad_token_id
             logits = {}
             for name, dataset in datasets.items():
-                examples = Examples(dataset.task, dataset.texts, dataset.targets.tolist())
+                examples = Examples(
+                    dataset.task, dataset.texts, [0.0] * len(dataset)
+                )  # labels unused
                 own = TaskDataset(examples, tokenizer, pad_token_id, self._config.pair_encoding)
                 logits[name] = predict_logits(model, own, autocast)
             save_tensors(path, {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()})

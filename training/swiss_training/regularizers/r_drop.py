@@ -27,7 +27,8 @@ class RDrop(nn.Module):
         head = model.head(task)
         second_BC = model.output(task, *batch.inputs)
         apart = divergence(model.config.task(task), head.logits(output_BC), head.logits(second_BC))
-        return (loss + head.loss(second_BC, batch.targets_B)) / 2 + self.weight / 4 * apart
+        second = head.loss(second_BC, batch.targets_B, batch.weights_B)
+        return (loss + second) / 2 + self.weight / 4 * apart
 
     def after_step(self, model: MultitaskModel) -> None:
         """Nothing to do."""

@@ -1,0 +1,237 @@
+"""Data files, and how each maps its labels onto the classes of a task; without torch."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.tasks import TaskSpec
+
+Target = float | tuple[int, ...]
+"""A class or score; or the classes that a coarse label allows, in order."""
+
+
+@dataclass(frozen=True)
+class DataFile(os.PathLike[str]):
+    """A data file of a task, and what its labels mean there.
+
+    Example:
+        `tweets.tsv?column=tone&labels=negative:0-1,neutral:2,positive:3-4&weight=0.5&share=0.2`
+
+    Attributes:
+        path: The file.
+        column: The column with the labels; empty finds it by its name.
+        labels: What each label of the file stands for: the classes that it allows, by the label in
+            lower case. Empty: the labels are the task's own.
+        bounds: Lowest and highest score of the file, which are mapped onto the task's; None: they
+            are the task's own.
+        tolerance: By how many classes a label may be off: 1 lets four stars be three or five.
+        weight: Factor of the loss of the file's rows.
+        share: The file's share of the task's rows in a pass; 0: every row once.
+    """
+
+    path: Path
+    column: str = ""
+    labels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    bounds: tuple[float, float] | None = None
+    tolerance: int = 0
+    weight: float = 1.0
+    share: float = 0.0
+
+    def __fspath__(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    def __str__(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    @classmethod
+    def parse(cls, text: str, task: TaskSpec) -> "DataFile":
+        """Read `FILE` or `FILE?key=value&key=value`.
+
+        Args:
+            text: What names the file. A file whose name has a question mark is read as it is.
+            task: The task, whose classes the labels are mapped onto.
+
+        Raises:
+            ConfigurationError: if a key is unknown or a value has another form.
+        """
+        name, _, query = text.partition("?")
+        if not query or Path(text).is_file():
+            return cls(Path(text))
+        values: dict[str, str] = {}
+        for part in query.split("&"):
+            key, _, value = part.partition("=")
+            if key not in _KEYS or key in values or not value:
+                raise ConfigurationError(
+                    f"{text}: {part!r} is not one of {', '.join(f'{k}=...' for k in _KEYS)}",
+                    hint="name each key once, for example: tweets.tsv?labels=neg:0-1,pos:3-4",
+                )
+            values[key] = unquote(value)
+        return cls(
+            Path(name),
+            column=values.get("column", ""),
+            labels=_parse_labels(text, values.get("labels", ""), task),
+            bounds=_parse_bounds(text, values["range"], task) if "range" in values else None,
+            tolerance=_tolerance(text, values.get("tolerance"), task),
+            weight=_number(text, "weight", values.get("weight", "1"), low=0.0, high=math.inf),
+            share=_number(text, "share", values["share"], low=0.0, high=1.0)
+            if "share" in values
+            else 0.0,
+        )
+
+    def target(
+        self, task: TaskSpec, label: str, bounds: tuple[float, float] | None = None
+    ) -> Target:
+        """What a label of the file stands for.
+
+        Args:
+            task: The task.
+            label: The label as it stands in the file.
+            bounds: Lowest and highest score of its column, where the file does not say.
+
+        Raises:
+            ValueError: saying what it is not.
+        """
+        if task.score_range is not None:
+            return _score(task.score_range, label, self.bounds or bounds or task.score_range)
+        if self.labels:
+            classes = self.labels.get(_key(label))
+            if classes is None:
+                raise ValueError(f"not one of the labels that are mapped: {', '.join(self.labels)}")
+        else:
+            classes = (_own_class(task, label),)
+        if self.tolerance:
+            last = len(task.labels) - 1
+            low, high = min(classes) - self.tolerance, max(classes) + self.tolerance
+            classes = tuple(range(max(0, low), min(last, high) + 1))
+        return float(classes[0]) if len(classes) == 1 else classes
+
+
+_KEYS = ("column", "labels", "range", "tolerance", "weight", "share")
+
+
+def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> npt.NDArray[np.float32]:
+    """The targets of N rows as one array.
+
+    Returns:
+        Classes or scores, (N,); where a label is coarse, (N, C) with 1 at every class allowed.
+    """
+    if not any(isinstance(target, tuple) for target in targets):
+        return np.array(targets, dtype=np.float32)
+    allowed_NC = np.zeros((len(targets), len(task.labels)), dtype=np.float32)
+    for row, target in enumerate(targets):
+        allowed_NC[row, list(target) if isinstance(target, tuple) else int(target)] = 1
+    return allowed_NC
+
+
+def _key(label: str) -> str:
+    """A label as it is looked up: `0.0`, `0` and ` 0 ` are one."""
+    label = label.strip().casefold()
+    try:
+        value = float(label)
+    except ValueError:
+        return label
+    return str(int(value)) if value.is_integer() else label
+
+
+def _own_class(task: TaskSpec, label: str) -> int:
+    """The class that a label of the task's own names or numbers."""
+    names = [name.casefold() for name in task.labels]
+    if label.casefold() in names:
+        return names.index(label.casefold())
+    number = _key(label)
+    if number not in map(str, range(len(names))):
+        raise ValueError(f"not a class from 0 to {len(names) - 1}")
+    return int(number)
+
+
+def _score(scale: tuple[float, float], label: str, bounds: tuple[float, float]) -> float:
+    """A score between bounds, moved onto the task's scale."""
+    (first, last), (low, high) = scale, bounds
+    try:
+        value = float(label)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise ValueError(f"not a number from {low:g} to {high:g}")
+    return first + (value - low) * (last - first) / (high - low)
+
+
+def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int, ...]]:
+    """Read `LABEL:CLASSES,...`, CLASSES such as `2`, `0-1`, `0|4`, `very negative|negative`."""
+    labels: dict[str, tuple[int, ...]] = {}
+    for part in value.split(",") if value else []:
+        label, _, classes = part.rpartition(":")
+        found = sorted({c for choice in classes.split("|") for c in _classes(choice, task)})
+        if not label or not found or _key(label) in labels:
+            raise ConfigurationError(
+                f"{text}: labels: {part!r} is not LABEL:CLASSES",
+                hint="for example labels=negative:0-1,neutral:2,positive:3-4, each label once;"
+                f" the classes of {task.name} are"
+                f" {', '.join(f'{i} {name}' for i, name in enumerate(task.labels)) or 'none'}",
+            )
+        if len(found) > 1 and task.kind != "multiclass":
+            raise ConfigurationError(
+                f"{text}: labels: {part!r} names several classes, {task.name} has only two",
+                hint="map the label to one class, or leave the file out",
+            )
+        labels[_key(label)] = tuple(found)
+    return labels
+
+
+def _classes(choice: str, task: TaskSpec) -> Sequence[int]:
+    """The classes that one alternative names; none where it has another form."""
+    names = [name.casefold() for name in task.labels]
+    if choice.strip().casefold() in names:
+        return [names.index(choice.strip().casefold())]
+    first, separator, last = choice.partition("-")
+    try:
+        low, high = int(first), int(last if separator else first)
+    except ValueError:
+        return []
+    return range(low, high + 1) if 0 <= low <= high < len(names) else []
+
+
+def _parse_bounds(text: str, value: str, task: TaskSpec) -> tuple[float, float]:
+    """Read `LOW:HIGH`."""
+    try:
+        low, high = map(float, value.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if task.score_range is None or not -math.inf < low < high < math.inf:
+        raise ConfigurationError(
+            f"{text}: range={value}: not LOW:HIGH of a task with scores",
+            hint="for example range=1:5, the lowest and the highest score of the file",
+        )
+    return low, high
+
+
+def _tolerance(text: str, value: str | None, task: TaskSpec) -> int:
+    if value is None:
+        return 0
+    if task.kind != "multiclass" or not value.isdecimal() or not 0 < int(value) < len(task.labels):
+        raise ConfigurationError(
+            f"{text}: tolerance={value}: not a number of classes that a label of {task.name} may be"
+            " off by",
+            hint="tolerance=1 suits star ratings; tasks of two classes and scores take none",
+        )
+    return int(value)
+
+
+def _number(text: str, key: str, value: str, *, low: float, high: float) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not low < number < high:
+        limit = f" and below {high:g}" if math.isfinite(high) else ""
+        raise ConfigurationError(f"{text}: {key} is {value!r}, it must be above {low:g}{limit}")
+    return number
