@@ -26,6 +26,7 @@ from swiss_training.checkpoint import save_tensors
 from swiss_training.families.bert import BERT
 from swiss_training.families.pretrained import load_pretrained
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.metrics import Metrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
@@ -69,7 +70,7 @@ def build(encoder: str, folder: Path, precisions: Sequence[Precision]) -> None:
     for head in model.heads.parameters():
         torch.nn.init.normal_(head, std=_HEAD_SCALE)
     run = folder / "run"
-    save_model(run, model, pretrained.tokenizer, TrainConfig(), {}, pretrained.source)
+    save_model(run, model, pretrained.tokenizer, TrainConfig(), Metrics(seed=0), pretrained.source)
     for precision in precisions:
         _export(run, model, precision, folder / f"swiss-{precision}")
     for name in TASK_NAMES:
@@ -94,7 +95,7 @@ def _export(run: Path, model: MultitaskModel, precision: Precision, output: Path
     with tempfile.TemporaryDirectory(dir=output.parent) as staging:
         path = Path(staging) / model_dir.GRAPH
         path.write_bytes(graph.SerializeToString(deterministic=True))
-        bundle.write_directory(output, run, path, manifest, {})
+        bundle.write_directory(output, run, path, manifest, Metrics(seed=0))
 
 
 def _write_hugging_face(

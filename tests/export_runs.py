@@ -19,6 +19,7 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
+from swiss_training.multitask.metrics import Evaluation, Metrics, Score, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model.model_dir import ModelConfig, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
@@ -30,6 +31,7 @@ DATA = ASSETS / "tiny-data"
 ENCODERS = {"bert": ASSETS / "tiny-encoder", "mpnet": ASSETS / "tiny-mpnet"}
 TOKENIZER = ENCODERS["bert"] / "tokenizer.json"
 MAX_LENGTH = 64
+METRICS = Metrics(0, TrainMetrics(1, Evaluation({"sentiment": Score("accuracy", 0.5, 30)})))
 
 
 def make_model(
@@ -77,7 +79,7 @@ def write_run(run: Path, model: MultitaskModel, data: Path | str = DATA) -> Path
     config = TrainConfig(data=str(data), output=str(run))
     source = {"name": "random", "sha256": ""}
     tokenizer = ENCODERS[model.config.encoder.model_type] / "tokenizer.json"
-    save_model(run, model, tokenizer, config, {"seed": 0, "train": {"step": 1}}, source)
+    save_model(run, model, tokenizer, config, METRICS, source)
     return run
 
 

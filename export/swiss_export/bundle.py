@@ -9,6 +9,7 @@ from typing import Any
 import onnx
 import onnxruntime
 
+from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.atomic import check_folder
 from swisscli.core.model import model_dir
@@ -54,7 +55,7 @@ def describe(source: Manifest, export: dict[str, Any]) -> Manifest:
     return replace(source, versions=source.versions | versions, export=export)
 
 
-def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: dict[str, Any]) -> None:
+def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: Metrics) -> None:
     """Move a graph into its run and write its metrics, all or nothing.
 
     Raises:
@@ -63,11 +64,11 @@ def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: dict[str, An
     _check_unchanged(run, manifest)
     with model_dir.update(run, manifest) as staging:
         graph.replace(staging / model_dir.GRAPH)
-        model_dir.write_json(staging / model_dir.METRICS, metrics)
+        model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
 
 
 def write_directory(
-    output: Path, run: Path, graph: Path, manifest: Manifest, metrics: dict[str, Any]
+    output: Path, run: Path, graph: Path, manifest: Manifest, metrics: Metrics
 ) -> None:
     """Write what prediction needs, without float32 weights, beside the target and rename it.
 
@@ -81,7 +82,7 @@ def write_directory(
             for name in COPIED:
                 shutil.copyfile(run / name, staging / name)
             shutil.move(graph, staging / model_dir.GRAPH)
-            model_dir.write_json(staging / model_dir.METRICS, metrics)
+            model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
         if output.exists():
             output.replace(replaced)
         try:

@@ -3,9 +3,8 @@
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import onnx
 
@@ -17,7 +16,7 @@ from swiss_export.graph import build_graph
 from swiss_export.precision.backend import Precision
 from swiss_export.verify import DevFigure
 from swiss_training.multitask.labels import DataFile
-from swiss_training.multitask.metrics import Evaluation, Score
+from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, Score
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model import model_dir
@@ -153,10 +152,8 @@ def export(request: Request) -> Iterator[Event]:
                 "dev": {name: figure.to_json() for name, figure in figures.items()},
             },
         )
-        metrics = {
-            **model_dir.read_json(run / model_dir.METRICS),
-            "export": {"precision": precision, "dev": _evaluation(figures)},
-        }
+        measured = GraphMetrics(precision, _evaluation(figures))
+        metrics = replace(Metrics.read(run / model_dir.METRICS), export=measured)
         if request.output:
             bundle.write_directory(request.output, run, path, described, metrics)
         else:
@@ -212,7 +209,7 @@ def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session
         return Session(path, tasks, device=device, precision=precision)
 
 
-def _evaluation(figures: Mapping[str, DevFigure]) -> dict[str, Any]:
-    """The graph's dev metrics as `metrics.json` has them; empty without any."""
+def _evaluation(figures: Mapping[str, DevFigure]) -> Evaluation | None:
+    """The graph's dev metrics, if there are any."""
     scores = {name: Score(f.metric, f.graph, f.rows) for name, f in figures.items()}
-    return Evaluation(scores).to_json() if scores else {}
+    return Evaluation(scores) if scores else None

@@ -240,8 +240,11 @@ def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry"
         entry = reproduction.make_entry(request.selection, experiment, request.command)
         ledger.append(request.selection.folder, entry)
         reproduction.tidy(experiment, keep_model=request.keep_models)
-        scores = "  ".join(f"{task} {entry.score(task):.4f}" for task in entry.metrics)
-        display.line(f"{experiment.name}: {scores}  ({entry.steps:,} steps, {entry.seconds:.0f} s)")
+        scores = [f"{task} {score.value:.4f}" for task, score in entry.metrics.scores.items()]
+        figures = "  ".join([*scores, f"overall {entry.metrics.overall:.4f}"])
+        display.line(
+            f"{experiment.name}: {figures}  ({entry.steps:,} steps, {entry.seconds:.0f} s)"
+        )
     return entry
 
 

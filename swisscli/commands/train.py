@@ -11,7 +11,7 @@ from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import METHODS, MethodKind, find_method
-from swisscli.core.model.model_dir import METRICS, read_json
+from swisscli.core.model.model_dir import METRICS
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 if TYPE_CHECKING:
@@ -279,6 +279,7 @@ def run(what: TrainConfig | Path) -> None:
     with requires_extra("train"):
         from swiss_training import log, loop
         from swiss_training.events import Saved, Started
+        from swiss_training.multitask.metrics import Metrics
     from swisscli.console import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
@@ -294,12 +295,12 @@ def run(what: TrainConfig | Path) -> None:
         except KeyboardInterrupt:
             display.line(f"interrupted; swiss train --resume {folder} goes on from step {saved}")
             raise
-    best = read_json(folder / METRICS)["train"]
-    overall = best["dev"].pop("overall")
-    for task, score in best["dev"].items():
-        typer.echo(f"{task}\t{score['metric']}\t{score['value']:.4f}\t{score['rows']}")
-    typer.echo(f"overall\tmean\t{overall:.4f}")
-    display.line(f"the best state, of step {best['step']}, is in {folder}")
+    best = Metrics.read(folder / METRICS).train
+    assert best is not None
+    for task, score in best.dev.scores.items():
+        typer.echo(f"{task}\t{score.metric}\t{score.value:.4f}\t{score.rows}")
+    typer.echo(f"overall\tmean\t{best.dev.overall:.4f}")
+    display.line(f"the best state, of step {best.step}, is in {folder}")
     display.line(f"next: swiss export {folder}")
 
 

@@ -61,7 +61,7 @@ def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
     for entry in entries:
         assert entry["table"] == "table2"
         assert entry["steps"] == 4
-        assert entry["metrics"].keys() == {"sentiment", "paraphrase", "similarity", "overall"}
+        assert entry["metrics"]["tasks"].keys() == {"sentiment", "paraphrase", "similarity"}
         assert entry["train_rows"] == {"sentiment": 96, "paraphrase": 128, "similarity": 112}
         assert entry["command"].startswith("swiss reproduce table2 --rows 2,pair-encoding")
         folder = tmp_path / "out" / entry["recipe"] / f"seed-{entry['seed']}"

@@ -30,9 +30,9 @@ def test_a_run_prints_its_figures_and_says_what_is_next(swiss: Any, tmp_path: Pa
     assert outcome.exit_code == 0, outcome.stderr
     dev = json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["dev"]
     assert outcome.stdout.decode() == (
-        f"sentiment\taccuracy\t{dev['sentiment']['value']:.4f}\t30\n"
-        f"paraphrase\taccuracy\t{dev['paraphrase']['value']:.4f}\t62\n"
-        f"similarity\tpearson\t{dev['similarity']['value']:.4f}\t46\n"
+        f"sentiment\taccuracy\t{dev['tasks']['sentiment']['value']:.4f}\t30\n"
+        f"paraphrase\taccuracy\t{dev['tasks']['paraphrase']['value']:.4f}\t62\n"
+        f"similarity\tpearson\t{dev['tasks']['similarity']['value']:.4f}\t46\n"
         f"overall\tmean\t{dev['overall']:.4f}\n"
     )
     lines = outcome.stderr.splitlines()

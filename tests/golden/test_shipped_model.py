@@ -11,7 +11,7 @@ import pytest
 
 from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
-from swiss_training.multitask.metrics import score
+from swiss_training.multitask.metrics import Evaluation, Metrics, score
 from swisscli import Predictor
 from swisscli.core.model import model_dir
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
@@ -43,9 +43,15 @@ def predictor(directory: Path) -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def metrics(directory: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((directory / model_dir.METRICS).read_text())
-    return values
+def metrics(directory: Path) -> Metrics:
+    return Metrics.read(directory / model_dir.METRICS)
+
+
+@pytest.fixture(scope="module")
+def dev(metrics: Metrics) -> Evaluation:
+    assert metrics.export is not None
+    assert metrics.export.dev is not None
+    return metrics.export.dev
 
 
 def test_golden_predictions(predictor: Predictor) -> None:
@@ -69,30 +75,31 @@ def test_it_is_small_and_whole(directory: Path) -> None:
     assert not (directory / model_dir.WEIGHTS).exists()
 
 
-def test_its_figures_are_good_enough(metrics: dict[str, Any]) -> None:
-    dev = metrics["export"]["dev"]
-    assert metrics["export"]["precision"] == "int8"
-    assert [dev[task]["rows"] for task in DEFAULT_TASKS] == [1101, 20212, 863]
-    assert dev["sentiment"]["value"] >= 0.49
-    assert dev["paraphrase"]["value"] >= 0.85
-    assert dev["similarity"]["value"] >= 0.857
-    assert dev["overall"] >= 0.74
+def test_its_figures_are_good_enough(dev: Evaluation) -> None:
+    assert [dev.scores[task].rows for task in DEFAULT_TASKS] == [1101, 20212, 863]
+    assert dev.scores["sentiment"].value >= 0.49
+    assert dev.scores["paraphrase"].value >= 0.85
+    assert dev.scores["similarity"].value >= 0.857
+    assert dev.overall >= 0.74
 
 
-def test_the_card_has_the_figures_of_the_metrics(directory: Path, metrics: dict[str, Any]) -> None:
+def test_the_card_has_the_figures_of_the_metrics(
+    directory: Path, metrics: Metrics, dev: Evaluation
+) -> None:
     card = (directory / "README.md").read_text(encoding="utf-8")
-    for figures in (metrics["train"]["dev"], metrics["export"]["dev"]):
+    assert metrics.train is not None
+    for evaluation in (metrics.train.dev, dev):
         for task in DEFAULT_TASKS:
-            assert f"{figures[task]['value']:.4f}" in card
-        assert f"{figures['overall']:.4f}" in card
-    assert f"seed {metrics['seed']}" in card
+            assert f"{evaluation.scores[task].value:.4f}" in card
+        assert f"{evaluation.overall:.4f}" in card
+    assert f"seed {metrics.seed}" in card
     assert re.search(r"Quora duplicates", card)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the dev sets are not beside the project")
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
 def test_its_figures_are_what_it_does_on_the_dev_sets(
-    predictor: Predictor, metrics: dict[str, Any], task: str
+    predictor: Predictor, dev: Evaluation, task: str
 ) -> None:
     spec = TASKS[task]
     examples = read_files(spec, [DataFile(DATA / spec.file_name("dev"))])
@@ -104,5 +111,5 @@ def test_its_figures_are_what_it_does_on_the_dev_sets(
         shift = 0.5 if spec.kind == "binary" else 0.0
         outputs = np.array([[(answer.score or 0.0) - shift] for answer in answers])
     result = score(spec, outputs, np.array(examples.targets))
-    assert result.rows == metrics["export"]["dev"][task]["rows"]
-    assert result.value == pytest.approx(metrics["export"]["dev"][task]["value"], abs=0.003)
+    assert result.rows == dev.scores[task].rows
+    assert result.value == pytest.approx(dev.scores[task].value, abs=0.003)

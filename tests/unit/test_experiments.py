@@ -15,6 +15,7 @@ from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.experiments.selection import Selection
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -30,10 +31,7 @@ def make_entry(recipe: str, seed: int = 11711, **values: Any) -> Entry:
         "row": recipe.partition("-")[0],
         "recipe": recipe,
         "seed": seed,
-        "metrics": {
-            task: {"metric": "accuracy", "value": score, "rows": 1101},
-            "overall": score,
-        },
+        "metrics": Evaluation({task: Score("accuracy", score, 1101)}),
         "steps": 1340,
         "best_step": 1206,
         "train_rows": {task: 8544},

@@ -23,6 +23,7 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch, BatchStream, TaskDataset
 from swiss_training.multitask.evaluation import evaluate
 from swiss_training.multitask.examples import Examples, read_tasks
+from swiss_training.multitask.metrics import Metrics, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swiss_training.multitask.teacher import Teacher
 from swiss_training.regularizers import Regularizer
@@ -319,10 +320,7 @@ class Run:
         if best:
             progress.best, progress.best_step = evaluation.overall, progress.step
             progress.evaluations_since_best = 0
-            metrics = {
-                "seed": self.config.seed,
-                "train": {"step": progress.step, "dev": evaluation.to_json()},
-            }
+            metrics = Metrics(self.config.seed, TrainMetrics(progress.step, evaluation))
             save_model(
                 self.folder,
                 model,

@@ -18,7 +18,7 @@ from swiss_evaluation.report.sections import label_section, task_section, traini
 from swiss_evaluation.rows import TaskRows
 from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training import log
-from swiss_training.multitask.metrics import Evaluation, Score
+from swiss_training.multitask.metrics import Evaluation, Metrics, Score
 from swisscli import __version__
 from swisscli.core.errors import DataError, ModelError, Problems
 from swisscli.core.io.atomic import check_output, open_beside
@@ -164,7 +164,9 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
     manifest = model_dir.read_manifest(model)
     used = model_dir.GRAPH if backend.name == "onnx" else model_dir.WEIGHTS
     metrics = _metrics(model)
-    step = (metrics.get("train") or {}).get("step")
+    trained = "unknown"
+    if metrics and metrics.train:
+        trained = f"seed {metrics.seed}, best step {metrics.train.step}"
     versions = {"swissbert": __version__, "python": platform.python_version()}
     versions |= {name: found for name in _VERSIONS if (found := _version(name))}
     encoder = manifest.source_encoder
@@ -178,7 +180,7 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
             "pooling, longest input",
             f"{gathered.config.pooling}, {gathered.config.max_length} tokens",
         ),
-        ("trained", f"seed {metrics.get('seed', 'unknown')}, best step {step or 'unknown'}"),
+        ("trained", trained),
         ("data", gathered.source.data or "the files that the run was trained with"),
         ("split", "dev, the rows with a label"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
@@ -186,10 +188,9 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
     ]
 
 
-def _metrics(model: Path) -> dict[str, Any]:
+def _metrics(model: Path) -> Metrics | None:
     path = model / model_dir.METRICS
-    values = model_dir.read_json(path) if path.is_file() else {}
-    return values if isinstance(values, dict) else {}
+    return Metrics.read(path) if path.is_file() else None
 
 
 def _version(package: str) -> str | None:

@@ -15,7 +15,7 @@ from swiss_evaluation.report.analysis import (
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_evaluation.rows import TaskRows
 from swiss_evaluation.source import Gathered
-from swiss_training.multitask.metrics import Score
+from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli.core.tasks import TaskSpec
 
 Series = dict[str, tuple[list[int], list[float]]]
@@ -72,13 +72,11 @@ def _single(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
 
 
 def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
-    def value(score: Any) -> float:
-        return float(score["value"] if isinstance(score, dict) else score)
-
-    flat = [
-        {"step": entry["step"], "dev": {k: value(v) for k, v in entry["evaluation"].items()}}
-        for entry in entries
-    ]
+    flat = []
+    for entry in entries:
+        evaluation = Evaluation.from_json(entry["evaluation"])
+        values = {name: score.value for name, score in evaluation.scores.items()}
+        flat.append({"step": entry["step"], "dev": values | {"overall": evaluation.overall}})
     return _by_task(flat, "dev")
 
 

@@ -98,7 +98,7 @@ def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         ("Training", each(_length)),
         ("Seeds", ", ".join(map(str, sorted({entry.seed for entry in entries})))),
         ("Training rows", each(lambda entry: _counts(entry.train_rows))),
-        ("Dev rows", each(lambda e: _counts({t: e.metrics[t]["rows"] for t in e.dev_rows}))),
+        ("Dev rows", each(lambda e: _counts({t: e.metrics.scores[t].rows for t in e.dev_rows}))),
         ("Machine", each(_machine)),
         ("Date", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"),
     ]

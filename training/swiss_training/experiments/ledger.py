@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from swiss_training.experiments.paper_tables import OVERALL
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import DataError
 
 FILE = "ledger.jsonl"
@@ -25,7 +27,7 @@ class Entry:
         row: Slug of the row.
         recipe: Stem of the recipe.
         seed: The run's seed.
-        metrics: Dev metrics of the best state: name, value and rows per task; and `overall`.
+        metrics: Dev metrics of the best state.
         steps: Optimizer steps taken.
         best_step: The step of the best state.
         train_rows: Training examples per task.
@@ -46,7 +48,7 @@ class Entry:
     row: str
     recipe: str
     seed: int
-    metrics: dict[str, Any]
+    metrics: Evaluation
     steps: int
     best_step: int
     train_rows: dict[str, int]
@@ -64,8 +66,10 @@ class Entry:
 
     def score(self, name: str) -> float | None:
         """The dev metric of a task, or the overall score; None if the run has none of it."""
-        value = self.metrics.get(name)
-        return value["value"] if isinstance(value, dict) else value
+        if name == OVERALL:
+            return self.metrics.overall
+        score = self.metrics.scores.get(name)
+        return score.value if score else None
 
 
 def read(folder: Path) -> list[Entry]:
@@ -81,8 +85,9 @@ def read(folder: Path) -> list[Entry]:
     for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
         try:
             values = json.loads(line)
+            values["metrics"] = Evaluation.from_json(values["metrics"])
             entries.append(Entry(**{f.name: values[f.name] for f in fields(Entry)}))
-        except (ValueError, KeyError, TypeError) as error:
+        except (AttributeError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}:{number}: no entry of a ledger ({error!r})",
                 hint="remove that line; its run is then done again",
@@ -96,8 +101,9 @@ def append(folder: Path, entry: Entry) -> None:
     path = folder / FILE
     if path.is_file():
         os.truncate(path, len(_complete(path.read_bytes())))
+    values = asdict(entry) | {"metrics": entry.metrics.to_json()}
     with path.open("a", encoding="utf-8") as sink:
-        sink.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        sink.write(json.dumps(values, ensure_ascii=False) + "\n")
         sink.flush()
         os.fsync(sink.fileno())
 

@@ -18,6 +18,7 @@ from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.examples import read_tasks
+from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model import model_dir
 from swisscli.core.tasks import Split
@@ -115,16 +116,17 @@ def make_entry(selection: Selection, experiment: Experiment, command: str) -> En
     """The ledger's entry of a finished run, from what its folder holds."""
     events = log.read(experiment.folder)
     started = next(event for event in reversed(events) if event["event"] == "Started")
-    metrics = model_dir.read_json(experiment.folder / model_dir.METRICS)["train"]
+    best = Metrics.read(experiment.folder / model_dir.METRICS).train
+    assert best is not None
     manifest = model_dir.read_manifest(experiment.folder)
     return Entry(
         table=selection.name,
         row=experiment.row.slug,
         recipe=experiment.recipe,
         seed=experiment.config.seed,
-        metrics=metrics["dev"],
+        metrics=best.dev,
         steps=events[-1]["step"],
-        best_step=metrics["step"],
+        best_step=best.step,
         train_rows=started["train_rows"],
         dev_rows=started["dev_rows"],
         seconds=_seconds(events),

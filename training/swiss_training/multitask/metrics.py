@@ -1,11 +1,15 @@
-"""Metrics per task and overall; without torch."""
+"""Metrics per task and overall, and the file that holds them; without torch."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from swisscli.core.errors import ModelError
+from swisscli.core.model import model_dir
 from swisscli.core.tasks import TaskSpec
 
 BATCH_SIZE = 128
@@ -23,7 +27,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of all tasks."""
+    """The scores of all tasks, by name."""
 
     scores: dict[str, Score]
 
@@ -33,9 +37,96 @@ class Evaluation:
         return float(np.mean([score.value for score in self.scores.values()]))
 
     def to_json(self) -> dict[str, Any]:
-        """Scores by task, and the overall score."""
+        """The scores under `tasks`, and beside them the overall score."""
         tasks = {name: asdict(score) for name, score in self.scores.items()}
-        return {**tasks, "overall": self.overall}
+        return {"tasks": tasks, "overall": self.overall}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Evaluation":
+        """Read what `to_json` gave.
+
+        Raises:
+            KeyError: if a value is missing.
+            TypeError: if a value is of another type.
+        """
+        # Files written by 0.1.0 have the overall score among the tasks.
+        old = {name: score for name, score in values.items() if name != "overall"}
+        tasks = values.get("tasks", old)
+        return cls({n: Score(s["metric"], s["value"], s["rows"]) for n, s in tasks.items()})
+
+
+@dataclass(frozen=True)
+class TrainMetrics:
+    """The best state of a training run.
+
+    Attributes:
+        step: Optimizer steps that led to it.
+        dev: Its dev metrics.
+    """
+
+    step: int
+    dev: Evaluation
+
+
+@dataclass(frozen=True)
+class GraphMetrics:
+    """The exported graph.
+
+    Attributes:
+        precision: fp32, fp16 or int8.
+        dev: Its dev metrics; None if they were not measured.
+    """
+
+    precision: str
+    dev: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What `metrics.json` holds.
+
+    Attributes:
+        seed: The run's seed.
+        train: What training measured; None for a model that was not trained.
+        export: What the last export measured; None before it.
+    """
+
+    seed: int
+    train: TrainMetrics | None = None
+    export: GraphMetrics | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The values of the file."""
+        values: dict[str, Any] = {"seed": self.seed}
+        if self.train:
+            values["train"] = {"step": self.train.step, "dev": self.train.dev.to_json()}
+        if self.export:
+            dev = self.export.dev and self.export.dev.to_json()
+            values["export"] = {"precision": self.export.precision, "dev": dev}
+        return values
+
+    @classmethod
+    def read(cls, path: Path) -> "Metrics":
+        """Read the file.
+
+        Raises:
+            ModelError: if it is missing or damaged.
+        """
+        values = model_dir.read_json(path)
+        try:
+            train, export = values.get("train"), values.get("export")
+            return cls(
+                seed=values["seed"],
+                train=train and TrainMetrics(train["step"], Evaluation.from_json(train["dev"])),
+                export=export
+                and GraphMetrics(
+                    export["precision"], export["dev"] and Evaluation.from_json(export["dev"])
+                ),
+            )
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{path}: damaged metrics ({error!r})", hint="copy, train or export the model again"
+            ) from None
 
 
 def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[Any]) -> Score:

@@ -1,7 +1,7 @@
 """One encoder, one head per task; written to and read from a model directory."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -13,6 +13,7 @@ from swiss_training.families import make_encoder
 from swiss_training.families.encoder import pool_mean
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.heads import Head, make_head
+from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ModelError
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
@@ -112,7 +113,7 @@ def save_model(
     model: MultitaskModel,
     tokenizer: Path,
     config: TrainConfig,
-    metrics: dict[str, Any],
+    metrics: Metrics,
     source_encoder: dict[str, str],
 ) -> None:
     """Write the model directory, without a graph, over the one in the run folder."""
@@ -124,7 +125,7 @@ def save_model(
         model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
         save_tensors(staging / model_dir.WEIGHTS, model.state_dict())
         (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
-        model_dir.write_json(staging / model_dir.METRICS, metrics)
+        model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
         (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
 
 
