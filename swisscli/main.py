@@ -17,6 +17,7 @@ from swisscli.core.errors import DataError, SwissError
 COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
     "train": "Train one encoder for all tasks.",
+    "synthesize": "Write labelled examples of the errors that models make.",
     "export": "Write a trained model as a verified ONNX graph.",
     "evaluate": "Measure a model on the dev sets and write leaderboard files.",
     "report": "Write a page with a model's curves, errors and attention.",

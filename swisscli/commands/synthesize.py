@@ -1,0 +1,111 @@
+"""`swiss synthesize`: read options, write labelled examples, say what was written."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.train import parse_files
+from swisscli.console import Color
+from swisscli.core.errors import ConfigurationError, Problems
+
+if TYPE_CHECKING:
+    from swiss_training.examples import Examples
+
+
+def synthesize(
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the files, one per task and grain of label."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of all random choices.")] = 0,
+    count: Annotated[int, typer.Option(metavar="N", help="Most examples of a bucket.")] = 1000,
+    buckets: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME,...", help="Buckets to write. Without it: all."),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="train|heldout",
+            help="Templates, words and rows to train on, or those held out to measure with.",
+        ),
+    ] = "train",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="TASK=FILE",
+            help="Also rewrite the rows of a labelled file of sentiment or paraphrase. Repeat for"
+            " several.",
+        ),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the buckets, write nothing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
+) -> None:
+    """Write labelled examples of the errors that models make, for swiss train.
+
+    \b
+    swiss synthesize --output synthetic --seed 1 --count 2000
+    swiss synthesize --output heldout --split heldout --buckets negation,numbers
+    swiss synthesize --output synthetic --from paraphrase=quora-train.csv
+    swiss train --train paraphrase+=synthetic/paraphrase.tsv
+
+    Each bucket is one kind of error, such as exchanged roles, changed numbers or distant negation.
+    Its examples come from templates and word lists, or from the rows of --from. They come in sets
+    of nearly the same words and different labels. The same options always give the same files:
+    sentiment.tsv has the five classes, sentiment-coarse.tsv has 0 for negative, 1 for neutral and
+    2 for positive, paraphrase.tsv and similarity.tsv have pairs. The columns bucket and set say
+    where an example belongs.
+
+    Exit status: 0 all well; 2 wrong usage; 3 unreadable data.
+    """  # noqa: D301
+    from swiss_training.examples import read_files
+    from swiss_training.synthesis.generate import (
+        check_output,
+        choose_buckets,
+        generate,
+        write_files,
+    )
+    from swiss_training.synthesis.registry import BUCKETS
+    from swiss_training.synthesis.source import as_part
+    from swisscli.core.tasks import TASKS
+
+    console.choose_color(color)
+    if listed:
+        width = max(map(len, BUCKETS))
+        for each in BUCKETS.values():
+            typer.echo(f"{each.name:{width}}  {each.summary}")
+        return
+    problems = Problems()
+    files: dict[str, list[str]] = {}
+    with problems.collected():
+        files, added = parse_files("--from", source or [])
+        for task, paths in added.items():
+            files[task] = [*files.get(task, []), *paths]
+    chosen = []
+    with problems.collected():
+        names = [name.strip() for each in buckets or [] for name in each.split(",")]
+        chosen = choose_buckets(names, files)
+    with problems.collected():
+        part = as_part(split)
+    if count < 1:
+        problems.add(ConfigurationError(f"--count is {count}, it must be at least 1"))
+    if output is None:
+        problems.add(ConfigurationError("no --output", hint="name a folder with --output DIR"))
+    else:
+        with problems.collected():
+            check_output(output, force=force)
+    problems.check()
+    assert output is not None
+    rows: dict[str, Examples] = {}
+    for task, paths in files.items():
+        rows[task] = read_files(TASKS[task], list(map(Path, paths)))
+    made = generate(chosen, seed=seed, per_bucket=count, part=part, rows=rows)
+    written = write_files(output, made)
+    for name, size in written.items():
+        console.note(f"wrote {output / name}, {size:,} rows")

@@ -1,0 +1,54 @@
+"""Contrast sets from one line of a template file."""
+
+from swiss_training.synthesis.example import (
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    ContrastSet,
+    Example,
+)
+from swiss_training.synthesis.scene import Scene
+
+
+def pairs(
+    scene: Scene, name: str, *, changed: float | None = None, same: float = 5.0
+) -> ContrastSet:
+    """A pair that says the same and a pair that does not, from a line `A == B != C`.
+
+    Any number of texts may stand before and behind `!=`; two of those before it are drawn for the
+    first pair, one of each side for the second.
+
+    Args:
+        scene: The words.
+        name: The file of templates.
+        changed: The similarity of the second pair; None: neither pair has a similarity.
+        same: The similarity of the first.
+    """
+    alike, different = (side.split("==") for side in scene.template(name).split("!="))
+    first, second = scene.draw.shuffled(alike)[:2]
+    base = scene.draw.choice([first, second])
+    texts = [
+        _either_way_round(scene, scene.fill(first), scene.fill(second)),
+        _either_way_round(scene, scene.fill(base), scene.fill(scene.draw.choice(different))),
+    ]
+    examples = [
+        Example("paraphrase", pair, float(label)) for pair, label in zip(texts, (1, 0), strict=True)
+    ]
+    if changed is not None:
+        scores = zip(texts, (same, changed), strict=True)
+        examples += [Example("similarity", pair, score) for pair, score in scores]
+    return examples
+
+
+def _either_way_round(scene: Scene, first: str, second: str) -> tuple[str, str]:
+    return (second, first) if scene.draw.chance(0.5) else (first, second)
+
+
+def opinions(scene: Scene, name: str) -> ContrastSet:
+    """A positive and a negative text, from a line `positive || negative`; a third is neutral."""
+    texts = scene.template(name).split("||")
+    labels = (POSITIVE, NEGATIVE, NEUTRAL)[: len(texts)]
+    return [
+        Example("sentiment-coarse", (scene.fill(text),), label)
+        for text, label in zip(texts, labels, strict=True)
+    ]

@@ -1,0 +1,201 @@
+"""Examples of every bucket, and the files that they are written to."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import count, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from swiss_training.examples import Examples
+from swiss_training.synthesis import buckets  # noqa: F401  # registers them
+from swiss_training.synthesis.draw import Draw
+from swiss_training.synthesis.example import (
+    TARGET_COLUMN,
+    TASK_OF,
+    ContrastSet,
+    Example,
+    Grain,
+)
+from swiss_training.synthesis.registry import BUCKETS, Bucket
+from swiss_training.synthesis.scene import Scene
+from swiss_training.synthesis.source import Part
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.io import atomic
+
+_ATTEMPTS = 200  # sets in a row that bring nothing new, until a bucket counts as exhausted
+_HELD_OUT_ROWS = 0.25
+
+
+class Made(NamedTuple):
+    """A contrast set and the name of its bucket."""
+
+    bucket: str
+    examples: ContrastSet
+
+
+def choose_buckets(names: Sequence[str], tasks_to_rewrite: Iterable[str] = ()) -> list[Bucket]:
+    """The buckets by name.
+
+    Args:
+        names: Their names; none: all that can be made.
+        tasks_to_rewrite: The tasks that have rows to rewrite.
+
+    Raises:
+        ConfigurationError: if there is no such bucket, one has no rows to rewrite, or rows are
+            given that none rewrites.
+    """
+    readable = {None, *tasks_to_rewrite}
+    known = {each.reads for each in BUCKETS.values()}
+    for task in readable - known:
+        raise ConfigurationError(
+            f"no bucket rewrites rows of {task}",
+            hint=f"give rows of: {', '.join(sorted(filter(None, known)))}",
+        )
+    for name in names:
+        if name not in BUCKETS:
+            raise ConfigurationError(
+                f"unknown bucket {name!r}", hint=f"choose from: {', '.join(BUCKETS)}"
+            )
+        reads = BUCKETS[name].reads
+        if reads not in readable:
+            raise ConfigurationError(
+                f"the bucket {name} rewrites rows of {reads}, and none are given",
+                hint=f"add --from {reads}=FILE",
+            )
+    return [
+        each
+        for each in BUCKETS.values()
+        if each.reads in readable and each.name in (names or BUCKETS)
+    ]
+
+
+def generate(
+    chosen: Iterable[Bucket],
+    *,
+    seed: int,
+    per_bucket: int,
+    part: Part,
+    rows: Mapping[str, Examples] | None = None,
+) -> Iterator[Made]:
+    """Make contrast sets, bucket by bucket, always the same ones for the same arguments.
+
+    Args:
+        chosen: The buckets.
+        seed: Of all choices.
+        per_bucket: Most examples of a bucket. A bucket that has fewer gives all it has, and a
+            contrast set is never divided.
+        part: Which templates, words and rows are used.
+        rows: Rows to rewrite by task.
+    """
+    for bucket in chosen:
+        seen: set[tuple[Grain, tuple[str, ...]]] = set()
+        made = failed = 0
+        for examples in _sets(bucket, seed, part, rows or {}):
+            keys = [(example.grain, example.texts) for example in examples]
+            if made + len(keys) > per_bucket:
+                break
+            if _is_usable(examples) and seen.isdisjoint(keys):
+                seen.update(keys)
+                made += len(keys)
+                failed = 0
+                yield Made(bucket.name, examples)
+            elif bucket.compose and (failed := failed + 1) == _ATTEMPTS:
+                break
+
+
+def _is_usable(examples: ContrastSet) -> bool:
+    """Whether a set holds something, nothing twice, and no pair of a text with itself."""
+    distinct = {(example.grain, example.texts) for example in examples}
+    repeats = [len({*each.texts}) < len(each.texts) for each in examples]
+    return len(distinct) == len(examples) > 0 and not any(repeats)
+
+
+def _sets(
+    bucket: Bucket, seed: int, part: Part, rows: Mapping[str, Examples]
+) -> Iterator[ContrastSet]:
+    if bucket.compose:
+        for number in count():
+            yield bucket.compose(Scene(Draw(seed, bucket.name, part, number), part))
+    elif bucket.rewrite and bucket.reads:
+        for row in _rows(rows[bucket.reads], seed, part):
+            yield bucket.rewrite(Scene(Draw(seed, bucket.name, part, *row.texts), part), row)
+
+
+def _rows(examples: Examples, seed: int, part: Part) -> Iterator[Example]:
+    """The rows of one part in random order, the classes taking turns.
+
+    Which part a row belongs to depends on its texts alone.
+    """
+    grains: dict[str, Grain] = {"sentiment": "sentiment", "paraphrase": "paraphrase"}
+    grain = grains[examples.task.name]
+    by_label: dict[float, list[Example]] = {}
+    for texts, label in zip(examples.texts, examples.targets, strict=True):
+        is_held_out = Draw("part", *texts).chance(_HELD_OUT_ROWS)
+        if is_held_out == (part == "heldout"):
+            by_label.setdefault(label, []).append(Example(grain, texts, label))
+    orders = [Draw(seed, "rows", label).shuffled(by_label[label]) for label in sorted(by_label)]
+    for turn in zip_longest(*orders):
+        yield from filter(None, turn)
+
+
+def check_output(folder: Path, *, force: bool) -> None:
+    """Refuse to write over files, and where nothing can be written.
+
+    Raises:
+        ConfigurationError: if the folder is none or cannot be written to, or it holds one of the
+            files and `force` is not set.
+    """
+    atomic.check_folder(folder)
+    present = [_file(grain) for grain in TASK_OF if (folder / _file(grain)).exists()]
+    if present and not force:
+        raise ConfigurationError(
+            f"--output {folder}: holds {', '.join(present)} already",
+            hint="name another folder with --output DIR, or add --force",
+        )
+
+
+def _file(grain: Grain) -> str:
+    return f"{grain}.tsv"
+
+
+def write_files(folder: Path, made: Iterable[Made]) -> dict[str, int]:
+    """Write a file per grain, such as `paraphrase.tsv`; each is written whole or not at all.
+
+    Returns:
+        The number of rows of each file by its name; a grain without examples has no file.
+
+    Raises:
+        ConfigurationError: if one cannot be written.
+    """
+    tables: dict[Grain, list[list[str]]] = {grain: [] for grain in TASK_OF}
+    for number, (bucket, examples) in enumerate(made):
+        for each in examples:
+            row = [*map(_cell, each.texts), f"{each.label:g}", bucket, str(number)]
+            tables[each.grain].append(row)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
+    counts = {}
+    with ExitStack() as stack:
+        for grain, table in tables.items():
+            if table:
+                counts[_file(grain)] = len(table)
+                stream = stack.enter_context(atomic.open_beside(folder / _file(grain)))
+                stream.write(_tsv(grain, table).encode("utf-8"))
+    return counts
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tsv(grain: Grain, table: Iterable[list[str]]) -> str:
+    texts = ["sentence"] if TASK_OF[grain].arity == 1 else ["sentence1", "sentence2"]
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+    writer.writerow([*texts, TARGET_COLUMN[grain], "bucket", "set"])
+    writer.writerows(table)
+    return out.getvalue()
