@@ -1,7 +1,7 @@
 """`swiss synthesize`: read options, write labelled examples, say what was written."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from swisscli import console
 from swisscli.commands.train import parse_files
 from swisscli.console import Color
 from swisscli.core.errors import ConfigurationError, Problems
-
-if TYPE_CHECKING:
-    from swiss_training.examples import Examples
 
 
 def synthesize(
@@ -37,8 +34,8 @@ def synthesize(
         typer.Option(
             "--from",
             metavar="TASK=FILE",
-            help="Also rewrite the rows of a labelled file of sentiment or paraphrase. Repeat for"
-            " several.",
+            help="Also rewrite the rows of a labelled file of sentiment or paraphrase. Options"
+            " follow its name as in swiss train --train. Repeat for several.",
         ),
     ] = None,
     listed: Annotated[
@@ -64,7 +61,8 @@ def synthesize(
 
     Exit status: 0 all well; 2 wrong usage; 3 unreadable data.
     """  # noqa: D301
-    from swiss_training.examples import read_files
+    from swiss_training.multitask.examples import read_files
+    from swiss_training.multitask.labels import DataFile
     from swiss_training.synthesis.generate import (
         check_output,
         choose_buckets,
@@ -82,11 +80,12 @@ def synthesize(
             typer.echo(f"{each.name:{width}}  {each.summary}")
         return
     problems = Problems()
-    files: dict[str, list[str]] = {}
+    files: dict[str, list[DataFile]] = {}
     with problems.collected():
-        files, added = parse_files("--from", source or [])
-        for task, paths in added.items():
-            files[task] = [*files.get(task, []), *paths]
+        for named in parse_files("--from", source or []):
+            for task, texts in named.items():
+                read = [DataFile.parse(text, TASKS[task]) for text in texts]
+                files[task] = [*files.get(task, []), *read]
     chosen = []
     with problems.collected():
         names = [name.strip() for each in buckets or [] for name in each.split(",")]
@@ -102,9 +101,7 @@ def synthesize(
             check_output(output, force=force)
     problems.check()
     assert output is not None
-    rows: dict[str, Examples] = {}
-    for task, paths in files.items():
-        rows[task] = read_files(TASKS[task], list(map(Path, paths)))
+    rows = {task: read_files(TASKS[task], each) for task, each in files.items()}
     made = generate(chosen, seed=seed, per_bucket=count, part=part, rows=rows)
     written = write_files(output, made)
     for name, size in written.items():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from swiss_training.examples import Examples, read_files
+from swiss_training.multitask.examples import Examples, read_files
+from swiss_training.multitask.labels import DataFile, Target
 from swiss_training.synthesis.draw import Draw
 from swiss_training.synthesis.generate import Made, choose_buckets, generate, write_files
 from swiss_training.synthesis.noise import contracted, expanded, with_typo
@@ -43,7 +44,7 @@ def texts_of(made: list[Made]) -> list[tuple[str, ...]]:
     return [example.texts for each in made for example in each.examples]
 
 
-def rows_of(task: str, *rows: tuple[float, *tuple[str, ...]]) -> dict[str, Examples]:
+def rows_of(task: str, *rows: tuple[Target, *tuple[str, ...]]) -> dict[str, Examples]:
     return {task: Examples(TASKS[task], [row[1:] for row in rows], [row[0] for row in rows])}
 
 
@@ -254,6 +255,12 @@ def test_a_row_belongs_to_one_part_alone() -> None:
     assert len(originals[0]) > len(originals[1]) > 0
 
 
+def test_a_coarse_row_stays_coarse() -> None:
+    rows = rows_of("sentiment", *(((3, 4), f"This is film number {n}.") for n in range(40)))
+    made = make("real-noise", rows=rows)
+    assert {(e.grain, e.label) for m in made for e in m.examples} == {("sentiment-coarse", 2.0)}
+
+
 def test_articles_and_capitals_are_set_right() -> None:
     assert tidy("a awful hour .  it was a honest , a useful one") == (
         "An awful hour. It was an honest, a useful one"
@@ -286,7 +293,11 @@ def test_the_files_are_read_as_training_files(tmp_path: Path) -> None:
     made = make(per_bucket=40)
     counts = write_files(tmp_path, made)
     assert sum(counts.values()) == sum(len(each.examples) for each in made)
-    for task in ("sentiment", "paraphrase", "similarity"):
-        examples = read_files(TASKS[task], [tmp_path / f"{task}.tsv"])
-        assert len(examples.targets) == counts[f"{task}.tsv"]
+    polarity = "?column=sentiment_0neg_1neu_2pos&labels=0:0-1,1:2,2:3-4"
+    for name in counts:
+        task = name.removesuffix(".tsv").removesuffix("-coarse")
+        query = polarity if "coarse" in name else ""
+        file = DataFile.parse(f"{tmp_path / name}{query}", TASKS[task])
+        examples = read_files(TASKS[task], [file])
+        assert len(examples.targets) == counts[name]
         assert not examples.skipped

@@ -8,10 +8,13 @@ from itertools import count, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from swiss_training.examples import Examples
+from swiss_training.multitask.examples import Examples
+from swiss_training.multitask.labels import Target
 from swiss_training.synthesis import buckets  # noqa: F401  # registers them
 from swiss_training.synthesis.draw import Draw
 from swiss_training.synthesis.example import (
+    NEGATIVE,
+    POSITIVE,
     TARGET_COLUMN,
     TASK_OF,
     ContrastSet,
@@ -23,9 +26,11 @@ from swiss_training.synthesis.scene import Scene
 from swiss_training.synthesis.source import Part
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io import atomic
+from swisscli.core.tasks import TaskSpec
 
 _ATTEMPTS = 200  # sets in a row that bring nothing new, until a bucket counts as exhausted
 _HELD_OUT_ROWS = 0.25
+_POLARITIES: dict[tuple[int, ...], float] = {(0, 1): NEGATIVE, (3, 4): POSITIVE}
 
 
 class Made(NamedTuple):
@@ -126,18 +131,27 @@ def _sets(
 def _rows(examples: Examples, seed: int, part: Part) -> Iterator[Example]:
     """The rows of one part in random order, the classes taking turns.
 
-    Which part a row belongs to depends on its texts alone.
+    Which part a row belongs to depends on its texts alone. A row whose label allows other classes
+    than one, or than all negative or all positive ones, is left out.
     """
-    grains: dict[str, Grain] = {"sentiment": "sentiment", "paraphrase": "paraphrase"}
-    grain = grains[examples.task.name]
-    by_label: dict[float, list[Example]] = {}
-    for texts, label in zip(examples.texts, examples.targets, strict=True):
+    by_label: dict[tuple[Grain, float], list[Example]] = {}
+    for texts, target in zip(examples.texts, examples.targets, strict=True):
         is_held_out = Draw("part", *texts).chance(_HELD_OUT_ROWS)
-        if is_held_out == (part == "heldout"):
-            by_label.setdefault(label, []).append(Example(grain, texts, label))
-    orders = [Draw(seed, "rows", label).shuffled(by_label[label]) for label in sorted(by_label)]
+        label = _label(examples.task, target)
+        if label and is_held_out == (part == "heldout"):
+            grain, value = label
+            by_label.setdefault(label, []).append(Example(grain, texts, value))
+    orders = [Draw(seed, "rows", *label).shuffled(by_label[label]) for label in sorted(by_label)]
     for turn in zip_longest(*orders):
         yield from filter(None, turn)
+
+
+def _label(task: TaskSpec, target: Target) -> tuple[Grain, float] | None:
+    """What an example made from such a row says; None where it would say too little."""
+    if isinstance(target, float):
+        return ("paraphrase" if task.name == "paraphrase" else "sentiment"), target
+    polarity = _POLARITIES.get(target)
+    return None if polarity is None else ("sentiment-coarse", polarity)
 
 
 def check_output(folder: Path, *, force: bool) -> None:
