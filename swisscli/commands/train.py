@@ -1,6 +1,6 @@
 """`swiss train`: read options, train, show what happens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +10,7 @@ import typer
 from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.methods import METHODS, MethodKind, find_method
+from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.model_dir import METRICS
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 DEFAULT = TrainConfig()
 
 
-def _methods(kind: MethodKind) -> str:
-    return "; ".join(
-        f"{spec.name}: {spec.summary} ({spec.reference})" for spec in METHODS if spec.kind == kind
-    )
+def _listed(specs: Iterable[MethodSpec | HeadSpec]) -> str:
+    return "; ".join(f"{spec.name}: {spec.summary} ({spec.reference})" for spec in specs)
 
 
-def _method(kind: MethodKind, name: str) -> str:
-    spec = find_method(kind, name)
-    return f"{spec.summary[0].upper()}{spec.summary[1:]} ({spec.reference})"
+def _help_of_methods() -> Iterator[tuple[str, str]]:
+    """The options that the methods declare; a regularizer's first one introduces it."""
+    for spec in METHODS:
+        for option in spec.options:
+            introduces = spec.kind == "regularizer" and option is spec.options[0]
+            about = f"{spec.summary[0].upper()}{spec.summary[1:]} ({spec.reference}): "
+            yield option.key, f"{about}{option.help}" if introduces else option.help
 
 
 _OPTIONS = {
@@ -41,24 +43,19 @@ _OPTIONS = {
     " states, better for encoders made for sentence embeddings.",
     "pair_encoding": "Whether two texts are one sequence, so that each word sees both; else they"
     " are encoded separately.",
-    "heads": f"Heads. {_methods('heads')}.",
+    "heads": f"Heads. {_listed(HEADS)}.",
     "freeze_encoder": 'Train the heads alone (the paper\'s "pretrain").',
-    "weighting": f"Loss weighting. {_methods('weighting')}.",
+    "weighting": f"Loss weighting. {_listed(methods_of('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
-    "aggregation": f"Gradient aggregation. {_methods('aggregation')}.",
-    "sampler": f"Task sampler. {_methods('sampler')}.",
-    "smart_weight": f"SMART: {_method('regularizer', 'smart')}; 0: off.",
-    "smart_radius": "Largest change of a component of an embedded token.",
-    "smart_step_size": "Length of the adversary's step, before it is cut to the radius.",
-    "bregman_weight": f"Bregman proximal point: {_method('regularizer', 'bregman')}; 0: off.",
-    "bregman_momentum": "Share of the averaged weights that stays at each step.",
-    "r_drop_weight": f"R-Drop: {_method('regularizer', 'r_drop')}; 0: off.",
+    "aggregation": f"Gradient aggregation. {_listed(methods_of('aggregation'))}.",
+    "sampler": f"Task sampler. {_listed(methods_of('sampler'))}.",
     "teacher": "Run folder of a trained model to distil from.",
-    "distillation_weight": f"{_method('regularizer', 'distillation')}: the share of the loss that"
-    " follows it.",
-    "distillation_temperature": "By which the logits of teacher and model are divided.",
-    "ema_decay": f"{_method('optimization', 'ema')}: the share that stays at each step; 0: off.",
-    "layer_decay": f"{_method('optimization', 'layer_decay')}: its share of the learning rate.",
+    **dict(_help_of_methods()),
+    "ema_decay": "Evaluate and keep an exponential moving average of the weights (Polyak and"
+    " Juditsky 1992; Tarvainen and Valpola 2017 (arXiv:1703.01780), eq. 2): the share that stays at"
+    " each step; 0: off.",
+    "layer_decay": "Layer-wise learning-rate decay (Howard and Ruder 2018 (arXiv:1801.06146),"
+    " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
     "epochs": "Epochs, as the task sampler defines them.",
     "max_steps": "Optimizer steps; 0: by --epochs.",
     "batch_size": "Examples per task and batch.",
@@ -84,15 +81,21 @@ _TASK_NAMES = ", ".join(task_names())
 _SHORT_NAMES = {"awl_learning_rate": "--awl-lr"}
 
 
+def _flag(key: str) -> str:
+    return _SHORT_NAMES.get(key, f"--{key.replace('_', '-')}")
+
+
 def _parameter(key: str) -> Parameter:
     """An option whose default is the configuration's, so that a recipe can set it as well."""
     default = getattr(DEFAULT, key)
-    flag, shown = _SHORT_NAMES.get(key, f"--{key.replace('_', '-')}"), str(default)
+    kind, flag, shown, metavar = type(default), _flag(key), str(default), None
     if isinstance(default, bool):
         off = flag.replace("--", "--no-")
         flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
-    option = typer.Option(flag, help=_OPTIONS[key], show_default=shown or False)
-    annotation = Annotated[type(default) | None, option]  # type: ignore[valid-type]
+    elif isinstance(default, dict):
+        kind, shown, metavar = str, "", "TASK=N[,...]"
+    option = typer.Option(flag, help=_OPTIONS[key], show_default=shown or False, metavar=metavar)
+    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
@@ -143,13 +146,6 @@ def train(
         bool,
         typer.Option("--awl", help="Automatic weighted loss; short for --weighting awl."),
     ] = False,
-    sampling_weights: Annotated[
-        str | None,
-        typer.Option(
-            help="How often --sampler biased draws each task; the paper's: sst=1,para=1.7,sts=1.",
-            metavar="TASK=N[,...]",
-        ),
-    ] = None,
     **options: Any,
 ) -> None:
     """Train one encoder and a head per task together.
@@ -180,9 +176,10 @@ def train(
             own, extra = parse_files(f"--{split}", specs or [])
             tables = {f"{split}_files": own, f"extra_{split}_files": extra}
             given |= {name: files for name, files in tables.items() if files}
-    if sampling_weights is not None:
-        with problems.collected():
-            given["sampling_weights"] = parse_weights(sampling_weights)
+    for option in method_options():
+        if option.is_per_task and option.key in given:
+            with problems.collected():
+                given[option.key] = parse_task_numbers(_flag(option.key), given[option.key])
     if awl:
         weighting = given.setdefault("weighting", "awl")
         if weighting != "awl":
@@ -244,31 +241,35 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
     return own, extra
 
 
-def parse_weights(text: str) -> dict[str, float]:
+def parse_task_numbers(option: str, text: str) -> dict[str, float]:
     """Read `TASK=N,TASK=N`.
+
+    Args:
+        option: The option's name, for errors.
+        text: What was given to it.
 
     Raises:
         ConfigurationError: naming all parts that have another form, name no task or name one again.
     """
-    weights: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     wrong = []
     for part in text.split(","):
         name, _, number = part.partition("=")
         try:
             task = resolve_task(name.strip()).name
-            if task in weights:
-                wrong.append(f"--sampling-weights {part!r} names {task} again")
-            weights[task] = float(number)
+            if task in numbers:
+                wrong.append(f"{option} {part!r} names {task} again")
+            numbers[task] = float(number)
         except ConfigurationError as error:
-            wrong.append(f"--sampling-weights {part!r}: {error.message}")
+            wrong.append(f"{option} {part!r}: {error.message}")
         except ValueError:
-            wrong.append(f"--sampling-weights {part!r} is not TASK=N")
+            wrong.append(f"{option} {part!r} is not TASK=N")
     if wrong:
         raise ConfigurationError(
             "; ".join(wrong),
-            hint=f"type for example: --sampling-weights sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
+            hint=f"type for example: {option} sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
         )
-    return weights
+    return numbers
 
 
 def run(what: TrainConfig | Path) -> None:

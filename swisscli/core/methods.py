@@ -1,12 +1,58 @@
-"""The multitask methods, by name. A new method is its own file and one entry here.
+"""The methods of multitask training, by name. A new method is its file and one entry here.
 
-Targets are strings so that `swiss train --help` lists the methods without importing torch.
+Targets are strings, and options are declared here, so that `swiss train --help` lists all of them
+without importing torch.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
-MethodKind = Literal["heads", "weighting", "aggregation", "sampler", "regularizer", "optimization"]
+MethodKind = Literal["weighting", "aggregation", "sampler", "regularizer"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The values that a number may have.
+
+    Attributes:
+        rule: How an error says it, after "it must be".
+        holds: Whether a value is within them.
+    """
+
+    rule: str
+    holds: Callable[[float], bool]
+
+
+NOT_NEGATIVE = Bounds("0 or above", lambda value: value >= 0)
+POSITIVE = Bounds("above 0", lambda value: value > 0)
+FRACTION = Bounds("in [0, 1]", lambda value: 0 <= value <= 1)
+BELOW_ONE = Bounds("in [0, 1)", lambda value: 0 <= value < 1)
+
+
+@dataclass(frozen=True)
+class MethodOption:
+    """A value that a method takes: a configuration key and a command-line option.
+
+    Attributes:
+        key: The configuration key, and with dashes the option of `swiss train`.
+        argument: The keyword argument of the method that it becomes.
+        default: Its default. A number, or a mapping from tasks to numbers.
+        bounds: Which numbers are allowed.
+        help: What the option does, for the help text.
+    """
+
+    key: str
+    argument: str
+    default: float | Mapping[str, float]
+    bounds: Bounds
+    help: str
+
+    @property
+    def is_per_task(self) -> bool:
+        """Whether it is a number for each task."""
+        return isinstance(self.default, Mapping)
 
 
 @dataclass(frozen=True)
@@ -14,13 +60,12 @@ class MethodSpec:
     """One method of training several tasks together.
 
     Attributes:
-        name: Its command-line and configuration name. A regularizer or an optimization method is
-            turned on by the configuration keys that begin with its name. Regularizers are applied
-            in their order here: those that divide the loss up stand before those that add to it.
-        kind: Which protocol it implements.
-        target: `module:attribute` that implements it.
+        name: Its command-line and configuration name.
+        kind: Which protocol it implements: the one in `swiss_training/KIND/__init__.py`.
+        target: `module:attribute` that makes it.
         summary: One line for the help text.
         reference: Paper and equation.
+        options: What it takes; the first one of a regularizer turns it on.
     """
 
     name: str
@@ -28,30 +73,31 @@ class MethodSpec:
     target: str
     summary: str
     reference: str
+    options: tuple[MethodOption, ...] = ()
+
+    def is_on(self, values: Mapping[str, Any]) -> bool:
+        """Whether the first option turns a regularizer on: it is not 0.
+
+        Args:
+            values: A value for the key of each of its options.
+        """
+        return bool(values[self.options[0].key])
+
+    def make(self, values: Mapping[str, Any], *given: Any) -> Any:
+        """Make the method.
+
+        Args:
+            values: A value for the key of each of its options.
+            given: What every method of its kind is made with.
+        """
+        module, _, attribute = self.target.partition(":")
+        arguments = {option.argument: values[option.key] for option in self.options}
+        return getattr(import_module(module), attribute)(*given, **arguments)
 
 
+# Regularizers are applied in their order here: those that divide the loss up precede those that
+# add to it.
 METHODS: tuple[MethodSpec, ...] = (
-    MethodSpec(
-        name="linear",
-        kind="heads",
-        target="swiss_training.multitask.heads:LinearHead",
-        summary="one linear layer per task",
-        reference="swissBERT, section 4.1",
-    ),
-    MethodSpec(
-        name="layer-sharing",
-        kind="heads",
-        target="swiss_training.multitask.heads:LinearHead",
-        summary="two linear layers with LeakyReLU, the first shared by the tasks of two texts",
-        reference="swissBERT, section 4.2, weight sharing",
-    ),
-    MethodSpec(
-        name="cosine",
-        kind="heads",
-        target="swiss_training.multitask.heads:CosineHead",
-        summary="cosine similarity of two separately encoded texts, CosineEmbeddingLoss",
-        reference="Reimers and Gurevych 2019 (arXiv:1908.10084); swissBERT, section 4.2",
-    ),
     MethodSpec(
         name="none",
         kind="weighting",
@@ -111,35 +157,45 @@ METHODS: tuple[MethodSpec, ...] = (
     MethodSpec(
         name="balanced",
         kind="sampler",
-        target="swiss_training.samplers.balanced:balanced",
+        target="swiss_training.samplers.balanced:Balanced",
         summary="one batch of every task per update until the smallest task is through",
         reference="swissBERT, section 4.1",
     ),
     MethodSpec(
         name="biased",
         kind="sampler",
-        target="swiss_training.samplers.biased:biased",
+        target="swiss_training.samplers.biased:Biased",
         summary="batches drawn by --sampling-weights, until one task should be through",
         reference="swissBERT, section 4.2, biased task sampling",
+        options=(
+            MethodOption(
+                "sampling_weights",
+                "weights",
+                {},
+                POSITIVE,
+                "How often --sampler biased draws each task, 1 for a task not named; the paper's:"
+                " sst=1,para=1.7,sts=1.",
+            ),
+        ),
     ),
     MethodSpec(
         name="proportional",
         kind="sampler",
-        target="swiss_training.samplers.proportional:proportional",
+        target="swiss_training.samplers.proportional:Proportional",
         summary="batches drawn by the tasks' sizes, as many as the tasks have",
         reference="Sanh et al. 2019 (arXiv:1811.06031), section 3",
     ),
     MethodSpec(
         name="square-root",
         kind="sampler",
-        target="swiss_training.samplers.square_root:square_root",
+        target="swiss_training.samplers.square_root:SquareRoot",
         summary="batches drawn by the square root of the tasks' sizes",
         reference="Stickland and Murray 2019 (arXiv:1902.02671), section 3.2",
     ),
     MethodSpec(
         name="annealed",
         kind="sampler",
-        target="swiss_training.samplers.annealed:annealed",
+        target="swiss_training.samplers.annealed:Annealed",
         summary="by size at first, evenly in the end",
         reference="Stickland and Murray 2019 (arXiv:1902.02671), eq. 3",
     ),
@@ -147,59 +203,138 @@ METHODS: tuple[MethodSpec, ...] = (
         name="r_drop",
         kind="regularizer",
         target="swiss_training.regularizers.r_drop:RDrop",
-        summary="two passes with other dropout must agree",
+        summary="R-Drop: two passes with different dropout must agree",
         reference="Wu et al. 2021 (arXiv:2106.14448), eq. 3",
+        options=(
+            MethodOption(
+                "r_drop_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the divergence; 0: off."
+            ),
+        ),
     ),
     MethodSpec(
         name="distillation",
         kind="regularizer",
         target="swiss_training.regularizers.distillation:Distillation",
-        summary="the logits of a teacher are followed besides the labels",
+        summary="knowledge distillation: the model follows the logits of a teacher",
         reference="Hinton et al. 2015 (arXiv:1503.02531), section 2",
+        options=(
+            MethodOption(
+                "distillation_weight",
+                "weight",
+                0.0,
+                FRACTION,
+                "fraction of the loss taken from the teacher; 0: off.",
+            ),
+            MethodOption(
+                "distillation_temperature",
+                "temperature",
+                2.0,
+                POSITIVE,
+                "Softmax temperature for teacher and model logits.",
+            ),
+        ),
     ),
     MethodSpec(
         name="smart",
         kind="regularizer",
         target="swiss_training.regularizers.smart:Smart",
-        summary="the prediction must not change near the embedded text (adversarial)",
+        summary="SMART: the prediction must not change near the embedded text (adversarial)",
         reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 2",
+        options=(
+            MethodOption(
+                "smart_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the penalty; 0: off."
+            ),
+            MethodOption(
+                "smart_radius",
+                "radius",
+                1e-2,
+                POSITIVE,
+                "Largest change of a component of an embedded token.",
+            ),
+            MethodOption(
+                "smart_step_size",
+                "step_size",
+                1e-2,
+                POSITIVE,
+                "Length of the adversary's step, before it is cut to the radius.",
+            ),
+        ),
     ),
     MethodSpec(
         name="bregman",
         kind="regularizer",
         target="swiss_training.regularizers.bregman:BregmanProximalPoint",
-        summary="the prediction must stay near that of the averaged earlier weights",
+        summary="Bregman proximal point: the prediction stays near that of averaged weights",
         reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 4 and 5",
-    ),
-    MethodSpec(
-        name="ema",
-        kind="optimization",
-        target="torch.optim.swa_utils:AveragedModel",
-        summary="dev scores and the model are those of the weights' exponential moving average",
-        reference="Polyak and Juditsky 1992; Tarvainen and Valpola 2017 (arXiv:1703.01780), eq. 2",
-    ),
-    MethodSpec(
-        name="layer_decay",
-        kind="optimization",
-        target="swiss_training.optim:make_optimizer",
-        summary="each encoder layer learns slower than the one above it",
-        reference="Howard and Ruder 2018 (arXiv:1801.06146), section 3.2",
+        options=(
+            MethodOption(
+                "bregman_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the divergence; 0: off."
+            ),
+            MethodOption(
+                "bregman_momentum",
+                "momentum",
+                0.99,
+                BELOW_ONE,
+                "Share of the averaged weights that stays at each step.",
+            ),
+        ),
     ),
 )
 
 
+def methods_of(kind: MethodKind) -> tuple[MethodSpec, ...]:
+    """All methods of a kind, in order."""
+    return tuple(spec for spec in METHODS if spec.kind == kind)
+
+
 def method_names(kind: MethodKind) -> tuple[str, ...]:
     """Names of all methods of a kind, in order."""
-    return tuple(spec.name for spec in METHODS if spec.kind == kind)
+    return tuple(spec.name for spec in methods_of(kind))
+
+
+def method_options() -> tuple[MethodOption, ...]:
+    """The options of all methods, in order."""
+    return tuple(option for spec in METHODS for option in spec.options)
 
 
 def find_method(kind: MethodKind, name: str) -> MethodSpec:
     """Find a method.
 
     Raises:
-        KeyError: if there is none of that kind and name.
+        KeyError: if no method has that kind and name.
     """
-    for spec in METHODS:
-        if spec.kind == kind and spec.name == name:
+    for spec in methods_of(kind):
+        if spec.name == name:
             return spec
     raise KeyError(f"{kind} {name}")
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A kind of prediction heads.
+
+    Attributes:
+        name: Its command-line and configuration name.
+        summary: One line for the help text.
+        reference: Paper and section.
+    """
+
+    name: str
+    summary: str
+    reference: str
+
+
+HEADS = (
+    HeadSpec("linear", "one linear layer per task", "swissBERT, section 4.1"),
+    HeadSpec(
+        "layer-sharing",
+        "two linear layers with LeakyReLU, the first shared by the tasks of two texts",
+        "swissBERT, section 4.2, weight sharing",
+    ),
+    HeadSpec(
+        "cosine",
+        "cosine similarity of two separately encoded texts, CosineEmbeddingLoss",
+        "Reimers and Gurevych 2019 (arXiv:1908.10084); swissBERT, section 4.2",
+    ),
+)
+"""What `multitask/heads.py` and the graph's `heads.py` implement."""

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from swiss_training import loop
 from swiss_training.events import Saved
 from swiss_training.multitask.config import TrainConfig
-from swisscli.core.methods import METHODS, MethodSpec
+from swisscli.core.methods import HEADS, METHODS, find_method
 from tests.unit.test_loop import tiny
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -26,28 +26,39 @@ SWITCHES = {
     ("regularizer", "bregman"): ("--bregman-weight", 1),
     ("regularizer", "r_drop"): ("--r-drop-weight", 1),
     ("regularizer", "distillation"): ("--teacher", "teacher", "--distillation-weight", 0.5),
-    ("optimization", "ema"): ("--ema-decay", 0.9),
-    ("optimization", "layer_decay"): ("--layer-decay", 0.9),
 }
 
 
-@pytest.mark.parametrize("spec", METHODS, ids=lambda spec: f"{spec.kind}-{spec.name}")
-def test_every_listed_method_has_a_switch(swiss: Any, tmp_path: Path, spec: MethodSpec) -> None:
-    switch = SWITCHES.get((spec.kind, spec.name), (f"--{spec.kind}", spec.name))
-    if spec.name == "distillation":
+LISTED = [
+    *((spec.kind, spec.name, spec.summary) for spec in METHODS),
+    *(("heads", spec.name, spec.summary) for spec in HEADS),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "summary"), LISTED)
+def test_every_listed_method_has_a_switch(
+    swiss: Any, tmp_path: Path, kind: str, name: str, summary: str
+) -> None:
+    switch = SWITCHES.get((kind, name), (f"--{kind}", name))
+    if name == "distillation":
         assert swiss("train", *TINY, "--max-steps", 1, "--output", "teacher").exit_code == 0
-    options = (*TINY, *switch, "--max-steps", 3, "--output", "run")
-    outcome = swiss("train", *options)
+    outcome = swiss("train", *TINY, *switch, "--max-steps", 3, "--output", "run")
     assert outcome.exit_code == 0, outcome.stderr
-    config = TrainConfig.read(tmp_path / "run" / "train_config.toml")
-    if hasattr(config, spec.kind):
-        assert getattr(config, spec.kind) == spec.name
+    config = vars(TrainConfig.read(tmp_path / "run" / "train_config.toml"))
+    if kind == "regularizer":
+        assert find_method("regularizer", name).is_on(config)
     else:
-        keys = [key for key in vars(config) if key.startswith(spec.name)]
-        assert any(getattr(config, key) != getattr(TrainConfig(), key) for key in keys)
-    assert spec.summary in " ".join(swiss("train", "--help").stdout.decode().split()).replace(
-        spec.summary[0].upper() + spec.summary[1:], spec.summary
-    )
+        assert config[kind] == name
+    shown = " ".join(swiss("train", "--help").stdout.decode().split())
+    assert summary in shown.replace(summary[0].upper() + summary[1:], summary)
+
+
+@pytest.mark.parametrize("option", ["ema-decay", "layer-decay"])
+def test_options_of_the_optimizer_have_a_switch(swiss: Any, tmp_path: Path, option: str) -> None:
+    outcome = swiss("train", *TINY, f"--{option}", 0.9, "--max-steps", 3, "--output", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    config = vars(TrainConfig.read(tmp_path / "run" / "train_config.toml"))
+    assert config[option.replace("-", "_")] == 0.9
 
 
 @pytest.mark.parametrize("heads", ["linear", "layer-sharing", "cosine"])

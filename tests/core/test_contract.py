@@ -3,14 +3,16 @@
 import json
 from dataclasses import replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.methods import METHODS, find_method, method_names
+from swisscli.core.methods import HEADS, METHODS, find_method, method_names, method_options
 from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import EncoderConfig, Manifest, ModelConfig
+from swisscli.core.model.model_dir import EncoderConfig, Heads, Manifest, ModelConfig
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 CONFIG = ModelConfig(
@@ -40,12 +42,27 @@ def test_every_task_is_complete_and_found_by_all_its_names() -> None:
         resolve_task("qa")
 
 
-def test_every_method_is_where_its_target_says() -> None:
+def test_every_method_is_where_its_target_says_and_takes_its_options() -> None:
     for spec in METHODS:
         module, _, attribute = spec.target.partition(":")
-        assert callable(getattr(import_module(module), attribute))
+        parameters = signature(getattr(import_module(module), attribute)).parameters
+        given = {"weighting": ["num_tasks"], "aggregation": ["num_tasks"], "regularizer": ["model"]}
+        arguments = [option.argument for option in spec.options]
+        assert list(parameters) == [*given.get(spec.kind, []), *arguments]
         assert find_method(spec.kind, spec.name) is spec
     assert method_names("weighting") == ("none", "learnable", "uncertainty", "awl")
+
+
+def test_no_two_methods_share_a_name_or_an_option() -> None:
+    for names in (
+        [(spec.kind, spec.name) for spec in METHODS],
+        [option.key for option in method_options()],
+    ):
+        assert len(set(names)) == len(names)
+
+
+def test_the_heads_of_a_model_are_those_that_are_documented() -> None:
+    assert tuple(head.name for head in HEADS) == get_args(Heads)
 
 
 MPNET = {

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.losses import task_loss
 from swiss_training.multitask.metrics import Evaluation, Score, score
 from swiss_training.optim import make_optimizer, schedule_factor
@@ -56,14 +55,14 @@ def test_constant_schedule_stays_after_the_rise() -> None:
 
 
 def test_optimizer_groups() -> None:
-    config = TrainConfig(weight_decay=0.1, learning_rate=1e-3, awl_learning_rate=1e-2)
+    rates = {"weight_decay": 0.1, "learning_rate": 1e-3, "weighting_learning_rate": 1e-2}
     model = make_model()
-    optimizer = make_optimizer(model, AutomaticWeightedLoss(2), config)
+    optimizer = make_optimizer(model, AutomaticWeightedLoss(2), **rates)
     matrices = sum(parameter.ndim == 2 for parameter in model.parameters())
     vectors = sum(parameter.ndim == 1 for parameter in model.parameters())
     groups = [(len(g["params"]), g["peak"], g["weight_decay"]) for g in optimizer.param_groups]
     assert groups == [(matrices, 1e-3, 0.1), (vectors, 1e-3, 0.0), (1, 1e-2, 0.0)]
-    assert len(make_optimizer(model, Unweighted(2), config).param_groups) == 2
+    assert len(make_optimizer(model, Unweighted(2), **rates).param_groups) == 2
 
 
 def test_accuracy() -> None:

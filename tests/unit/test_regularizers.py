@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from swiss_training import loop
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.losses import divergence
@@ -62,9 +61,8 @@ def assert_same_slope(model: MultitaskModel, a: Tensor, b: Tensor) -> None:
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
 def test_smart_finds_a_direction_that_changes_the_prediction_more_than_noise(task: str) -> None:
     model, batch, radius = make_model(), batch_of(task), 0.05
-    config = TrainConfig(smart_weight=2.0, smart_radius=radius, smart_step_size=1.0)
     torch.manual_seed(1)
-    loss, regularised, _ = apply(Smart(model, config), model, task, batch)
+    loss, regularised, _ = apply(Smart(model, 2.0, radius, step_size=1.0), model, task, batch)
     penalty = ((regularised - loss) / 2).item()
     (slope,) = torch.autograd.grad(regularised - loss, model.encoder.layers[0].up.weight)
     assert slope.abs().max() > 1e-4
@@ -87,8 +85,8 @@ def test_smart_stays_within_its_radius_and_leaves_the_model_training() -> None:
             seen.append(args[3])
 
     model.encoder.register_forward_pre_hook(watch)
-    config = TrainConfig(smart_weight=1.0, smart_radius=0.01, smart_step_size=5.0)
-    _, regularised, _ = apply(Smart(model, config), model, "sentiment", batch_of("sentiment"))
+    smart = Smart(model, weight=1.0, radius=0.01, step_size=5.0)
+    _, regularised, _ = apply(smart, model, "sentiment", batch_of("sentiment"))
     first, second = seen
     assert first.std().item() == pytest.approx(0.01, rel=0.1)
     assert second.abs().max().item() == pytest.approx(0.01)
@@ -109,12 +107,12 @@ def test_smart_leaves_a_frozen_encoder_without_dropout(tmp_path: Path) -> None:
 
 def test_smart_is_right_under_autocast() -> None:
     model, batch = make_model(), batch_of("paraphrase")
-    config = TrainConfig(smart_weight=1.0, smart_radius=1e-2, smart_step_size=1.0)
+    smart = Smart(model, weight=1.0, radius=1e-2, step_size=1.0)
     penalties = []
     for enabled in (False, True):
         torch.manual_seed(1)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
-            loss, regularised, _ = apply(Smart(model, config), model, "paraphrase", batch)
+            loss, regularised, _ = apply(smart, model, "paraphrase", batch)
         penalties.append((regularised - loss).item())
     assert penalties[0] == pytest.approx(penalties[1], rel=1e-2)
 
@@ -122,9 +120,7 @@ def test_smart_is_right_under_autocast() -> None:
 def test_r_drop_is_the_halved_formula() -> None:
     model, batch = with_dropout(), batch_of("sentiment")
     torch.manual_seed(5)
-    loss, regularised, first = apply(
-        RDrop(model, TrainConfig(r_drop_weight=3.0)), model, "sentiment", batch
-    )
+    loss, regularised, first = apply(RDrop(model, weight=3.0), model, "sentiment", batch)
     torch.manual_seed(5)
     assert torch.equal(model.output("sentiment", *batch.inputs), first)
     second = model.output("sentiment", *batch.inputs)
@@ -138,8 +134,7 @@ def test_r_drop_is_the_halved_formula() -> None:
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
 def test_bregman_holds_the_prediction_near_the_averaged_weights(task: str) -> None:
     model, batch = make_model(), batch_of(task)
-    config = TrainConfig(bregman_weight=2.0, bregman_momentum=0.9)
-    regularizer = BregmanProximalPoint(model, config)
+    regularizer = BregmanProximalPoint(model, weight=2.0, momentum=0.9)
     loss, regularised, _ = apply(regularizer, model, task, batch)
     assert torch.allclose(regularised, loss)  # nothing has moved yet
     before = {name: p.clone() for name, p in model.named_parameters()}
@@ -184,10 +179,8 @@ def test_distillation_mixes_labels_and_teacher(task: str) -> None:
     logits = torch.randn(6, TASKS[task].num_outputs)
     batch = replace(batch_of(task), teacher_BC=logits)
     share, temperature = 0.25, 3.0
-    config = TrainConfig(
-        teacher="t", distillation_weight=share, distillation_temperature=temperature
-    )
-    loss, mixed, output = apply(Distillation(model, config), model, task, batch)
+    distillation = Distillation(model, share, temperature)
+    loss, mixed, output = apply(distillation, model, task, batch)
     if task == "sentiment":
         p, q = (F.softmax(x / temperature, 1) for x in (logits, output))
         follow = temperature**2 * (p * (p / q).log()).sum(1).mean()
@@ -269,8 +262,14 @@ def test_the_moving_average_is_what_is_evaluated_and_saved(tmp_path: Path) -> No
 
 def test_lower_layers_learn_slower() -> None:
     model = make_model()
-    config = TrainConfig(learning_rate=1.0, layer_decay=0.5)
-    optimizer = make_optimizer(model, Unweighted(3), config)
+    optimizer = make_optimizer(
+        model,
+        Unweighted(3),
+        learning_rate=1.0,
+        weighting_learning_rate=1.0,
+        weight_decay=0.0,
+        layer_decay=0.5,
+    )
     rates = {id(p): group["peak"] for group in optimizer.param_groups for p in group["params"]}
     by_name = {name: rates[id(p)] for name, p in model.named_parameters()}
     assert len(by_name) == len(rates)
@@ -286,8 +285,9 @@ def test_lower_layers_learn_slower() -> None:
 
 def test_the_loss_weighting_has_its_own_learning_rate_and_does_not_decay() -> None:
     weighting = AutomaticWeightedLoss(3)
-    config = TrainConfig(learning_rate=1.0, awl_learning_rate=7.0, weight_decay=0.5)
-    *others, own = make_optimizer(make_model(), weighting, config).param_groups
+    *others, own = make_optimizer(
+        make_model(), weighting, learning_rate=1.0, weighting_learning_rate=7.0, weight_decay=0.5
+    ).param_groups
     assert own["params"] == list(weighting.parameters())
     assert (own["peak"], own["weight_decay"]) == (7.0, 0.0)
     assert {group["peak"] for group in others} == {1.0}

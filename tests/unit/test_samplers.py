@@ -2,12 +2,11 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
 
+from swiss_training.samplers.biased import Biased
 from swiss_training.samplers.epoch import Epoch
 from swisscli.core.methods import find_method, method_names
 
@@ -15,15 +14,10 @@ SIZES = {"sentiment": 267, "paraphrase": 1821, "similarity": 189}
 PAPER = {"sentiment": 1.0, "paraphrase": 1.7, "similarity": 1.0}
 
 
-def sampler(name: str) -> Callable[[Epoch], Iterator[tuple[str, ...]]]:
-    module, _, attribute = find_method("sampler", name).target.partition(":")
-    method: Any = getattr(import_module(module), attribute)
-    return method
-
-
 def sample(name: str, number: int = 0, **changes: Any) -> list[tuple[str, ...]]:
-    values = {"sizes": SIZES, "weights": PAPER, "seed": 3, "number": number, "num_epochs": 10}
-    return list(sampler(name)(Epoch(**(values | changes))))
+    sampler = find_method("sampler", name).make({"sampling_weights": PAPER})
+    values = {"sizes": SIZES, "seed": 3, "number": number, "num_epochs": 10}
+    return list(sampler(Epoch(**(values | changes))))
 
 
 def shares(updates: list[tuple[str, ...]]) -> dict[str, float]:
@@ -46,6 +40,11 @@ def test_biased_draws_by_the_given_weights() -> None:
     # 9 * 189 batches of similarity at 3 / 3.7 of them per update.
     assert len(updates) == math.floor(9 * 189 * 3.7 / 3)
     assert ("paraphrase", "paraphrase", "sentiment") in updates  # section 4.2's example
+
+
+def test_biased_gives_a_task_that_is_not_named_the_weight_1() -> None:
+    epoch = Epoch(sizes=SIZES, seed=3, number=0, num_epochs=1)
+    assert list(Biased({"paraphrase": 1.7})(epoch)) == list(Biased(PAPER)(epoch))
 
 
 def test_proportional_and_square_root_follow_the_sizes() -> None:

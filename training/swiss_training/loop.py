@@ -4,9 +4,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +26,10 @@ from swiss_training.multitask.metrics import Metrics, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swiss_training.multitask.teacher import Teacher
 from swiss_training.regularizers import Regularizer
+from swiss_training.samplers import Sampler
 from swiss_training.samplers.epoch import Epoch
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
-from swisscli.core.methods import MethodKind, find_method, method_names
+from swisscli.core.methods import find_method, methods_of
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import TASKS, Split
 from swisscli.core.tokenization import Tokenizer
@@ -83,23 +83,32 @@ class Run:
         self.autocast = make_autocast(self.precision, self.device)
         train, dev = read_tasks(config)
         # Before the encoder, which may have to be downloaded.
-        self.teacher = Teacher(config) if config.teacher else None
+        self.teacher = Teacher(Path(config.teacher), config.tasks) if config.teacher else None
         torch.manual_seed(config.seed)
         self.pretrained = load_pretrained(config.encoder)
         self.tasks = tuple(train)
         self.model = self._make_model(self.pretrained).to(self.device)
-        count = len(self.tasks)
-        self.weighting = _method("weighting", config.weighting)(count).to(self.device)
-        self.aggregation = _method("aggregation", config.aggregation)(count).to(self.device)
+        count, options = len(self.tasks), vars(config)
+        weighting = find_method("weighting", config.weighting)
+        self.weighting = weighting.make(options, count).to(self.device)
+        aggregation = find_method("aggregation", config.aggregation)
+        self.aggregation = aggregation.make(options, count).to(self.device)
         self.regularizers = nn.ModuleList(
-            _method("regularizer", name)(self.model, config).to(self.device)
-            for name in method_names("regularizer")
-            if getattr(config, f"{name}_weight")
+            spec.make(options, self.model).to(self.device)
+            for spec in methods_of("regularizer")
+            if spec.is_on(options)
         )
         self.average: AveragedModel | None = None
         if config.ema_decay:
             self.average = optim.moving_average(self.model, config.ema_decay)
-        self.optimizer = optim.make_optimizer(self.model, self.weighting, config)
+        self.optimizer = optim.make_optimizer(
+            self.model,
+            self.weighting,
+            learning_rate=config.learning_rate,
+            weighting_learning_rate=config.awl_learning_rate,
+            weight_decay=config.weight_decay,
+            layer_decay=config.layer_decay,
+        )
         tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
         datasets, self.dev = (
@@ -113,7 +122,7 @@ class Run:
             name: BatchStream(dataset, config.batch_size, (config.seed, list(TASKS).index(name)))
             for name, dataset in datasets.items()
         }
-        self.sampler = _method("sampler", config.sampler)
+        self.sampler: Sampler = find_method("sampler", config.sampler).make(options)
         self.losses_2N = torch.zeros(2, count, device=self.device)
         """Sum of the tasks' losses since the last log line, and their number."""
         self.progress = Progress(train_rows={name: len(data) for name, data in datasets.items()})
@@ -184,9 +193,8 @@ class Run:
         return modules | ({"average": self.average} if self.average else {})
 
     def _updates(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
-        weights = {name: self.config.sampling_weights.get(name, 1.0) for name in self.tasks}
         sizes = {name: stream.num_batches for name, stream in self.streams.items()}
-        return list(self.sampler(Epoch(sizes, weights, self.config.seed, number, num_epochs)))
+        return list(self.sampler(Epoch(sizes, self.config.seed, number, num_epochs)))
 
     def events(self) -> Iterator[Event]:
         """Train to the end."""
@@ -352,11 +360,6 @@ class Run:
     def _out_of_patience(self) -> bool:
         patience = self.config.patience
         return bool(patience) and self.progress.evaluations_since_best >= patience
-
-
-def _method(kind: MethodKind, name: str) -> Any:
-    module, _, attribute = find_method(kind, name).target.partition(":")
-    return getattr(import_module(module), attribute)
 
 
 def _notes(

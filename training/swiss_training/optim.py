@@ -9,27 +9,40 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from swiss_training.multitask.config import Schedule, TrainConfig
+from swiss_training.multitask.config import Schedule
 from swiss_training.multitask.model import MultitaskModel
 
 
-def make_optimizer(model: MultitaskModel, weighting: nn.Module, config: TrainConfig) -> AdamW:
+def make_optimizer(
+    model: MultitaskModel,
+    weighting: nn.Module,
+    *,
+    learning_rate: float,
+    weighting_learning_rate: float,
+    weight_decay: float,
+    layer_decay: float = 1.0,
+) -> AdamW:
     """AdamW over the model and the loss weighting, which has its own learning rate.
 
-    The loss weighting's parameters do not decay. With layer-wise decay the encoder's layers learn
-    the slower the further they are below the heads.
+    Args:
+        model: The model.
+        weighting: The loss weighting; its parameters do not decay.
+        learning_rate: Peak learning rate of the model.
+        weighting_learning_rate: Peak learning rate of the loss weighting.
+        weight_decay: Of the model's matrices.
+        layer_decay: Factor of the learning rate from each encoder layer to the one below it.
 
     Reference: Howard and Ruder 2018, arXiv:1801.06146, section 3.2 (layer-wise decay).
     """
     num_layers = model.config.encoder.num_hidden_layers
     groups = model_groups(
         model,
-        config.learning_rate,
-        config.weight_decay,
-        lambda name: config.layer_decay ** _depth(name, num_layers),
+        learning_rate,
+        weight_decay,
+        lambda name: layer_decay ** _depth(name, num_layers),
     )
     if own := list(weighting.parameters()):
-        groups.append({"params": own, "peak": config.awl_learning_rate, "weight_decay": 0.0})
+        groups.append({"params": own, "peak": weighting_learning_rate, "weight_decay": 0.0})
     return AdamW(groups, fused=True)
 
 

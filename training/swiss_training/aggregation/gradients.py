@@ -1,8 +1,9 @@
 """The tasks' gradients of the shared parameters."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from swiss_training.aggregation import Aggregation
 from swiss_training.multitask.model import MultitaskModel
 
 
@@ -32,7 +33,7 @@ class TaskGradients:
             parameter.grad = None
 
     @torch.no_grad()
-    def give(self, aggregation: nn.Module, generator: torch.Generator) -> None:
+    def give(self, aggregation: Aggregation, generator: torch.Generator) -> None:
         """Set the shared gradients to the combination of the tasks' that a method chooses."""
         device = self._shared[0].device
         tasks_K = torch.tensor(list(self._taken), device=device)

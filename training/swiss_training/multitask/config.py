@@ -5,13 +5,15 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from copy import copy
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.methods import MethodKind, method_names
+from swisscli.core.methods import METHODS, MethodKind, method_names, method_options
 from swisscli.core.model.model_dir import Heads, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
 
@@ -19,11 +21,35 @@ Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["linear", "constant"]
 
 
+C = TypeVar("C")
+
+
+def _with_method_options(config: type[C]) -> type[C]:
+    """Add the options that the methods declare to a configuration, as fields of it."""
+    return make_dataclass(
+        config.__name__,
+        [
+            (
+                option.key,
+                dict[str, float] if option.is_per_task else float,
+                field(default_factory=partial(copy, option.default)),
+            )
+            for option in method_options()
+        ],
+        bases=(config,),
+        frozen=True,
+        namespace={"__module__": config.__module__, "__doc__": config.__doc__},
+    )
+
+
+@_with_method_options
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that a run depends on.
 
-    The defaults are those of the best row of the paper's Table 3, which `--awl` completes.
+    The options of the methods, such as `smart_weight`, are fields too: `swisscli/core/methods.py`
+    declares them. The defaults are those of the best row of the paper's Table 3, which `--awl`
+    completes.
     """
 
     encoder: str = "bert-base-uncased"
@@ -65,27 +91,8 @@ class TrainConfig:
     """Gradient aggregation method."""
     sampler: str = "balanced"
     """Task sampler."""
-    sampling_weights: dict[str, float] = field(default_factory=dict)
-    """How often the sampler `biased` draws each task, in any unit; 1 for a task not named."""
-
-    smart_weight: float = 0.0
-    """Weight of SMART's adversarial regulariser; 0: off."""
-    smart_radius: float = 1e-2
-    """Largest change of an embedding's component, and the deviation of the first one."""
-    smart_step_size: float = 1e-2
-    """Length of the adversary's step, before it is cut to the radius."""
-    bregman_weight: float = 0.0
-    """Weight of the Bregman proximal point term; 0: off."""
-    bregman_momentum: float = 0.99
-    """Share of the averaged weights that stays at each step."""
-    r_drop_weight: float = 0.0
-    """Weight of R-Drop's divergence between two passes; 0: off."""
     teacher: str = ""
     """A run folder whose logits are followed; empty: none."""
-    distillation_weight: float = 0.0
-    """Share of the teacher in a task's loss, the labels keep the rest; 0: off."""
-    distillation_temperature: float = 2.0
-    """By which the logits of teacher and model are divided."""
     ema_decay: float = 0.0
     """Share of the averaged weights that stays at each step; 0: no average is kept."""
     layer_decay: float = 1.0
@@ -140,10 +147,10 @@ class TrainConfig:
 
     def _wrong_values(self) -> Iterator[str]:
         for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                yield f"{f.name} is {value}, not a finite number"
-        for name in ("tasks", *_FILE_TABLES, "sampling_weights"):
+            for name, value in _numbers(f.name, getattr(self, f.name)):
+                if not math.isfinite(value):
+                    yield f"{name} is {value}, not a finite number"
+        for name in ("tasks", *_FILE_TABLES, *_TASK_NUMBERS):
             for task in getattr(self, name):
                 if task not in TASKS:
                     yield f"{name} names {task!r}, which is no task"
@@ -160,9 +167,10 @@ class TrainConfig:
                 if math.isfinite(value) and not holds(value):
                     yield f"{name} is {value}, it must be {rule}"
         yield from self._wrong_files()
-        for task, weight in self.sampling_weights.items():
-            if not 0 < weight < math.inf:
-                yield f"sampling_weights.{task} is {weight}, it must be above 0"
+        for option in method_options():
+            for name, value in _numbers(option.key, getattr(self, option.key)):
+                if math.isfinite(value) and not option.bounds.holds(value):
+                    yield f"{name} is {value}, it must be {option.bounds.rule}"
         if self.seed >= 2**63:
             yield f"seed is {self.seed}, it must be below 2**63"
         if 0 < self.max_length < 8:
@@ -207,19 +215,29 @@ class TrainConfig:
             )
         if self.freeze_encoder and self.layer_decay != 1:
             yield f"layer_decay is {self.layer_decay}, but the layers of a frozen encoder rest"
-        if self.r_drop_weight > 0 and self.freeze_encoder and self.dropout == 0:
+        r_drop, distillation = (
+            getattr(self, f"{name}_weight") for name in ("r_drop", "distillation")
+        )
+        if r_drop > 0 and self.freeze_encoder and self.dropout == 0:
             yield (
-                f"r_drop_weight is {self.r_drop_weight}, but without dropout and with a frozen"
+                f"r_drop_weight is {r_drop}, but without dropout and with a frozen"
                 " encoder both passes are the same"
             )
-        if self.sampling_weights and self.sampler != "biased":
-            yield f"sampling_weights are given, but the sampler is {self.sampler!r}, not 'biased'"
-        for task in self.sampling_weights.keys() - set(self.tasks):
-            yield f"sampling_weights names {task!r}, which is not among the tasks"
-        if bool(self.teacher) != (self.distillation_weight > 0):
+        for spec in METHODS:
+            chosen = getattr(self, spec.kind, spec.name)  # regularizers are not chosen by name
+            for option in spec.options:
+                value = getattr(self, option.key)
+                if chosen != spec.name and value != option.default:
+                    yield (
+                        f"{option.key} is given, but the {spec.kind} is {chosen!r},"
+                        f" not {spec.name!r}"
+                    )
+                for task in value.keys() - set(self.tasks) if option.is_per_task else ():
+                    yield f"{option.key} names {task!r}, which is not among the tasks"
+        if bool(self.teacher) != (distillation > 0):
             yield (
-                f"teacher is {self.teacher!r} and distillation_weight is"
-                f" {self.distillation_weight}: distillation needs both"
+                f"teacher is {self.teacher!r} and distillation_weight is {distillation}:"
+                " distillation needs both"
             )
 
     def files(self, split: Split, task: str) -> list[DataFile]:
@@ -268,8 +286,8 @@ class TrainConfig:
         for key in _FILE_TABLES:
             # A command line that names files of one task keeps the recipe's of the others.
             changes[key] = _by_own_name(values.get(key, {})) | changes.get(key, {})
-        if "sampling_weights" in values:
-            values["sampling_weights"] = _by_own_name(values["sampling_weights"])
+        for key in _TASK_NUMBERS & values.keys():
+            values[key] = _by_own_name(values[key])
         if "tasks" in values:
             values["tasks"] = [_own_name(task) for task in values["tasks"]]
         try:
@@ -285,11 +303,14 @@ class TrainConfig:
 
 _SPLITS: tuple[Split, ...] = ("train", "dev")
 _FILE_TABLES = ("train_files", "dev_files", "extra_train_files", "extra_dev_files")
-_METHODS: tuple[MethodKind, ...] = ("heads", "weighting", "aggregation", "sampler")
+_TASK_NUMBERS = {option.key for option in method_options() if option.is_per_task}
+"""Keys that hold a number for each task."""
+_METHODS: tuple[MethodKind, ...] = ("weighting", "aggregation", "sampler")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
     "precision": get_args(Precision),
     "schedule": get_args(Schedule),
+    "heads": get_args(Heads),
     **{kind: method_names(kind) for kind in _METHODS},
 }
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
@@ -302,27 +323,30 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
         (
             *("max_length", "max_steps", "max_grad_norm", "weight_decay", "max_dev_rows"),
             *("eval_every", "patience", "seed"),
-            *("smart_weight", "bregman_weight", "r_drop_weight"),
         ),
         lambda value: value >= 0,
         "0 or above",
     ),
     (
-        (
-            *("learning_rate", "awl_learning_rate", "save_every"),
-            *("smart_radius", "smart_step_size", "distillation_temperature"),
-        ),
+        (*("learning_rate", "awl_learning_rate", "save_every"),),
         lambda value: value > 0,
         "above 0",
     ),
     (
-        ("dropout", "warmup_ratio", "ema_decay", "bregman_momentum"),
+        ("dropout", "warmup_ratio", "ema_decay"),
         lambda value: 0 <= value < 1,
         "in [0, 1)",
     ),
     (("layer_decay",), lambda value: 0 < value <= 1, "in (0, 1]"),
-    (("distillation_weight",), lambda value: 0 <= value <= 1, "in [0, 1]"),
 )
+
+
+def _numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers of a key, each with its name."""
+    if isinstance(value, float):
+        yield key, value
+    elif key in _TASK_NUMBERS:
+        yield from ((f"{key}.{task}", number) for task, number in value.items())
 
 
 def _read_toml(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -359,7 +383,7 @@ def _type_problems(key: str, value: Any) -> list[str]:
             for task, files in value.items()
             if not _are_strings(files)
         ]
-    if key == "sampling_weights":
+    if key in _TASK_NUMBERS:
         return [
             f"{key}.{task} must be a number"
             for task, weight in value.items()

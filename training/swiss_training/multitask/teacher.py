@@ -1,13 +1,12 @@
 """The teacher of a distillation: its logits of all training examples."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from swiss_training.checkpoint import save_tensors
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.examples import Examples
@@ -24,22 +23,23 @@ class Teacher:
     """A trained model that another one follows.
 
     Args:
-        config: The run's configuration; `teacher` names the model directory.
+        folder: The model directory.
+        tasks: The tasks that are followed.
 
     Raises:
         ModelError: if the directory is no trained model.
-        ConfigurationError: if the model lacks one of the run's tasks.
+        ConfigurationError: if the model lacks one of the tasks.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
-        self._folder = Path(config.teacher)
+    def __init__(self, folder: Path, tasks: Iterable[str]) -> None:
+        self._folder = folder
         names = (model_dir.CONFIG, model_dir.WEIGHTS, model_dir.TOKENIZER)
         model_dir.verify(self._folder, names)
         self._config = model_dir.read_config(self._folder)
         known = {task.name for task in self._config.tasks}
-        if lacking := [task for task in config.tasks if task not in known]:
+        if lacking := [task for task in tasks if task not in known]:
             raise ConfigurationError(
-                f"the teacher {config.teacher} has no head for {', '.join(lacking)}",
+                f"the teacher {folder} has no head for {', '.join(lacking)}",
                 hint=f"it was trained for: {', '.join(sorted(known))}",
             )
 

@@ -1,4 +1,7 @@
-"""Regularizers of the task losses, one per file."""
+"""Regularizers of the task losses, one per file.
+
+A regularizer is a module that is made with the model and its options.
+"""
 
 from typing import Protocol
 
@@ -9,7 +12,7 @@ from swiss_training.multitask.model import MultitaskModel
 
 
 class Regularizer(Protocol):
-    """A module that is made with the model and the configuration of a run."""
+    """Changes the loss of a task's batch."""
 
     def __call__(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.losses import divergence
 from swiss_training.multitask.model import MultitaskModel
@@ -17,12 +16,17 @@ class BregmanProximalPoint(nn.Module):
     $\mu \, \ell_s(f(x; \theta), f(x; \tilde\theta_t))$ with
     $\tilde\theta_t = \beta \tilde\theta_{t-1} + (1 - \beta) \theta_t$. It costs a copy of
     the model and a forward pass.
+
+    Args:
+        model: The model in training.
+        weight: The factor $\mu$ of the term.
+        momentum: The share $\beta$ of the averaged weights that stays at each step.
     """
 
-    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+    def __init__(self, model: MultitaskModel, weight: float, momentum: float) -> None:
         super().__init__()
-        self.weight = config.bregman_weight
-        self.averaged = moving_average(model, config.bregman_momentum)
+        self.weight = weight
+        self.averaged = moving_average(model, momentum)
         self.averaged.eval()
 
     def forward(

@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.model import MultitaskModel
 
@@ -15,12 +14,17 @@ class Distillation(nn.Module):
     \mathrm{KL}(p_T \| q_T)$, teacher p and model q with logits divided by the temperature T. A
     regression follows the teacher's score by squared difference. The teacher's logits of all
     training examples are computed once, before the first step; it may have another tokenizer.
+
+    Args:
+        model: The model in training.
+        weight: The teacher's share $\alpha$ of the loss.
+        temperature: The temperature T.
     """
 
-    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+    def __init__(self, model: MultitaskModel, weight: float, temperature: float) -> None:
         super().__init__()
-        self.weight = config.distillation_weight
-        self.temperature = config.distillation_temperature
+        self.weight = weight
+        self.temperature = temperature
 
     def forward(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor

@@ -2,7 +2,6 @@
 
 from torch import Tensor, nn
 
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.losses import divergence
 from swiss_training.multitask.model import MultitaskModel
@@ -14,11 +13,15 @@ class RDrop(nn.Module):
     Wu et al. 2021 (arXiv:2106.14448), equation 3: the losses of both passes plus $\alpha / 2$ times
     the sum of both divergences between them. All of it is halved here, to the scale of one loss.
     It costs a forward and a backward pass.
+
+    Args:
+        model: The model in training.
+        weight: The factor $\alpha$ of the divergence.
     """
 
-    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+    def __init__(self, model: MultitaskModel, weight: float) -> None:
         super().__init__()
-        self.weight = config.r_drop_weight
+        self.weight = weight
 
     def forward(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.losses import divergence
 from swiss_training.multitask.model import MultitaskModel
@@ -20,13 +19,22 @@ class Smart(nn.Module):
 
     The paper's radius 1e-5 changes no prediction measurably (its published code scales the noise to
     1), so the default here is larger.
+
+    Args:
+        model: The model in training.
+        weight: The factor $\lambda_s$ of the penalty.
+        radius: The largest change $\epsilon$ of an embedding's component, and the deviation of the
+            noise that the ascent starts from.
+        step_size: Length of the adversary's step, before it is cut to the radius.
     """
 
-    def __init__(self, model: MultitaskModel, config: TrainConfig) -> None:
+    def __init__(
+        self, model: MultitaskModel, weight: float, radius: float, step_size: float
+    ) -> None:
         super().__init__()
-        self.weight = config.smart_weight
-        self.radius = config.smart_radius
-        self.step_size = config.smart_step_size
+        self.weight = weight
+        self.radius = radius
+        self.step_size = step_size
 
     def forward(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor

@@ -1,6 +1,21 @@
 """Task samplers, one per file.
 
-A sampler is a function that yields the tasks of each update of an epoch, the same ones whenever it
-is asked for the same epoch; every epoch has as many updates as the first. A task may come twice in
-an update, or not at all.
+A sampler is a frozen dataclass whose fields are its options.
 """
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from swiss_training.samplers.epoch import Epoch
+
+
+class Sampler(Protocol):
+    """Decides which tasks an update takes batches of."""
+
+    def __call__(self, epoch: Epoch) -> Iterator[tuple[str, ...]]:
+        """The tasks of each update of an epoch.
+
+        The same epoch is always sampled alike, and every epoch has as many updates as the first. A
+        task may come twice in an update, or not at all.
+        """
+        ...

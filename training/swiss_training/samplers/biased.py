@@ -1,17 +1,28 @@
 """The paper's biased task sampling."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from swiss_training.samplers.epoch import Epoch, draw
 
 
-def biased(epoch: Epoch) -> Iterator[tuple[str, ...]]:
+@dataclass(frozen=True)
+class Biased:
     """Batches drawn with the weights that the user gives, so that a hard task comes more often.
 
     swissBERT, section 4.2. An epoch ends when the first task is expected to be through, as the
     balanced epoch does.
+
+    Attributes:
+        weights: How often each task is drawn, in any unit; 1 for a task not named.
     """
-    share = len(epoch.sizes) / sum(epoch.weights[task] for task in epoch.sizes)
-    through = (size / (share * epoch.weights[task]) for task, size in epoch.sizes.items())
-    yield from draw(epoch, epoch.weights, max(1, math.floor(min(through))))
+
+    weights: Mapping[str, float]
+
+    def __call__(self, epoch: Epoch) -> Iterator[tuple[str, ...]]:
+        """See `Sampler`."""
+        weights = {task: self.weights.get(task, 1.0) for task in epoch.sizes}
+        share = len(weights) / sum(weights.values())
+        through = (size / (share * weights[task]) for task, size in epoch.sizes.items())
+        yield from draw(epoch, weights, max(1, math.floor(min(through))))

@@ -13,14 +13,12 @@ class Epoch:
 
     Attributes:
         sizes: Batches of each task in one pass over its examples.
-        weights: How often each task is to be drawn, in any unit, where the user decides that.
         seed: The run's seed.
         number: The epoch's number, from 0.
         num_epochs: Epochs of the run.
     """
 
     sizes: Mapping[str, int]
-    weights: Mapping[str, float]
     seed: int
     number: int
     num_epochs: int

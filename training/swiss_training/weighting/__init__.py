@@ -1,7 +1,25 @@
 """Loss weighting methods, one per file.
 
-A method is a module made with the number of tasks N. It maps the losses of an update's K batches,
-(K,), and the number of each one's task, (K,), to the K terms of the objective: a task's formula is
-applied to each batch that was drawn of it. `weights()` gives the factor of each task's loss, (N,),
-for the log.
+A weighting is a module that is made with the number of tasks N and its options.
 """
+
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Weighting(Protocol):
+    """Weights the losses of the tasks; it may have parameters."""
+
+    def __call__(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
+        """The terms of the objective, (K,): a task's formula, applied to each of its batches.
+
+        Args:
+            losses_K: The losses of an update's K batches, (K,).
+            tasks_K: The number of each one's task, (K,).
+        """
+        ...
+
+    def weights(self) -> Tensor:
+        """The factor of each task's loss, (N,), for the log."""
+        ...
