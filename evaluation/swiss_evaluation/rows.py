@@ -1,13 +1,13 @@
 """The rows that a trained model is judged on, and what it answers to them."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from swiss_evaluation.backends import Logits
-from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data_files import SplitFiles
 from swiss_training.multitask.examples import DataRow, read_rows
 from swiss_training.multitask.labels import DataFile, stack_targets
 from swiss_training.multitask.metrics import Score, score
@@ -15,43 +15,6 @@ from swisscli.core.errors import DataError, Problems
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding
 from swisscli.inference.decoding import Decoded, decode
-
-
-def find_present(
-    config: TrainConfig, tasks: Sequence[TaskSpec], split: Split, named: Collection[str] = ()
-) -> tuple[dict[str, list[DataFile]], list[str]]:
-    """The files of a split that are there, and a line on every one that is not.
-
-    Args:
-        config: Where the data is.
-        tasks: The model's tasks.
-        split: Which files.
-        named: Files that were named one by one: those must be there.
-
-    Raises:
-        DataError: listing every named file that is not there.
-    """
-    found: dict[str, list[DataFile]] = {}
-    absent: list[str] = []
-    problems = Problems()
-    for task in tasks:
-        if split == "test":
-            default = config.default_file(split, task.name)
-            files = [DataFile(default)] if default else []
-        else:
-            files = config.files(split, task.name)
-        present = [file for file in files if file.path.is_file()]
-        missing = [str(file) for file in files if file not in present]
-        for file in (file for file in missing if file in named):
-            problems.add(DataError(f"{file}: no such file", hint=f"mend --{split} {task.name}"))
-        if present:
-            found[task.name] = present
-        if missing:
-            absent.append(f"{task.name}: no {split} file {', '.join(missing)}")
-        elif not present:
-            absent.append(f"{task.name}: no {split} file is known for this task")
-    problems.check()
-    return found, absent
 
 
 @dataclass(frozen=True)
@@ -76,19 +39,18 @@ class TaskRows:
         return [index for index, row in enumerate(self.rows) if row.target is not None]
 
 
-def read_all(
-    tasks: Mapping[str, TaskSpec], split: Split, files: Mapping[str, Sequence[DataFile]]
-) -> dict[str, TaskRows]:
-    """Read every file of a split.
+def read_all(found: Sequence[SplitFiles]) -> dict[str, TaskRows]:
+    """Read every file that exists, by task.
 
     Raises:
         DataError: listing the first problem of every task's files.
     """
     read: dict[str, TaskRows] = {}
     problems = Problems()
-    for name, paths in files.items():
-        with problems.collected():
-            read[name] = _read(tasks[name], split, paths)
+    for files in found:
+        if files.present:
+            with problems.collected():
+                read[files.task.name] = _read(files.task, files.split, files.present)
     problems.check()
     return read
 

@@ -1,7 +1,7 @@
 """What a trained model is judged by: the model, the data, and all that is wrong with either."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from swiss_evaluation.backends import (
     open_backend,
     predict_logits,
 )
-from swiss_evaluation.rows import Answered, TaskRows, find_present, read_all
+from swiss_evaluation.rows import Answered, TaskRows, read_all
 from swiss_training.multitask.config import TrainConfig
-from swisscli.core.errors import ConfigurationError, DataError, Problems
+from swiss_training.multitask.data_files import DataChoice, find_files
+from swisscli.core.errors import DataError, Problems
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tasks import Split
@@ -34,46 +35,13 @@ class Source:
         model: A run folder or model directory.
         backend: onnx or torch; None takes the graph where there is one.
         device: auto, cpu, cuda or cuda:N.
-        data: Folder of data files; None takes the run's own files.
-        dev_files: Dev files per task, in place of those.
-        extra_dev_files: Dev files per task, besides those.
+        data: Data in place of the run's.
     """
 
     model: Path
     backend: str | None = None
     device: str = "auto"
-    data: str | None = None
-    dev_files: Files = field(default_factory=dict)
-    extra_dev_files: Files = field(default_factory=dict)
-
-    def data_config(self) -> TrainConfig:
-        """Where the data is.
-
-        Raises:
-            ConfigurationError: if the run's configuration is needed and cannot be read.
-        """
-        if self.data is not None:
-            config = TrainConfig(data=self.data)
-        else:
-            path = self.model / model_dir.TRAIN_CONFIG
-            if not path.is_file():
-                raise ConfigurationError(
-                    f"{path}: not there, so the data is not known",
-                    hint="name the data folder with --data DIR",
-                )
-            config = TrainConfig.read(path)
-        dev = {task: list(files) for task, files in self.dev_files.items()}
-        extra = {task: list(files) for task, files in self.extra_dev_files.items()}
-        return replace(
-            config,
-            dev_files=config.dev_files | dev,
-            extra_dev_files=config.extra_dev_files | extra,
-        )
-
-    def named_files(self) -> set[str]:
-        """The dev files that were named one by one."""
-        tables = (self.dev_files, self.extra_dev_files)
-        return {file for table in tables for files in table.values() for file in files}
+    data: DataChoice = field(default_factory=DataChoice)
 
 
 @dataclass(frozen=True)
@@ -139,18 +107,14 @@ def gather(source: Source, splits: Sequence[Split], problems: Problems) -> Gathe
             config = model_dir.read_config(source.model)
             tokenizer = Tokenizer(source.model / model_dir.TOKENIZER, config.max_length)
     if config is not None:
-        for task in {**source.dev_files, **source.extra_dev_files}:
+        for task in sorted(source.data.tasks):
             with problems.collected():
                 config.task(task)
-    if source.data is not None and not Path(source.data).is_dir():
-        problems.add(
-            DataError(
-                f"--data {source.data}: no such folder", hint="name the folder with the data files"
-            )
-        )
-    elif config is not None:
+    if config is not None or source.data.data is not None:
         with problems.collected():
-            rows, notes = _read_splits(source, config, splits, problems)
+            where = source.data.config(source.model)
+            if config is not None:
+                rows, notes = _read_splits(source.data, where, config, splits)
     problems.check()
     assert backend is not None
     assert config is not None
@@ -159,25 +123,38 @@ def gather(source: Source, splits: Sequence[Split], problems: Problems) -> Gathe
 
 
 def _read_splits(
-    source: Source, config: ModelConfig, splits: Sequence[Split], problems: Problems
+    choice: DataChoice, where: TrainConfig, config: ModelConfig, splits: Sequence[Split]
 ) -> tuple[dict[Split, dict[str, TaskRows]], list[str]]:
-    where = source.data_config()
-    tasks = {task.name: task for task in config.tasks}
+    """Read the rows of every split; with them what is missing or left out.
+
+    Raises:
+        SwissError: listing every named file that is missing, and every file that cannot be read.
+    """
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []
+    problems = Problems()
     for split in splits:
-        with problems.collected():
-            named = source.named_files() if split == "dev" else set()
-            files, absent = find_present(where, config.tasks, split, named)
-            if split == "dev" and not files:
-                raise DataError(
-                    f"{where.data or 'no data folder'}: no dev file of {', '.join(tasks)}",
+        found = find_files(where, config.tasks, split)
+        absent = [note for files in found if (note := files.note)]
+        for files in found:
+            for file in files.missing:
+                if split == "dev" and choice.names(file):
+                    hint = f"correct --dev {files.task.name}"
+                    problems.add(DataError(f"{file}: no such file", hint=hint))
+        if split == "dev" and not any(files.present for files in found):
+            problems.add(
+                DataError(
+                    f"{where.data or 'no data folder'}: no dev file of"
+                    f" {', '.join(task.name for task in config.tasks)}",
                     hint="name the folder with --data DIR, or files with --dev TASK=FILE;"
                     f" {'; '.join(absent)}",
                 )
-            notes += absent
-            rows[split] = read_all(tasks, split, files)
+            )
+        notes += absent
+        with problems.collected():
+            rows[split] = read_all(found)
             notes += [note for of_task in rows[split].values() for note in _notes(of_task)]
+    problems.check()
     return rows, notes
 
 

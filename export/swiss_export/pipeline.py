@@ -2,23 +2,25 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
 
-from swiss_export import bundle, dev, verify
+from swiss_export import bundle, verify
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
-from swiss_export.dev import Files
 from swiss_export.graph import build_graph
 from swiss_export.precision.backend import Precision
 from swiss_export.verify import DevFigure
+from swiss_training.multitask.data import TaskDataset
+from swiss_training.multitask.data_files import DataChoice, find_files
+from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, Score
 from swiss_training.multitask.model import load_model
-from swisscli.core.errors import DataError, Problems
+from swisscli.core.errors import DataError, Problems, SwissError
 from swisscli.core.model import model_dir
 from swisscli.core.model.model_dir import ModelConfig
 from swisscli.core.tokenization import Tokenizer
@@ -44,9 +46,7 @@ class Request:
         output: A directory to write in place of adding to the run.
         force: Whether `output` may be replaced.
         max_drop: How far a dev metric may fall.
-        data: Folder of dev data, in place of the run's.
-        dev_files: Dev files per task, in place of the run's.
-        extra_dev_files: Dev files per task, besides the run's.
+        data: Dev data in place of the run's.
     """
 
     run: Path
@@ -54,9 +54,7 @@ class Request:
     output: Path | None = None
     force: bool = False
     max_drop: float = 0.005
-    data: str | None = None
-    dev_files: Files = field(default_factory=dict)
-    extra_dev_files: Files = field(default_factory=dict)
+    data: DataChoice = field(default_factory=DataChoice)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def export(request: Request) -> Iterator[Event]:
         path.write_bytes(graph.SerializeToString(deterministic=True))
         tasks = [task.name for task in config.tasks]
         session = _open_session(path, tasks, precision)
-        datasets = dev.read_datasets(tokenizer, config, files)
+        datasets = _read_datasets(tokenizer, config, files)
         yield Step(f"comparing logits with torch, the graph on {session.device}")
         batches = verify.parity_batches(tokenizer, config, datasets)
         parity = verify.compare(model, session, batches)
@@ -188,17 +186,46 @@ def _find_dev_files(
     Raises:
         DataError: if they are needed or named and are not there.
     """
-    named = request.data is not None or request.dev_files or request.extra_dev_files
+    found = find_files(request.data.config(request.run), config.tasks, "dev")
+    problems = Problems()
+    for files in found:
+        needed = [file for file in files.missing if file.path != files.default]
+        if needed or not files.present:
+            name = files.task.name
+            wanted = next(iter(needed), files.default) or "no file is named"
+            problems.add(
+                DataError(
+                    f"the dev data of {name} is missing: {wanted}",
+                    hint=f"name it with: --dev {name}=FILE, or the folder with: --data DIR",
+                )
+            )
     try:
-        settings = dev.dev_config(
-            request.run, request.data, request.dev_files, request.extra_dev_files
-        )
-        return dev.find_files(settings, config.tasks), None
-    except DataError as error:
-        if named or request.precision != "fp32":
+        problems.check()
+    except SwissError as error:
+        if request.data.is_given or request.precision != "fp32":
             raise
         hint = f" ({error.hint})" if error.hint else ""
         return {}, f"no dev metric is measured: {error.message}{hint}"
+    return {files.task.name: files.present for files in found}, None
+
+
+def _read_datasets(
+    tokenizer: Tokenizer, config: ModelConfig, files: Mapping[str, Sequence[DataFile]]
+) -> dict[str, TaskDataset]:
+    """Read and tokenise the dev rows of every task.
+
+    Raises:
+        DataError: if a row is bad.
+    """
+    return {
+        name: TaskDataset(
+            read_files(config.task(name), paths),
+            tokenizer,
+            config.encoder.pad_token_id,
+            config.pair_encoding,
+        )
+        for name, paths in files.items()
+    }
 
 
 def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:

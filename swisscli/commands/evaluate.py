@@ -98,14 +98,13 @@ def evaluate(
     with requires_extra("train"):
         from swiss_evaluation.evaluate import Request
         from swiss_evaluation.source import Source
+        from swiss_training.multitask.data_files import DataChoice
 
         source = Source(
             model=model,
             backend=backend,
             device=device,
-            data=data,
-            dev_files=dev_files,
-            extra_dev_files=extra_dev_files,
+            data=DataChoice(data, dev_files, extra_dev_files),
         )
         default = "table" if console.is_terminal(sys.stdout) else "tsv"
         _evaluate(Request(source, output, force), problems, output_format or default)

@@ -76,6 +76,7 @@ def export(
         from swiss_export.bundle import check_output
         from swiss_export.pipeline import Request, check_run
         from swiss_export.precision import BACKENDS
+        from swiss_training.multitask.data_files import DataChoice
         from swisscli.commands.train import parse_files
 
     problems = Problems()
@@ -100,11 +101,12 @@ def export(
     extra_dev_files: dict[str, list[str]] = {}
     with problems.collected():
         dev_files, extra_dev_files = parse_files("--dev", dev or [])
+    choice = DataChoice(data, dev_files, extra_dev_files)
     if output is not None:
         with problems.collected():
             check_output(output, force)
     with problems.collected():
-        check_run(run, {*dev_files, *extra_dev_files})
+        check_run(run, choice.tasks)
     problems.check()
     assert known is not None
     _export(
@@ -114,9 +116,7 @@ def export(
             output=output,
             force=force,
             max_drop=max_drop,
-            data=data,
-            dev_files=dev_files,
-            extra_dev_files=extra_dev_files,
+            data=choice,
         )
     )
 

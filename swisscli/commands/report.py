@@ -114,14 +114,13 @@ def report(
         from swiss_evaluation.report.build import Request
         from swiss_evaluation.report.heads import Choice
         from swiss_evaluation.source import Source
+        from swiss_training.multitask.data_files import DataChoice
 
         source = Source(
             model=model,
             backend=backend,
             device=device,
-            data=data,
-            dev_files=dev_files,
-            extra_dev_files=extra_dev_files,
+            data=DataChoice(data, dev_files, extra_dev_files),
         )
         choice = Choice(texts, chosen_layers, chosen_heads)
         _report(Request(source, output, force, choice, errors), problems)

@@ -183,7 +183,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
     for precision in ("fp16", "int8"):
         outcome = swiss("export", run, "--precision", precision, *LOOSE)
         assert outcome.exit_code == 3
-        assert "the dev data of sentiment is not there: gone/ids-sst-dev.csv" in outcome.stderr
+        assert "the dev data of sentiment is missing: gone/ids-sst-dev.csv" in outcome.stderr
         assert "--dev sentiment=FILE" in outcome.stderr
         assert "--data DIR" in outcome.stderr
         assert contents(run) == before
@@ -194,7 +194,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
     outcome = swiss("export", run)
     assert outcome.exit_code == 0
     assert "warning: no dev metric is measured: 3 problems:" in outcome.stderr
-    assert "the dev data of sentiment is not there" in outcome.stderr
+    assert "the dev data of sentiment is missing" in outcome.stderr
     assert json.loads((run / "metrics.json").read_text())["export"]["dev"] is None
 
     assert swiss("export", run, "--precision", "int8", "--data", DATA, *LOOSE).exit_code == 0
@@ -222,7 +222,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
         (
             ("run", "--dev", "sst=gone.tsv", "--dev", "sts=lost.tsv"),
             3,
-            ("2 problems", "sentiment is not there: gone.tsv", "similarity is not there: lost.tsv"),
+            ("2 problems", "sentiment is missing: gone.tsv", "similarity is missing: lost.tsv"),
         ),
         (
             ("absent", "--precision", "int4", "--max-drop", "-1", "--force", "--dev", "sst"),

@@ -181,7 +181,7 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
             f"{gathered.config.pooling}, {gathered.config.max_length} tokens",
         ),
         ("trained", trained),
-        ("data", gathered.source.data or "the files that the run was trained with"),
+        ("data", gathered.source.data.data or "the files that the run was trained with"),
         ("split", "dev, the rows with a label"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("versions", ", ".join(f"{name} {found}" for name, found in versions.items())),
