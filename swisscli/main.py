@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from swisscli import __version__, console
+from swisscli.commands.flags import with_flags
 from swisscli.core.errors import DataError, SwissError
 
 COMMANDS = {
@@ -131,7 +132,7 @@ def _report(error: Exception) -> int:
         where = f"{error.filename}: " if error.filename else ""
         error = DataError(f"{where}{error.strerror or error}")
     if isinstance(error, SwissError):
-        console.error(error.message, error.hint)
+        console.error(with_flags(error.message), error.hint and with_flags(error.hint))
         return error.exit_code
     console.error(
         f"unexpected {type(error).__name__}: {error}",

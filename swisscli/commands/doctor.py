@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from swisscli.commands.flags import with_flags
 from swisscli.core.io.text import visible
 
 
@@ -46,6 +47,7 @@ def doctor(
     from swisscli.inference.diagnosis import diagnose
 
     facts, error = diagnose(model)
+    facts["for_a_gpu"] = [with_flags(step) for step in facts.get("for_a_gpu", [])]
     if output_format is ReportFormat.JSON:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     else:

@@ -9,6 +9,7 @@ import typer
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.flags import flag_of, with_flags
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.model_dir import METRICS
@@ -78,23 +79,19 @@ _OPTIONS = {
 }
 """The options that set one configuration key each, and what they say of it."""
 _TASK_NAMES = ", ".join(task_names())
-_SHORT_NAMES = {"awl_learning_rate": "--awl-lr"}
-
-
-def _flag(key: str) -> str:
-    return _SHORT_NAMES.get(key, f"--{key.replace('_', '-')}")
 
 
 def _parameter(key: str) -> Parameter:
     """An option whose default is the configuration's, so that a recipe can set it as well."""
     default = getattr(DEFAULT, key)
-    kind, flag, shown, metavar = type(default), _flag(key), str(default), None
+    kind, flag, shown, metavar = type(default), flag_of(key), str(default), None
     if isinstance(default, bool):
         off = flag.replace("--", "--no-")
         flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
     elif isinstance(default, dict):
         kind, shown, metavar = str, "", "TASK=N[,...]"
-    option = typer.Option(flag, help=_OPTIONS[key], show_default=shown or False, metavar=metavar)
+    about = with_flags(_OPTIONS[key])
+    option = typer.Option(flag, help=about, show_default=shown or False, metavar=metavar)
     annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
     return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
@@ -179,7 +176,7 @@ def train(
     for option in method_options():
         if option.is_per_task and option.key in given:
             with problems.collected():
-                given[option.key] = parse_task_numbers(_flag(option.key), given[option.key])
+                given[option.key] = parse_task_numbers(flag_of(option.key), given[option.key])
     if awl:
         weighting = given.setdefault("weighting", "awl")
         if weighting != "awl":

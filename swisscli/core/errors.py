@@ -10,7 +10,8 @@ class SwissError(Exception):
 
     Args:
         message: What went wrong and where (`file:line` when there is one).
-        hint: What to do or type next.
+        hint: What to do next. Here and in the message, a parameter stands between backticks as a
+            Python caller passes it, `device=cpu`; the program shows it as a flag.
     """
 
     exit_code: ClassVar[int] = 1

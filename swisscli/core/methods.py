@@ -165,7 +165,7 @@ METHODS: tuple[MethodSpec, ...] = (
         name="biased",
         kind="sampler",
         target="swiss_training.samplers.biased:Biased",
-        summary="batches drawn by --sampling-weights, until one task should be through",
+        summary="batches drawn by `sampling_weights`, until one task should be through",
         reference="swissBERT, section 4.2, biased task sampling",
         options=(
             MethodOption(
@@ -173,7 +173,7 @@ METHODS: tuple[MethodSpec, ...] = (
                 "weights",
                 {},
                 POSITIVE,
-                "How often --sampler biased draws each task, 1 for a task not named; the paper's:"
+                "How often `sampler=biased` draws each task, 1 for a task not named; the paper's:"
                 " sst=1,para=1.7,sts=1.",
             ),
         ),

@@ -42,7 +42,7 @@ def parse_device(device: str) -> tuple[Kind, int]:
     match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)(?::([0-9]{1,3}))?", device)
     if match is None or (match[2] and match[1] in ("auto", "cpu")):
         raise ConfigurationError(
-            f"unknown device {device!r}", hint="use --device auto, cpu, cuda, cuda:N or tensorrt"
+            f"unknown device {device!r}", hint="use `device=auto`, cpu, cuda, cuda:N or tensorrt"
         )
     kind: Any = match[1]
     return kind, int(match[2] or 0)

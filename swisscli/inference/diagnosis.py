@@ -155,5 +155,5 @@ def _advice(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
     elif missing:
         steps.append("pip install 'swissbert[cuda]'")
     if facts.get("model_precision") == "int8":
-        steps.append("a model in fp16: swiss export RUN --precision fp16")
+        steps.append("a model in fp16: swiss export RUN `precision=fp16`")
     return steps

@@ -300,7 +300,7 @@ def default_model() -> Path:
     if len(found) != 1:
         raise ModelError(
             f"{_MODELS}: {len(found)} models come with this installation, not one",
-            hint=f"name a model directory with --model DIR or the variable {MODEL_VARIABLE}",
+            hint=f"name a model directory with `model=DIR` or the variable {MODEL_VARIABLE}",
         )
     return found[0]
 

@@ -49,29 +49,30 @@ class ColumnChoice:
             ConfigurationError: if the choice does not fit the task or the formats.
         """
         formats = {source.format for source in sources}
-        example = "for example: --columns " + ",".join("12"[: task.arity])
+        example = f"for example: `columns={','.join('12'[: task.arity])}`"
         if self.chosen and len(self.chosen) != task.arity:
             raise ConfigurationError(
-                f"--columns names {len(self.chosen)}, {task.name} reads {task.arity}",
+                f"`columns` names {len(self.chosen)}, {task.name} reads {task.arity}",
                 hint=example,
             )
         if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
             raise ConfigurationError(
-                "--columns takes names, or numbers that begin with 1",
+                "`columns` takes names, or numbers that begin with 1",
                 hint=example,
             )
         if self.chosen and InputFormat.TXT in formats:
             raise ConfigurationError(
-                "--columns has no meaning for lines of text", hint="add --input-format tsv"
+                "`columns` has no meaning for lines of text", hint="add `input_format=tsv`"
             )
         if self.has_header and formats & {InputFormat.TXT, InputFormat.JSONL}:
             raise ConfigurationError(
-                "--header has no meaning for lines of text or JSON", hint="add --input-format tsv"
+                "`header` has no meaning for lines of text or JSON", hint="add `input_format=tsv`"
             )
         by_name = not all(name.isdecimal() for name in self.chosen)
         if by_name and self.has_header is False:
             raise ConfigurationError(
-                "--columns with names needs a header", hint="use numbers, or leave out --no-header"
+                "`columns` with names needs a header",
+                hint="use numbers, or leave out `header=False`",
             )
 
 
@@ -167,7 +168,7 @@ def _find_source(path: str, task: TaskSpec, input_format: InputFormat | None) ->
     if layout is InputFormat.TXT and task.arity > 1:
         raise ConfigurationError(
             f"{path}: {task.name} needs two texts per record, a line of text is one",
-            hint="use a .tsv, .csv or .jsonl file, or --input-format",
+            hint="use a .tsv, .csv or .jsonl file, or `input_format`",
         )
     return Source(path, layout)
 
@@ -201,7 +202,7 @@ def _format_of(path: str, task: TaskSpec) -> InputFormat:
     except ValueError:
         raise ConfigurationError(
             f"{path}: the extension does not tell the format",
-            hint=f"add --input-format {'|'.join(InputFormat)}",
+            hint=f"add `input_format={'|'.join(InputFormat)}`",
         ) from None
 
 

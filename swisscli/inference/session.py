@@ -48,7 +48,7 @@ with _native_stderr():  # some builds warn on import about a GPU that is not the
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 CUDA_HINT = (
     "install the CUDA libraries with: pip install 'swissbert[cuda]'; see swiss doctor; "
-    "or use --device cpu"
+    "or use `device=cpu`"
 )
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
@@ -71,7 +71,7 @@ _GPUS = {
         _TENSORRT,
         "TensorRT",
         "install TensorRT 10 (pip install tensorrt-cu13) beside swissbert[cuda], "
-        "or use --device cuda or --device cpu",
+        "or use `device=cuda` or `device=cpu`",
     ),
 }
 
@@ -194,7 +194,7 @@ class Session:
                 raise ModelError(f"{self._graph}: the graph failed: {reason}") from error
             raise DeviceError(
                 f"{self.device} failed: {reason}",
-                hint="use smaller batches (--batch-tokens 4096) or --device cpu",
+                hint="use smaller batches (`batch_tokens=4096`) or `device=cpu`",
             ) from error
         return [np.asarray(logits_BC, dtype=np.float32) for logits_BC in outputs]
 
@@ -219,8 +219,8 @@ class Session:
             raise DeviceError(
                 "the model is int8, which runs on the CPU only: "
                 "ONNX Runtime has no GPU kernels for its operators",
-                hint="use --device cpu, or export it for the GPU with: swiss export RUN "
-                "--precision fp16",
+                hint="use `device=cpu`, or export it for the GPU with: swiss export RUN "
+                "`precision=fp16`",
             )
         if gpu.provider not in onnxruntime.get_available_providers():
             raise DeviceError(

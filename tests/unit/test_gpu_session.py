@@ -189,7 +189,7 @@ def test_a_gpu_that_fails_later_is_an_error_of_the_device(use, tiny_model, monke
     monkeypatch.setattr(Session, "run_with_iobinding", fail, raising=False)
     with pytest.raises(DeviceError, match=r"^cuda:0 failed: CUDA out of memory$") as caught:
         list(predictor.predict("sst", ["good"]))
-    assert "--batch-tokens" in caught.value.hint
+    assert "`batch_tokens=4096`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
