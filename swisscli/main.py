@@ -21,6 +21,7 @@ COMMANDS = {
     "synthesize": "Write labelled examples of the errors that models make.",
     "export": "Write a trained model as a verified ONNX graph.",
     "evaluate": "Measure a model on the dev sets and write leaderboard files.",
+    "check": "Measure how often a model fails in each bucket of errors.",
     "report": "Write a page with a model's curves, errors and attention.",
     "attention": "Draw what one head of the encoder attends to.",
     "pretrain": "Train an encoder further on unlabelled text.",

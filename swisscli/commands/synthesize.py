@@ -1,7 +1,7 @@
 """`swiss synthesize`: read options, write labelled examples, say what was written."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from swisscli import console
 from swisscli.commands.train import parse_files
 from swisscli.console import Color
 from swisscli.core.errors import ConfigurationError, Problems
+
+if TYPE_CHECKING:
+    from swiss_training.multitask.labels import DataFile
 
 
 def synthesize(
@@ -62,7 +65,6 @@ def synthesize(
     Exit status: 0 all well; 2 wrong usage; 3 unreadable data.
     """  # noqa: D301
     from swiss_training.multitask.examples import read_files
-    from swiss_training.multitask.labels import DataFile
     from swiss_training.synthesis.generate import (
         check_output,
         choose_buckets,
@@ -80,12 +82,9 @@ def synthesize(
             typer.echo(f"{each.name:{width}}  {each.summary}")
         return
     problems = Problems()
-    files: dict[str, list[DataFile]] = {}
+    files = {}
     with problems.collected():
-        for named in parse_files("--from", source or []):
-            for task, texts in named.items():
-                read = [DataFile.parse(text, TASKS[task]) for text in texts]
-                files[task] = [*files.get(task, []), *read]
+        files = parse_sources(source or [])
     chosen = []
     with problems.collected():
         names = [name.strip() for each in buckets or [] for name in each.split(",")]
@@ -106,3 +105,19 @@ def synthesize(
     written = write_files(output, made)
     for name, size in written.items():
         console.note(f"wrote {output / name}, {size:,} rows")
+
+
+def parse_sources(specs: list[str]) -> "dict[str, list[DataFile]]":
+    """The files of `--from` by task.
+
+    Raises:
+        ConfigurationError: if one is not `TASK=FILE`, names no task or has a wrong option.
+    """
+    from swiss_training.multitask.labels import DataFile
+    from swisscli.core.tasks import TASKS
+
+    files: dict[str, list[DataFile]] = {}
+    for named in parse_files("--from", specs):
+        for task, texts in named.items():
+            files.setdefault(task, []).extend(DataFile.parse(text, TASKS[task]) for text in texts)
+    return files

@@ -1,0 +1,187 @@
+"""`swiss check`: read options, test a model on the buckets of errors, show the failure rates."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.synthesize import parse_sources
+from swisscli.console import Color
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io import atomic
+
+if TYPE_CHECKING:
+    from swiss_evaluation.buckets import Case, Tally, Test
+
+FORMATS = ("table", "tsv", "json")
+_COLUMNS = (("bucket", 22), ("task", 12), ("test", 10), ("cases", 7), ("failures", 9), ("rate", 7))
+
+
+def check(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Model directory with a graph. Without it: the model that swiss predict takes.",
+            show_default=False,
+        ),
+    ] = None,
+    buckets: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME,...", help="Buckets to test. Without it: all."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the examples.")] = 0,
+    count: Annotated[int, typer.Option(metavar="N", help="Most examples of a bucket.")] = 200,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="train|heldout",
+            help="Templates and words that swiss synthesize holds out, or those to train on.",
+        ),
+    ] = "heldout",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="TASK=FILE",
+            help="Also test on rewritten rows of a labelled file, as swiss synthesize makes them.",
+        ),
+    ] = None,
+    failures: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write every failed case to a TSV file."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="table|tsv|json",
+            help="Of the rates on standard output: table on a terminal, tsv otherwise.",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
+    ] = "auto",
+    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
+) -> None:
+    """Measure how often a model fails in each bucket of errors.
+
+    \b
+    swiss check
+    swiss check runs/swiss --buckets negation,numbers --failures failures.tsv
+    swiss check runs/swiss --format json
+
+    The examples are those of swiss synthesize --split heldout: no run is trained on their templates
+    and words. For each bucket and task, standard output has the test, its cases, its failures and
+    their share; then come the means over the buckets, as all.
+
+    \b
+    label      The answer is the label; a similarity is off by at most 1.
+    order      Of two texts, the one with the higher label has the higher score.
+    unchanged  A typo, a name or the like leaves the answer as it is, and its probability
+               within 0.2. For sentiment the answer is negative, neutral or positive.
+
+    Exit status: 0 all well, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
+    model; 6 the device does not exist.
+    """  # noqa: D301
+    from swiss_evaluation.buckets import Answers, averages, cases, tally
+    from swiss_training.multitask.examples import read_files
+    from swiss_training.synthesis.generate import choose_buckets, generate
+    from swiss_training.synthesis.source import as_part
+    from swisscli.core.tasks import TASKS
+    from swisscli.inference.predictor import Predictor
+
+    console.choose_color(color)
+    problems = Problems()
+    chosen, files = [], {}
+    with problems.collected():
+        names = [name.strip() for each in buckets or [] for name in each.split(",")]
+        files = parse_sources(source or [])
+        chosen = choose_buckets(names, files)
+    with problems.collected():
+        part = as_part(split)
+    if count < 1:
+        problems.add(ConfigurationError(f"--count is {count}, it must be at least 1"))
+    if output_format not in (None, *FORMATS):
+        problems.add(
+            ConfigurationError(
+                f"unknown --format {output_format!r}", hint=f"choose one of: {', '.join(FORMATS)}"
+            )
+        )
+    with problems.collected():
+        atomic.check_output(failures, force=force, inputs=[])
+    problems.check()
+    predictor = Predictor(model, device=device)
+    rows = {task: read_files(TASKS[task], each) for task, each in files.items()}
+    made = list(generate(chosen, seed=seed, per_bucket=count, part=part, rows=rows))
+    shown = console.progress("texts") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
+    with shown as advance:
+        tested = list(cases(Answers(predictor, made, advance), made))
+    if not tested:
+        raise ConfigurationError(
+            f"{predictor.model}: has no task that these buckets test",
+            hint="name other buckets with --buckets",
+        )
+    tallies = tally(tested)
+    default = "table" if console.is_terminal(sys.stdout) else "tsv"
+    _show(tallies, averages(tallies), output_format or default)
+    if failures:
+        failed = [case for case in tested if case.is_failure]
+        with atomic.open_beside(failures) as stream:
+            stream.write(_tsv(failed).encode("utf-8"))
+        console.note(f"wrote {failures}, {len(failed):,} failed cases")
+
+
+def _ignore(count: int) -> None:
+    """Show no progress."""
+
+
+def _show(
+    tallies: "Sequence[Tally]", means: "Mapping[tuple[str, Test], float]", output_format: str
+) -> None:
+    if output_format == "json":
+        listed = [
+            {
+                "bucket": each.bucket,
+                "task": each.task,
+                "test": each.test,
+                "cases": each.cases,
+                "failures": each.failures,
+                "rate": each.rate,
+            }
+            for each in tallies
+        ]
+        mean = [{"task": task, "test": test, "rate": rate} for (task, test), rate in means.items()]
+        typer.echo(json.dumps({"buckets": listed, "mean": mean}, indent=2))
+        return
+    rows: list[tuple[str, ...]] = [
+        (t.bucket, t.task, t.test, str(t.cases), str(t.failures), f"{t.rate:.3f}") for t in tallies
+    ]
+    for (task, test), rate in means.items():
+        matching = [t for t in tallies if (t.task, t.test) == (task, test)]
+        counts = (sum(t.cases for t in matching), sum(t.failures for t in matching))
+        rows.append(("all", task, test, *map(str, counts), f"{rate:.3f}"))
+    if output_format == "table":
+        layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
+        cells = [[(text, "") for text in row] for row in rows]
+        typer.echo(layout.header() + layout.rows(cells), nl=False)
+    else:
+        typer.echo("\n".join("\t".join(row) for row in rows))
+
+
+def _tsv(failed: "Iterable[Case]") -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
+    writer.writerow(["bucket", "task", "test", "expected", "found", "texts"])
+    for case in failed:
+        row = [case.bucket, case.task, case.test, case.expected, case.found]
+        writer.writerow([*row, " | ".join(case.texts)])
+    return out.getvalue()
