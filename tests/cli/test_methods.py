@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from swiss_training import loop
 from swiss_training.events import Saved
 from swiss_training.multitask.config import TrainConfig
+from swisscli.commands.flags import with_flags
 from swisscli.core.methods import HEADS, METHODS, find_method
 from tests.unit.test_loop import tiny
 
@@ -49,6 +50,7 @@ def test_every_listed_method_has_a_switch(
         assert find_method("regularizer", name).is_on(config)
     else:
         assert config[kind] == name
+    summary = with_flags(summary)
     shown = " ".join(swiss("train", "--help").stdout.decode().split())
     assert summary in shown.replace(summary[0].upper() + summary[1:], summary)
 

@@ -15,11 +15,15 @@ from swiss_training.aggregation.cagrad import RADIUS, CAGrad
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.aggregation.gradvac import MOMENTUM, GradVac
 from swiss_training.aggregation.pcgrad import PCGrad
-from swiss_training.aggregation.summed import Summed
+from swiss_training.multitask.config import TrainConfig
+from swisscli.core.methods import find_method, method_names
 from tests.export_runs import make_model
 from tests.unit.test_loop import tiny
 
-METHODS = (Summed, PCGrad, GradVac, CAGrad)
+
+def make(name: str, num_tasks: int) -> torch.nn.Module:
+    """A method of the registry with its default options."""
+    return find_method("aggregation", name).make(vars(TrainConfig()), num_tasks)
 
 
 def conflicting(num_tasks: int, seed: int, size: int = 40) -> Tensor:
@@ -94,29 +98,31 @@ def test_cagrad_finds_what_a_general_solver_finds(num_tasks: int, seed: int) -> 
     assert (result - expected).norm() < 0.005 * expected.norm()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_gradients_that_agree_are_summed_or_scaled(method: Any) -> None:
+@pytest.mark.parametrize("name", method_names("aggregation"))
+def test_gradients_that_agree_are_summed_or_scaled(name: str) -> None:
     jacobian = torch.eye(3).repeat(1, 4) + 0.5
-    result = combine(method(3), jacobian)
+    result = combine(make(name, 3), jacobian)
     cosine = torch.cosine_similarity(result, jacobian.sum(0), dim=0)
     assert cosine > 0.999
-    if method is not CAGrad:
+    if name != "cagrad":
         assert torch.allclose(result, jacobian.sum(0), atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_properties_of_every_method(method: Any) -> None:
+@pytest.mark.parametrize("name", method_names("aggregation"))
+def test_properties_of_every_method(name: str) -> None:
     for seed in range(5):
         jacobian = conflicting(3, seed)
-        scaled = combine(method(3), 7 * jacobian, seed)
-        assert torch.allclose(scaled, 7 * combine(method(3), jacobian, seed), rtol=1e-3, atol=1e-3)
+        scaled = combine(make(name, 3), 7 * jacobian, seed)
+        assert torch.allclose(
+            scaled, 7 * combine(make(name, 3), jacobian, seed), rtol=1e-3, atol=1e-3
+        )
     zero = torch.zeros(3, 5)
-    assert torch.equal(combine(method(3), zero), zero[0])
+    assert torch.equal(combine(make(name, 3), zero), zero[0])
     one_is_zero = torch.stack([torch.ones(5), torch.zeros(5)])
-    assert combine(method(2), one_is_zero).isfinite().all()
+    assert combine(make(name, 2), one_is_zero).isfinite().all()
     alone = torch.randn(1, 5)
-    expected = alone[0] * (1 + RADIUS if method is CAGrad else 1)
-    assert torch.allclose(combine(method(1), alone), expected, atol=1e-5)
+    expected = alone[0] * (1 + RADIUS if name == "cagrad" else 1)
+    assert torch.allclose(combine(make(name, 1), alone), expected, atol=1e-5)
 
 
 def test_pcgrad_of_two_tasks_conflicts_with_none() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from swiss_training import loop
+from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.losses import divergence
@@ -25,6 +26,7 @@ from swiss_training.regularizers.smart import Smart
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.methods import MethodSpec, methods_of
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import dev_rows, make_model
 from tests.unit.test_loop import tiny
@@ -56,6 +58,26 @@ def assert_same_slope(model: MultitaskModel, a: Tensor, b: Tensor) -> None:
     slopes = [torch.autograd.grad(loss, weight, retain_graph=True)[0] for loss in (a, b)]
     assert slopes[0].abs().max() > 1e-4
     assert torch.allclose(*slopes, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", DEFAULT_TASKS)
+@pytest.mark.parametrize("spec", methods_of("regularizer"), ids=lambda spec: spec.name)
+def test_every_regularizer_gives_a_loss_to_train_on(spec: MethodSpec, task: str) -> None:
+    model = with_dropout()
+    values = {**vars(TrainConfig()), spec.options[0].key: 0.5}
+    assert spec.is_on(values)
+    assert not spec.is_on(vars(TrainConfig()))
+    regularizer = spec.make(values, model)
+    teacher_BC = torch.zeros(6, TASKS[task].num_outputs)
+    batch = replace(batch_of(task), teacher_BC=teacher_BC)
+    loss, regularised, _ = apply(regularizer, model, task, batch)
+    assert regularised.shape == ()
+    assert regularised.isfinite()
+    assert regularised != loss
+    regularised.backward()
+    assert model.encoder.layers[0].up.weight.grad.abs().max() > 0
+    assert model.training
+    regularizer.after_step(model)
 
 
 @pytest.mark.parametrize("task", DEFAULT_TASKS)

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from swiss_training.multitask.config import TrainConfig
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.learnable import LearnableWeights
 from swiss_training.weighting.uncertainty import HomoscedasticUncertainty
 from swiss_training.weighting.unweighted import Unweighted
+from swisscli.core.methods import find_method, method_names
 
 Formula = Callable[[Tensor, Tensor], Tensor]
 LOSSES = torch.tensor([1.5, 0.4, 7.0])
@@ -48,10 +50,15 @@ def test_value_and_gradient_are_those_of_the_printed_formula(method: Any) -> Non
     assert torch.allclose(weighting.weights(), losses.grad)
 
 
-@pytest.mark.parametrize("method", [*FORMULAS, Unweighted])
-def test_begins_with_equal_weights(method: Any) -> None:
-    weights = method(3).weights()
-    assert weights.tolist() == [0.5 if method is AutomaticWeightedLoss else 1.0] * 3
+@pytest.mark.parametrize("name", method_names("weighting"))
+def test_every_weighting_begins_with_equal_weights_and_keeps_terms_in_order(name: str) -> None:
+    weighting = find_method("weighting", name).make(vars(TrainConfig()), 3)
+    weights = weighting.weights()
+    assert weights.tolist() == [0.5 if name == "awl" else 1.0] * 3
+    tasks = torch.tensor([2, 0, 2])
+    terms = weighting(LOSSES[tasks], tasks)
+    assert terms.shape == (3,)
+    assert torch.equal(terms, weighting(LOSSES, TASKS)[tasks])
 
 
 @pytest.mark.parametrize("method", FORMULAS)
