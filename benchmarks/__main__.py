@@ -26,7 +26,7 @@ from benchmarks.measure import (
 )
 from benchmarks.program import measure_program
 from swisscli.core.errors import SwissError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,7 +169,7 @@ def _build(
         # The one step that may need the network: the encoder can be a name on the Hub.
         online = {key: value for key, value in environment.items() if key != "HF_HUB_OFFLINE"}
         subprocess.run([*command, *precisions], check=True, cwd=ROOT, env=online)
-    built = model_dir.read_manifest(models / "run").source_encoder["name"]
+    built = ModelDirectory.open(models / "run").manifest.source_encoder["name"]
     if built != options.encoder:
         raise BenchmarkError(f"{models} holds models of {built}, not of {options.encoder}")
     exported = [spec for spec in specs if spec.needs_export]
@@ -197,8 +197,8 @@ def _export(models: Path, pythons: dict[str, str], environment: dict[str, str]) 
 
 
 def _describe(workload: workloads.Workload, run: Path) -> dict[str, Any]:
-    config = model_dir.read_config(run)
-    tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
+    directory = ModelDirectory.open(run)
+    tokenizer = Tokenizer.of(directory)
     lengths = [len(encoding) for encoding in tokenizer.encode(workload.texts)]
     return {
         "task": workload.task,
@@ -206,7 +206,7 @@ def _describe(workload: workloads.Workload, run: Path) -> dict[str, Any]:
         "records": len(lengths),
         "tokens": sum(lengths),
         "longest": max(lengths),
-        "operations": needed_operations(config.encoder, lengths),
+        "operations": needed_operations(directory.config.encoder, lengths),
     }
 
 

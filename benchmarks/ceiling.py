@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.worker import Reply, Request, serve
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 CPU_SIZE, GPU_SIZE = 2048, 8192
 _REPEATS = 3

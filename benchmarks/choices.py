@@ -22,9 +22,9 @@ from benchmarks.operators import batches_of
 from benchmarks.workloads import load
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.precision.int8 import quantize_weight
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import GRAPH
+from swisscli.core.model.graph import INPUTS
 from swisscli.inference.devices import allowed_cores
-from swisscli.inference.session import INPUTS
 
 Node = tuple[str, Sequence[str], Mapping[str, Any]]
 
@@ -193,7 +193,7 @@ def _batches(model: Path, data: Path | None) -> None:
     """Whole graph: all cores in one batch, or a batch per core; tokens per batch; settings."""
     cores = allowed_cores()
     (workload,) = load(["mix"], data, 8)
-    graph = str(model / model_dir.GRAPH)
+    graph = str(model / GRAPH)
 
     def rates(alternatives: Mapping[str, tuple[Any, int, int]]) -> dict[str, list[float]]:
         """Records/s by name of (options, batches at a time, tokens per batch)."""

@@ -28,8 +28,9 @@ from swiss_training.families.pretrained import load_pretrained
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Metrics
 from swiss_training.multitask.model import MultitaskModel, save_model
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.directory import GRAPH, ModelDirectory
+from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
 
@@ -84,16 +85,15 @@ def _export(run: Path, model: MultitaskModel, precision: Precision, output: Path
     here the contenders' logits are compared instead.
     """
     config = model.config
-    tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
+    directory = ModelDirectory.open(run)
+    tokenizer = Tokenizer.of(directory)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     is_int8 = precision == "int8"
     ranges = channel_ranges(model, parity_batches(tokenizer, config, {})) if is_int8 else {}
     graph = build_graph(config, weights, precision, ranges)
-    manifest = bundle.describe(
-        model_dir.read_manifest(run), {"precision": precision, "opset": OPSET}
-    )
+    manifest = bundle.describe(directory.manifest, {"precision": precision, "opset": OPSET})
     with tempfile.TemporaryDirectory(dir=output.parent) as staging:
-        path = Path(staging) / model_dir.GRAPH
+        path = Path(staging) / GRAPH
         path.write_bytes(graph.SerializeToString(deterministic=True))
         bundle.write_directory(output, run, path, manifest, Metrics(seed=0))
 
@@ -111,13 +111,13 @@ def _write_hugging_face(
     save_tensors(output / "model.safetensors", tensors, {"format": "pt"})
     labels = [f"LABEL_{index}" for index in range(task.num_outputs)]
     settings = {
-        **config.encoder.to_dict(),
+        **config.encoder.to_json(),
         "architectures": ["BertForSequenceClassification"],
         "model_type": "bert",
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
     }
-    model_dir.write_json(output / "config.json", settings)
+    write_json(output / "config.json", settings)
     (output / "tokenizer.json").write_bytes(tokenizer.read_bytes())
     vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
     special = {
@@ -132,7 +132,7 @@ def _write_hugging_face(
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         **special,
     }
-    model_dir.write_json(output / "tokenizer_config.json", settings)
+    write_json(output / "tokenizer_config.json", settings)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from pathlib import Path
 import onnxruntime
 
 from benchmarks.workloads import Texts, load
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import GRAPH, ModelDirectory
+from swisscli.core.model.graph import INPUTS
 from swisscli.core.tokenization import Int64, Tokenizer, pad
 from swisscli.inference.batching import Batching
-from swisscli.inference.session import INPUTS
 
 _ROUNDS = 3
 
@@ -35,7 +35,7 @@ def main() -> None:
     batches = [batches_of(model, workload.texts) for model in options.models]
     rounds = [
         [
-            _profile(model / model_dir.GRAPH, workload.task, of_model)
+            _profile(model / GRAPH, workload.task, of_model)
             for model, of_model in zip(options.models, batches, strict=True)
         ]
         for _ in range(_ROUNDS)
@@ -54,8 +54,8 @@ def main() -> None:
 
 def batches_of(model: Path, texts: Texts, max_tokens: int | None = None) -> Batches:
     """The batches that prediction on a CPU makes of pairs: `INPUTS` of each, (B, T)."""
-    config = model_dir.read_config(model)
-    tokenizer = Tokenizer(model / model_dir.TOKENIZER, config.max_length)
+    directory = ModelDirectory.open(model)
+    config, tokenizer = directory.config, Tokenizer.of(directory)
     encodings = [item[0] for item in tokenizer.encode_examples(texts, pair_encoding=True)]
     lengths = [len(encoding) for encoding in encodings]
     batching = Batching.for_device("cpu", config.max_length, max_tokens)

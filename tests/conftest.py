@@ -20,8 +20,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from typer.testing import CliRunner
 
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import EncoderConfig, Manifest, ModelConfig
+from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, updating
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.manifest import Manifest
+from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.main import app
 
@@ -110,7 +113,7 @@ def build_model(
         encoder=EncoderConfig(
             vocab_size=len(SPECIAL) + len(WORDS),
             hidden_size=HIDDEN,
-            num_hidden_layers=0,
+            num_hidden_layers=1,
             num_attention_heads=1,
             intermediate_size=HIDDEN,
             max_position_embeddings=MAX_LENGTH,
@@ -120,10 +123,10 @@ def build_model(
         tasks=tuple(TASKS[name] for name in tasks),
     )
     manifest = Manifest({}, {}, {}, export={"precision": precision, "opset": 17, "parity": {}})
-    with model_dir.update(directory, manifest) as staging:
-        model_dir.write_json(staging / model_dir.CONFIG, config.to_json())
-        build_tokenizer().save(str(staging / model_dir.TOKENIZER))
-        onnx.save(build_graph(tasks), staging / model_dir.GRAPH)
+    with updating(directory, manifest) as staging:
+        write_json(staging / CONFIG, config.to_json())
+        build_tokenizer().save(str(staging / TOKENIZER))
+        onnx.save(build_graph(tasks), staging / GRAPH)
     return directory
 
 

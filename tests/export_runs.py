@@ -21,7 +21,7 @@ from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, Metrics, Score, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
-from swisscli.core.model.model_dir import ModelConfig, Pooling
+from swisscli.core.model.model_config import ModelConfig, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import Session

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -11,8 +10,7 @@ import numpy.typing as npt
 
 from swiss_training.multitask.metrics import BATCH_SIZE
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.directory import GRAPH, WEIGHTS, ModelDirectory
 from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding, pad
 from swisscli.inference.session import DeviceFallbackWarning, Session
@@ -48,14 +46,13 @@ class GraphBackend:
 
     name: BackendName = "onnx"
 
-    def __init__(self, model: Path, config: ModelConfig, device: str) -> None:
-        manifest = model_dir.verify(model, (model_dir.GRAPH,))
-        self.precision = str((manifest.export or {}).get("precision", "fp32"))
+    def __init__(self, model: ModelDirectory, device: str) -> None:
+        self.precision = model.precision
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", DeviceFallbackWarning)
             self._session = Session(
-                model / model_dir.GRAPH,
-                [task.name for task in config.tasks],
+                model.file(GRAPH),
+                [task.name for task in model.config.tasks],
                 device=device,
                 precision=self.precision,
             )
@@ -73,7 +70,7 @@ class TorchBackend:
     name: BackendName = "torch"
     precision = "fp32"
 
-    def __init__(self, model: Path, device: str) -> None:
+    def __init__(self, model: ModelDirectory, device: str) -> None:
         import torch
 
         from swiss_training.devices import choose_device
@@ -93,49 +90,50 @@ class TorchBackend:
         return logits_BC
 
 
-def choose_backend(model: Path, wanted: str | None) -> BackendName:
-    """The backend asked for; without one the graph where there is one, else torch.
+def check_backend(wanted: str | None) -> BackendName | None:
+    """The backend asked for, or None.
 
     Raises:
         ConfigurationError: if there is none of that name.
-        ModelError: if the model directory lacks what it needs.
     """
-    if wanted is not None and wanted not in BACKENDS:
+    known = next((name for name in BACKENDS if name == wanted), None)
+    if known is None and wanted is not None:
         raise ConfigurationError(
             f"unknown --backend {wanted!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
         )
-    if not (model / model_dir.MANIFEST).is_file():
-        raise ModelError(
-            f"{model}: no model directory, it has no {model_dir.MANIFEST}",
-            hint="name a run folder of swiss train or a directory that swiss export wrote",
-        )
-    has = {
-        "onnx": (model / model_dir.GRAPH).is_file(),
-        "torch": (model / model_dir.WEIGHTS).is_file(),
-    }
+    return known
+
+
+def choose_backend(model: ModelDirectory, wanted: BackendName | None) -> BackendName:
+    """The backend asked for; without one the graph where there is one, else torch.
+
+    Raises:
+        ModelError: if the model directory lacks what it needs.
+    """
+    has = {"onnx": model.has(GRAPH), "torch": model.has(WEIGHTS)}
     if wanted is None:
         if not any(has.values()):
             raise ModelError(
-                f"{model}: neither {model_dir.GRAPH} nor {model_dir.WEIGHTS} is there",
+                f"{model.path}: neither {GRAPH} nor {WEIGHTS} is there",
                 hint="copy, train or export the model again",
             )
         return "onnx" if has["onnx"] else "torch"
     if wanted == "onnx":
         if not has["onnx"]:
             raise ModelError(
-                f"{model}: has no {model_dir.GRAPH}",
-                hint=f"write it with: swiss export {model}; or use --backend torch",
+                f"{model.path}: has no {GRAPH}",
+                hint=f"write it with: swiss export {model.path}; or use --backend torch",
             )
         return "onnx"
     if not has["torch"]:
         raise ModelError(
-            f"{model}: has no {model_dir.WEIGHTS}, only a graph",
+            f"{model.path}: has no {WEIGHTS}, only a graph",
             hint="name the run folder that it was exported from, or use --backend onnx",
         )
     return "torch"
 
 
-def open_backend(name: BackendName, model: Path, config: ModelConfig, device: str) -> Backend:
+def open_backend(name: BackendName, model: ModelDirectory, device: str) -> Backend:
     """Open a model.
 
     Raises:
@@ -144,7 +142,7 @@ def open_backend(name: BackendName, model: Path, config: ModelConfig, device: st
         ModuleNotFoundError: if torch is asked for and not installed.
     """
     if name == "onnx":
-        return GraphBackend(model, config, device)
+        return GraphBackend(model, device)
     return TorchBackend(model, device)
 
 

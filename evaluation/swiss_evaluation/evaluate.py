@@ -1,6 +1,6 @@
 """The steps of an evaluation: a generator of events. It prints nothing and needs no torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from swiss_evaluation import leaderboard
 from swiss_evaluation.backends import Backend
 from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training.multitask.metrics import Evaluation
-from swisscli.core.errors import ModelError, Problems
-from swisscli.core.model import model_dir
-from swisscli.core.tasks import TASKS, Split, TaskSpec, resolve_task
+from swisscli.core.errors import Problems
+from swisscli.core.model.directory import ModelDirectory
+from swisscli.core.tasks import TASKS, Split, resolve_task
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 
@@ -74,23 +74,19 @@ def evaluate(request: Request, problems: Problems, advance: Advance) -> Iterator
         DataError: if there is no dev file, or one cannot be read.
         DeviceError: if the device asked for is not there.
     """
+    model = None
     with problems.collected():
-        tasks = _tasks(request.source.model)
+        model = ModelDirectory.open(request.source.model)
+    with problems.collected():
+        # Without a model any task may be its, and any file may be in the way.
+        tasks = model.config.tasks if model else tuple(TASKS.values())
         leaderboard.check_folder(request.output, tasks, force=request.force)
-    gathered = gather(request.source, _SPLITS, problems)
+    gathered = gather(request.source, model, _SPLITS, problems)
     backend = gathered.open()
     yield Opened(backend)
     for message in (*backend.notes, *gathered.notes):
         yield Note(message)
     yield from _measure(request, gathered, backend, advance)
-
-
-def _tasks(model: Path) -> Sequence[TaskSpec]:
-    """The model's tasks; all where it cannot tell, the reason of which is found later."""
-    try:
-        return model_dir.read_config(model).tasks
-    except ModelError:
-        return tuple(TASKS.values())
 
 
 def _measure(

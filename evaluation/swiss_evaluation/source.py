@@ -9,6 +9,7 @@ import numpy as np
 from swiss_evaluation.backends import (
     Backend,
     BackendName,
+    check_backend,
     choose_backend,
     open_backend,
     predict_logits,
@@ -17,8 +18,8 @@ from swiss_evaluation.rows import Answered, TaskRows, read_all
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data_files import DataChoice, find_files
 from swisscli.core.errors import DataError, Problems
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.directory import ModelDirectory
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import Split
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.devices import parse_device
@@ -50,76 +51,78 @@ class Gathered:
 
     Attributes:
         source: What was asked for.
+        model: The model directory.
         backend: The way to run the model.
-        config: The model's configuration.
         tokenizer: Its tokenizer.
         rows: By split and task.
         notes: On files that are not there.
     """
 
     source: Source
+    model: ModelDirectory
     backend: BackendName
-    config: ModelConfig
     tokenizer: Tokenizer
     rows: dict[Split, dict[str, TaskRows]]
     notes: list[str]
 
     def open(self) -> Backend:
         """Open the model."""
-        return open_backend(self.backend, self.source.model, self.config, self.source.device)
+        return open_backend(self.backend, self.model, self.source.device)
 
     def answer(self, backend: Backend, rows: TaskRows, advance: Advance) -> Answered:
         """Predict rows; those with a label apart, so that the others change no figure."""
         encodings = self.tokenizer.encode_examples(
-            [row.texts for row in rows.rows], self.config.pair_encoding
+            [row.texts for row in rows.rows], self.model.config.pair_encoding
         )
         logits_NC = np.empty((len(encodings), rows.task.num_outputs), dtype=np.float32)
         labelled = set(rows.labelled)
         others = [index for index in range(len(encodings)) if index not in labelled]
-        pad_token_id = self.config.encoder.pad_token_id
+        pad_token_id = self.model.config.encoder.pad_token_id
         for indices in (rows.labelled, others):
             chosen = [encodings[index] for index in indices]
             logits_NC[indices] = predict_logits(backend, rows.task, chosen, pad_token_id, advance)
         return Answered(rows, encodings, logits_NC)
 
 
-def gather(source: Source, splits: Sequence[Split], problems: Problems) -> Gathered:
-    """Read the model's configuration and all data.
+def gather(
+    source: Source, model: ModelDirectory | None, splits: Sequence[Split], problems: Problems
+) -> Gathered:
+    """Choose how to run the model, and read all data.
 
     Args:
         source: What to read.
+        model: Its model directory; None if that is among the problems.
         splits: Which data; the dev files must be there for one task at least.
         problems: What the caller has found already.
 
     Raises:
         SwissError: one that lists these problems and all that are found here.
     """
-    backend = config = tokenizer = None
+    wanted = backend = tokenizer = None
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []
     with problems.collected():
         parse_device(source.device)
     with problems.collected():
-        backend = choose_backend(source.model, source.backend)
-    if (source.model / model_dir.MANIFEST).is_file():
+        wanted = check_backend(source.backend)
+    if model is not None:
         with problems.collected():
-            model_dir.verify(source.model, (model_dir.CONFIG, model_dir.TOKENIZER))
-            config = model_dir.read_config(source.model)
-            tokenizer = Tokenizer(source.model / model_dir.TOKENIZER, config.max_length)
-    if config is not None:
+            backend = choose_backend(model, wanted)
+        with problems.collected():
+            tokenizer = Tokenizer.of(model)
         for task in sorted(source.data.tasks):
             with problems.collected():
-                config.task(task)
-    if config is not None or source.data.data is not None:
+                model.config.task(task)
+    if model is not None or source.data.data is not None:
         with problems.collected():
             where = source.data.config(source.model)
-            if config is not None:
-                rows, notes = _read_splits(source.data, where, config, splits)
+            if model is not None:
+                rows, notes = _read_splits(source.data, where, model.config, splits)
     problems.check()
+    assert model is not None
     assert backend is not None
-    assert config is not None
     assert tokenizer is not None
-    return Gathered(source, backend, config, tokenizer, rows, notes)
+    return Gathered(source, model, backend, tokenizer, rows, notes)
 
 
 def _read_splits(

@@ -12,11 +12,22 @@ import onnxruntime
 from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.atomic import check_folder
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import Manifest
+from swisscli.core.model.directory import (
+    CONFIG,
+    GRAPH,
+    MANIFEST,
+    METRICS,
+    TOKENIZER,
+    TRAIN_CONFIG,
+    WEIGHTS,
+    ModelDirectory,
+    updating,
+)
+from swisscli.core.model.manifest import Manifest
+from swisscli.core.model.schema import write_json
 
-COPIED = (model_dir.CONFIG, model_dir.TOKENIZER, model_dir.TRAIN_CONFIG)
-_DEPLOYABLE = {*COPIED, model_dir.GRAPH, model_dir.METRICS, model_dir.MANIFEST}
+COPIED = (CONFIG, TOKENIZER, TRAIN_CONFIG)
+_DEPLOYABLE = {*COPIED, GRAPH, METRICS, MANIFEST}
 
 
 def check_output(output: Path, force: bool) -> None:
@@ -62,9 +73,9 @@ def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: Metrics) -> 
         ModelError: if the run's weights have changed meanwhile.
     """
     _check_unchanged(run, manifest)
-    with model_dir.update(run, manifest) as staging:
-        graph.replace(staging / model_dir.GRAPH)
-        model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
+    with updating(run, manifest) as staging:
+        graph.replace(staging / GRAPH)
+        write_json(staging / METRICS, metrics.to_json())
 
 
 def write_directory(
@@ -78,11 +89,11 @@ def write_directory(
     _check_unchanged(run, manifest)
     with tempfile.TemporaryDirectory(prefix=".staging-", dir=output.parent) as folder:
         staged, replaced = Path(folder) / "new", Path(folder) / "old"
-        with model_dir.update(staged, manifest) as staging:
+        with updating(staged, manifest) as staging:
             for name in COPIED:
                 shutil.copyfile(run / name, staging / name)
-            shutil.move(graph, staging / model_dir.GRAPH)
-            model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
+            shutil.move(graph, staging / GRAPH)
+            write_json(staging / METRICS, metrics.to_json())
         if output.exists():
             output.replace(replaced)
         try:
@@ -94,8 +105,8 @@ def write_directory(
 
 
 def _check_unchanged(run: Path, manifest: Manifest) -> None:
-    now = model_dir.read_manifest(run).files.get(model_dir.WEIGHTS)
-    if now != manifest.files[model_dir.WEIGHTS]:
+    now = ModelDirectory.open(run).manifest.files.get(WEIGHTS)
+    if now != manifest.files[WEIGHTS]:
         raise ModelError(
             f"{run}: training has written other weights since the export began",
             hint="export again",

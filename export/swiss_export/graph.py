@@ -9,9 +9,8 @@ from swiss_export.builder import Array
 from swiss_export.families import FAMILIES
 from swiss_export.heads import HeadBuilder
 from swiss_export.precision.backend import Precision, Range
-from swisscli.core.model.model_dir import ModelConfig
-
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+from swisscli.core.model.graph import INPUTS
+from swisscli.core.model.model_config import ModelConfig
 
 
 def build_graph(

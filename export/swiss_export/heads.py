@@ -7,7 +7,7 @@ import numpy as np
 from swiss_export.builder import Array, GraphBuilder
 from swiss_training.multitask.heads import SMALLEST_PROBABILITY
 from swiss_training.multitask.model import shared_layer
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import TaskSpec
 
 _LEAKY_RELU_SLOPE = 0.01  # torch's default

@@ -21,17 +21,25 @@ from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, Score
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import DataError, Problems, SwissError
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.directory import (
+    CONFIG,
+    GRAPH,
+    METRICS,
+    TOKENIZER,
+    TRAIN_CONFIG,
+    WEIGHTS,
+    ModelDirectory,
+)
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import DeviceFallbackWarning, Session
 
 SOURCES = (
-    model_dir.CONFIG,
-    model_dir.WEIGHTS,
-    model_dir.TOKENIZER,
-    model_dir.METRICS,
-    model_dir.TRAIN_CONFIG,
+    CONFIG,
+    WEIGHTS,
+    TOKENIZER,
+    METRICS,
+    TRAIN_CONFIG,
 )
 """What an export reads of a run."""
 
@@ -41,7 +49,7 @@ class Request:
     """What to export.
 
     Attributes:
-        run: The run folder.
+        run: The run folder's model directory.
         precision: Of the encoder.
         output: A directory to write in place of adding to the run.
         force: Whether `output` may be replaced.
@@ -49,7 +57,7 @@ class Request:
         data: Dev data in place of the run's.
     """
 
-    run: Path
+    run: ModelDirectory
     precision: Precision = "fp32"
     output: Path | None = None
     force: bool = False
@@ -104,8 +112,9 @@ def export(request: Request) -> Iterator[Event]:
     if request.output:
         bundle.check_output(request.output, request.force)
         request.output.parent.mkdir(parents=True, exist_ok=True)
-    manifest = model_dir.verify(run, SOURCES)
-    config = model_dir.read_config(run)
+    for name in SOURCES:
+        run.file(name)
+    config = run.config
     files, note = _find_dev_files(request, config)
     if note:
         yield Note(note)
@@ -113,7 +122,7 @@ def export(request: Request) -> Iterator[Event]:
     yield Step(f"building the {precision} graph")
     model = load_model(run)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    tokenizer = Tokenizer(run / model_dir.TOKENIZER, config.max_length)
+    tokenizer = Tokenizer.of(run)
     ranges = {}
     if precision == "int8":
         # Of the built-in text alone, so that a graph depends on nothing but its model.
@@ -121,9 +130,9 @@ def export(request: Request) -> Iterator[Event]:
         ranges = channel_ranges(model, text)
     graph = build_graph(config, weights, precision, ranges)
     onnx.checker.check_model(graph, full_check=True)
-    parent = request.output.parent if request.output else run
+    parent = request.output.parent if request.output else run.path
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder:
-        path = Path(folder) / model_dir.GRAPH
+        path = Path(folder) / GRAPH
         path.write_bytes(graph.SerializeToString(deterministic=True))
         tasks = [task.name for task in config.tasks]
         session = _open_session(path, tasks, precision)
@@ -141,7 +150,7 @@ def export(request: Request) -> Iterator[Event]:
         yield Step("writing")
         size = path.stat().st_size
         described = bundle.describe(
-            manifest,
+            run.manifest,
             {
                 "precision": precision,
                 "opset": OPSET,
@@ -151,31 +160,34 @@ def export(request: Request) -> Iterator[Event]:
             },
         )
         measured = GraphMetrics(precision, _evaluation(figures))
-        metrics = replace(Metrics.read(run / model_dir.METRICS), export=measured)
+        metrics = replace(Metrics.read(run.file(METRICS)), export=measured)
         if request.output:
-            bundle.write_directory(request.output, run, path, described, metrics)
+            bundle.write_directory(request.output, run.path, path, described, metrics)
         else:
-            bundle.add_to_run(run, path, described, metrics)
-    yield Exported(request.output or run, size, parity, figures)
+            bundle.add_to_run(run.path, path, described, metrics)
+    yield Exported(request.output or run.path, size, parity, figures)
 
 
-def check_run(run: Path, dev_tasks: Iterable[str]) -> None:
-    """Check what can be checked of a run without reading its weights.
+def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
+    """Open a run, and check what can be checked without reading its weights.
 
     Args:
         run: The run folder.
         dev_tasks: Tasks that dev files are named for.
 
+    Returns:
+        Its model directory.
+
     Raises:
         SwissError: if it is no run, or lists the tasks that its model has no head for.
     """
-    model_dir.read_manifest(run)
-    config = model_dir.read_config(run)
+    directory = ModelDirectory.open(run)
     problems = Problems()
     for task in dev_tasks:
         with problems.collected():
-            config.task(task)
+            directory.config.task(task)
     problems.check()
+    return directory
 
 
 def _find_dev_files(
@@ -186,7 +198,7 @@ def _find_dev_files(
     Raises:
         DataError: if they are needed or named and are not there.
     """
-    found = find_files(request.data.config(request.run), config.tasks, "dev")
+    found = find_files(request.data.config(request.run.path), config.tasks, "dev")
     problems = Problems()
     for files in found:
         needed = [file for file in files.missing if file.path != files.default]

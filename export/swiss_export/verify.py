@@ -16,7 +16,7 @@ from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.metrics import BATCH_SIZE, score
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.errors import VerificationError
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tokenization import Encoding, Int64, Tokenizer, pad
 from swisscli.inference.session import Session
 
@@ -67,7 +67,9 @@ def parity_batches(
         `input_ids`, `attention_mask` and `token_type_ids` of each, (S, T).
     """
     sequences = 1 if config.pair_encoding else 2
-    examples = tokenizer.encode_examples(texts(config.max_length), config.pair_encoding)
+    reads_pairs = not config.pair_encoding or config.encoder.tells_pairs_apart
+    built_in = [item for item in texts(config.max_length) if len(item) == 1 or reads_pairs]
+    examples = tokenizer.encode_examples(built_in, config.pair_encoding)
     for dataset in dev.values():
         order = np.argsort(dataset.lengths, kind="stable")
         sampled = np.linspace(0, len(order) - 1, min(SAMPLED_ROWS, len(order))).astype(int)

@@ -86,7 +86,7 @@ def attention(
 
             check_output(output, force=force, inputs=())
     with requires_extra("report"):
-        from swisscli.inference.predictor import default_model
+        from swisscli.core.model.directory import default_model
 
         place = model
         if place is None:
@@ -97,14 +97,15 @@ def attention(
 
 def _attention(request: _Request, problems: Problems) -> None:
     """Compute, then draw to the file or show on standard output."""
-    from swiss_evaluation.attention.reader import AttentionReader, read_shape
+    from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_shape
 
     with problems.collected():
-        shape = read_shape(request.model)
+        directory = open_directory(request.model)
+        shape = read_shape(directory)
         layer = shape.layers - 1 if request.layer is None else request.layer
         shape.check(layer, request.head)
     problems.check()
-    found = AttentionReader(request.model).read(request.texts)
+    found = AttentionReader(directory).read(request.texts)
     matrix = found.probabilities_LHTT[layer, request.head]
     if found.truncated:
         console.warning(f"the input is cut to {len(found.tokens)} tokens, the model's longest")

@@ -74,7 +74,7 @@ def export(
     """  # noqa: D301
     with requires_extra("train"):
         from swiss_export.bundle import check_output
-        from swiss_export.pipeline import Request, check_run
+        from swiss_export.pipeline import Request, open_run
         from swiss_export.precision import BACKENDS
         from swiss_training.multitask.data_files import DataChoice
         from swisscli.commands.train import parse_files
@@ -105,13 +105,15 @@ def export(
     if output is not None:
         with problems.collected():
             check_output(output, force)
+    directory = None
     with problems.collected():
-        check_run(run, choice.tasks)
+        directory = open_run(run, choice.tasks)
     problems.check()
     assert known is not None
+    assert directory is not None
     _export(
         Request(
-            run=run,
+            run=directory,
             precision=known,
             output=output,
             force=force,

@@ -12,7 +12,7 @@ from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of, with_flags
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
-from swisscli.core.model.model_dir import METRICS
+from swisscli.core.model.directory import METRICS
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 if TYPE_CHECKING:

@@ -10,6 +10,9 @@ import numpy.typing as npt
 import tokenizers
 
 from swisscli.core.errors import ModelError
+from swisscli.core.io.text import visible
+from swisscli.core.model.directory import TOKENIZER, ModelDirectory
+from swisscli.core.model.schema import shown
 
 Int64 = npt.NDArray[np.int64]
 
@@ -52,11 +55,51 @@ class Tokenizer:
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
-            raise ModelError(f"{path}: cannot be read as a tokenizer: {error}") from None
+            raise ModelError(
+                f"{path}: cannot be read as a tokenizer: {visible(str(error))}"
+            ) from None
+        self._check_unknown_token(path)
         # A text that spells "[SEP]" or "</s>" is text: it must not split a pair.
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first")
+
+    @classmethod
+    def of(cls, directory: ModelDirectory) -> "Tokenizer":
+        """The tokenizer of a model directory, which cuts at the model's longest input.
+
+        Raises:
+            ModelError: if the file is missing, damaged or no tokenizer, or has more tokens than the
+                encoder.
+        """
+        tokenizer = cls(directory.file(TOKENIZER), directory.config.max_length)
+        tokenizer.check_fits(directory.config.encoder.vocab_size, directory.path / TOKENIZER)
+        return tokenizer
+
+    def check_fits(self, vocab_size: int, where: Path | str) -> None:
+        """Refuse an encoder that lacks tokens of this tokenizer.
+
+        Args:
+            vocab_size: The encoder's.
+            where: What to name in the message.
+
+        Raises:
+            ModelError: if the tokenizer has more tokens than the encoder.
+        """
+        if self.vocab_size > vocab_size:
+            raise ModelError(
+                f"{where}: the tokenizer has {self.vocab_size:,} tokens, more than the encoder's"
+                f" vocab_size in config.json, {vocab_size:,}",
+                hint="use the tokenizer.json that belongs to the encoder",
+            )
+
+    def _check_unknown_token(self, path: Path) -> None:
+        token = getattr(self._tokenizer.model, "unk_token", None)
+        if token is not None and self.token_id(token) is None:
+            raise ModelError(
+                f"{path}: model.unk_token is {shown(token)}, which is not in model.vocab",
+                hint="copy, train or export the model again",
+            )
 
     @property
     def vocab_size(self) -> int:

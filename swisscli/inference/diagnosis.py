@@ -13,7 +13,7 @@ from typing import Any
 
 from swisscli import __version__
 from swisscli.core.errors import ModelError, SwissError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory, default_model
 from swisscli.inference import devices
 
 _PACKAGES = ("tokenizers", "numpy", "torch")
@@ -106,20 +106,19 @@ def _missing_cuda_libraries(onnxruntime: Any) -> list[str]:
 
 def _try_model(model: str | os.PathLike[str] | None, facts: Facts) -> SwissError | None:
     """Open the model as `swiss predict` would and predict; adds what it finds to the facts."""
-    from swisscli.inference.predictor import Predictor, default_model
+    from swisscli.inference.predictor import Predictor
     from swisscli.inference.session import DeviceFallbackWarning
 
     try:
         directory = Path(model).absolute() if model is not None else default_model()
         facts["model"] = str(directory)
-        manifest = model_dir.verify(directory, model_dir.PREDICTION_FILES)
-        config = model_dir.read_config(directory)
-        facts["model_precision"] = (manifest.export or {}).get("precision", "fp32")
-        facts["model_tasks"] = [task.name for task in config.tasks]
+        opened = ModelDirectory.open(directory, PREDICTION_FILES)
+        facts["model_precision"] = opened.precision
+        facts["model_tasks"] = [task.name for task in opened.config.tasks]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", DeviceFallbackWarning)
-            predictor = Predictor(directory)
-        task = config.tasks[0]
+            predictor = Predictor(opened)
+        task = opened.config.tasks[0]
         (answer,) = predictor.predict(task.name, [(_TEXT,) * task.arity])
         if answer.error:
             raise ModelError(f"{directory}: {answer.error.message}", hint="export it again")

@@ -14,7 +14,12 @@ import numpy.typing as npt
 
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import (
+    GRAPH,
+    PREDICTION_FILES,
+    ModelDirectory,
+    default_model,
+)
 from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.core.tokenization import Encoding, Tokenizer, pad
@@ -26,8 +31,6 @@ from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.session import Session
 from swisscli.inference.stages import overlapped
 
-MODEL_VARIABLE = "SWISS_MODEL"
-_MODELS = Path(__file__).resolve().parent.parent / "models"
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
 _MAX_CHARS_PER_TOKEN = 256
@@ -68,7 +71,7 @@ class Predictor:
 
     Args:
         model: The model directory; None takes the one that the variable `SWISS_MODEL` names,
-            else the one that comes with the package.
+            else the one that comes with the package. One that is open already is not read again.
         device: `auto` (a GPU if there is one that works), `cpu`, `cuda`, `cuda:N`, or `tensorrt`,
             `tensorrt:N` where that is installed.
         threads: Batches that are computed at the same time on a CPU, a thread each; None takes the
@@ -87,7 +90,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] | ModelDirectory | None = None,
         *,
         device: str = "auto",
         threads: int | None = None,
@@ -96,22 +99,24 @@ class Predictor:
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} is {value}, it must be at least 1")
-        self.model = Path(model).absolute() if model is not None else default_model()
+        if not isinstance(model, ModelDirectory):
+            path = Path(model).absolute() if model is not None else default_model()
+            model = ModelDirectory.open(path, PREDICTION_FILES)
+        self.model = model.path
         self._device = device
         self._threads = threads
         self._batch_tokens = batch_tokens
-        self._open()
+        self._open(model)
 
-    def _open(self) -> None:
-        manifest = model_dir.verify(self.model, model_dir.PREDICTION_FILES)
-        self.config = model_dir.read_config(self.model)
-        self._tokenizer = Tokenizer(self.model / model_dir.TOKENIZER, self.config.max_length)
+    def _open(self, directory: ModelDirectory) -> None:
+        self.config = directory.config
+        self._tokenizer = Tokenizer.of(directory)
         self._session = Session(
-            self.model / model_dir.GRAPH,
+            directory.file(GRAPH),
             [task.name for task in self.config.tasks],
             device=self._device,
             threads=1,
-            precision=(manifest.export or {}).get("precision", "fp32"),
+            precision=directory.precision,
         )
         self._batching = Batching.for_device(
             self.device, self.config.max_length, self._batch_tokens
@@ -128,7 +133,7 @@ class Predictor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._open()
+        self._open(ModelDirectory.open(self.model, PREDICTION_FILES))
 
     @property
     def device(self) -> str:
@@ -280,29 +285,11 @@ class Predictor:
         for task, logits_BC in zip(tasks, logits, strict=True):
             if logits_BC.shape != (len(encodings), task.num_outputs):
                 raise ModelError(
-                    f"{self.model / model_dir.GRAPH}: the output {task.name!r} has the shape "
+                    f"{self.model / GRAPH}: the output {task.name!r} has the shape "
                     f"{logits_BC.shape}, not {(len(encodings), task.num_outputs)}",
                     hint="export the model again with: swiss export",
                 )
         return np.hstack(logits)
-
-
-def default_model() -> Path:
-    """The model directory that `SWISS_MODEL` names, else the one inside the package.
-
-    Raises:
-        ModelError: if there is none, or more than one inside the package.
-    """
-    named = os.environ.get(MODEL_VARIABLE)
-    if named:
-        return Path(named).absolute()
-    found = sorted(path.parent for path in _MODELS.glob(f"*/{model_dir.MANIFEST}"))
-    if len(found) != 1:
-        raise ModelError(
-            f"{_MODELS}: {len(found)} models come with this installation, not one",
-            hint=f"name a model directory with `model=DIR` or the variable {MODEL_VARIABLE}",
-        )
-    return found[0]
 
 
 def _record(item: Text, line: int, task: TaskSpec) -> Record:

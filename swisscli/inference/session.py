@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from swisscli.core.errors import DeviceError, ModelError
+from swisscli.core.io.text import visible
+from swisscli.core.model.graph import INPUTS, check_graph
 from swisscli.core.tokenization import Int64
 from swisscli.inference import devices
 
@@ -45,7 +47,6 @@ def _native_stderr() -> Iterator[list[str]]:
 with _native_stderr():  # some builds warn on import about a GPU that is not there
     import onnxruntime
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 CUDA_HINT = (
     "install the CUDA libraries with: pip install 'swissbert[cuda]'; see swiss doctor; "
     "or use `device=cpu`"
@@ -53,7 +54,8 @@ CUDA_HINT = (
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
 _TENSORRT = "TensorrtExecutionProvider"
-_ERRORS_ONLY = 3
+_ERRORS_ONLY, _FATAL_ONLY = 3, 4
+_INT64, _FLOAT = "tensor(int64)", "tensor(float)"
 _RECORD_PLACES = "session.record_ep_graph_assignment_info"
 
 
@@ -108,6 +110,7 @@ class Session:
         threads: int | None = None,
         precision: str = "fp32",
     ) -> None:
+        check_graph(graph)
         self._graph = graph
         self._tasks = tuple(tasks)
         self._options = _session_options(threads or devices.allowed_cores())
@@ -132,6 +135,8 @@ class Session:
                     DeviceFallbackWarning,
                     stacklevel=3,
                 )
+        # The error is raised too; what is logged goes past every escaping to standard error.
+        self._run_options.log_severity_level = _FATAL_ONLY
 
     def run(
         self,
@@ -211,6 +216,7 @@ class Session:
 
     def _open_cpu(self) -> None:
         self.device = "cpu"
+        self._options.log_severity_level = _FATAL_ONLY
         self._open([_CPU])
 
     def _open_gpu(self, kind: str, index: int, precision: str) -> None:
@@ -267,12 +273,15 @@ class Session:
                 f"{self._graph}: cannot be loaded: {_first_line(str(error))}",
                 hint="export the model again with: swiss export",
             ) from error
-        inputs = {node.name for node in self._session.get_inputs()}
-        outputs = {node.name for node in self._session.get_outputs()}
-        missing = (set(INPUTS) ^ inputs) | (set(self._tasks) - outputs)
-        if missing:
+        inputs = {node.name: node.type for node in self._session.get_inputs()}
+        outputs = {node.name: node.type for node in self._session.get_outputs()}
+        wrong = inputs.keys() ^ set(INPUTS)
+        wrong |= {name for name, kind in inputs.items() if kind != _INT64}
+        wrong |= {task for task in self._tasks if outputs.get(task) != _FLOAT}
+        if wrong:
             raise ModelError(
-                f"{self._graph}: not a graph of this program: {', '.join(sorted(missing))}",
+                f"{self._graph}: not a graph of this program: an input or output is missing,"
+                f" unknown or of another type: {visible(', '.join(sorted(wrong)))}",
                 hint="export the model again with: swiss export",
             )
 
@@ -304,7 +313,7 @@ def _gpu_providers(kind: str, index: int) -> list[tuple[str, dict[str, str]]]:
 
 
 def _first_line(message: str) -> str:
-    return message.strip().partition("\n")[0]
+    return visible(message.strip().partition("\n")[0])
 
 
 def _reason(log: Sequence[str]) -> str:

@@ -20,7 +20,8 @@ from tokenizers.models import WordPiece
 from tokenizers.processors import PostProcessor
 
 from swiss_training.families import FAMILIES, make_encoder
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.schema import Place
 
 HERE = Path(__file__).parent
 
@@ -113,7 +114,9 @@ def save_encoder(directory: Path, tokenizer: Tokenizer, config: dict[str, Any]) 
     tokenizer.save(str(directory / "tokenizer.json"))
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     torch.manual_seed(0)
-    encoder = make_encoder(EncoderConfig.from_dict(config | {"initializer_range": 0.1}))
+    encoder = make_encoder(
+        EncoderConfig.from_json(config | {"initializer_range": 0.1}, Place("config.json"))
+    )
     weights = FAMILIES[encoder.config.model_type].names.to_hugging_face(encoder.state_dict())
     save_file(weights, directory / "model.safetensors")
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from swiss_evaluation.attention.reader import AttentionReader
+from swiss_evaluation.attention.reader import AttentionReader, open_directory
 from tests.export_runs import ASSETS, make_model, write_run
 
 PAIR = ("a good [b]film[/b]", "the film is good")
@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> Path:
 def test_a_pipe_gets_the_matrix(swiss: Any, run: Path) -> None:
     outcome = swiss("attention", *PAIR, "--model", run, "--layer", 1, "--head", 3)
     assert (outcome.exit_code, outcome.stderr) == (0, "")
-    found = AttentionReader(run).read(PAIR)
+    found = AttentionReader(open_directory(run)).read(PAIR)
     matrix = found.probabilities_LHTT[1, 3].tolist()
     lines = ["\t".join(["", *found.tokens])] + [
         "\t".join([token, *(f"{value:.6f}" for value in row)])
@@ -87,7 +87,7 @@ def test_a_terminal_gets_a_heat_table(spawn: Any, run: Path, read_terminal: Any)
         assert max(map(len, plain.splitlines())) <= 60
         lines = plain.splitlines()
         assert lines[0].strip() == "layer 1, head 0: how each row attends to each column"
-        tokens = AttentionReader(run).read(PAIR).tokens
+        tokens = AttentionReader(open_directory(run)).read(PAIR).tokens
         rows = [line for line in lines if re.search(r"\d\.\d\d", line)]
         # The columns do not fit beside each other: every token has a row in each block.
         assert len(rows) % len(tokens) == 0

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from swiss_training.multitask.model import load_model
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tokenization import Tokenizer, pad
 from tests.export_runs import DATA, ENCODERS
 
@@ -32,9 +32,9 @@ def train(swiss: Any, family: str, *options: object) -> Any:
 
 def expected_scores(run: Path) -> tuple[list[float], list[int]]:
     """Scores of the pairs by torch, and their numbers of tokens."""
-    model = load_model(run)
-    config = model.config
-    encodings = Tokenizer(run / model_dir.TOKENIZER, config.max_length).encode(PAIRS)
+    directory = ModelDirectory.open(run)
+    model, config = load_model(directory), directory.config
+    encodings = Tokenizer.of(directory).encode(PAIRS)
     inputs = map(torch.from_numpy, pad(encodings, config.encoder.pad_token_id))
     with torch.inference_mode():
         logits_B = model("similarity", *inputs)[:, 0]
@@ -68,9 +68,9 @@ def test_the_longest_input(
     swiss: Any, tmp_path: Path, family: str, longest: int, special: int
 ) -> None:
     assert train(swiss, family, "--max-steps", 1).exit_code == 0
-    config = model_dir.read_config(tmp_path / "run")
-    assert config.max_length == longest
-    tokenizer = Tokenizer(tmp_path / "run" / model_dir.TOKENIZER, config.max_length)
+    directory = ModelDirectory.open(tmp_path / "run")
+    assert directory.config.max_length == longest
+    tokenizer = Tokenizer.of(directory)
     long, short = tokenizer.encode([PAIRS[3], ("a", "a")])
     assert (len(long), len(short)) == (longest, 2 + special)
     outcome = train(swiss, family, "--output", "other", "--max-length", longest + 1)

@@ -252,7 +252,7 @@ def test_everything_wrong_is_told_at_once(swiss: Any, run: Path, tmp_path: Path)
             3,
             ("2 problems", "bad.tsv:2: column 'label' is '9'", "worse.tsv:1: no column"),
         ),
-        (("absent", "--data", DATA), 4, ("absent: no model directory", "swiss train")),
+        (("absent", "--data", DATA), 4, ("so absent is no model directory", "swiss train")),
         (
             ("run", "--dev", "sst=gone.tsv", "--dev", "para=lost.tsv", "--device", "tpu"),
             2,

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from swiss_export import bundle, pipeline
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import DATA, make_fitted_model, make_model, spoil, write_run
 
@@ -47,7 +47,7 @@ def test_the_graph_joins_its_run(swiss: Any, run: Path, precision: str) -> None:
     for name in ("config.json", "model.safetensors", "tokenizer.json", "train_config.toml"):
         assert after[name] == before[name]
 
-    manifest = model_dir.verify(run, after.keys() - {"manifest.json"})
+    manifest = ModelDirectory.open(run, after.keys() - {"manifest.json"}).manifest
     assert manifest.export is not None
     assert (manifest.export["precision"], manifest.export["opset"]) == (precision, 23)
     assert set(manifest.export["parity"]) == set(manifest.export["dev"]) == set(DEFAULT_TASKS)
@@ -74,7 +74,7 @@ def test_the_graph_joins_its_run(swiss: Any, run: Path, precision: str) -> None:
 def test_exporting_again_replaces_the_graph(swiss: Any, run: Path) -> None:
     for precision in ("int8", "fp32"):
         assert swiss("export", run, "--precision", precision, *LOOSE).exit_code == 0
-    model_dir.verify(run, model_dir.PREDICTION_FILES)
+    ModelDirectory.open(run, PREDICTION_FILES)
     assert json.loads((run / "metrics.json").read_text())["export"]["precision"] == "fp32"
 
 
@@ -89,7 +89,7 @@ def test_a_directory_to_deploy(swiss: Any, run: Path, tmp_path: Path) -> None:
         *("train_config.toml", "manifest.json"),
     }
     assert [path.name for path in small.parent.iterdir()] == ["small"]
-    model_dir.verify(small, contents(small).keys() - {"manifest.json"})
+    ModelDirectory.open(small, contents(small).keys() - {"manifest.json"})
     assert swiss("predict", "sst", "--model", small, input=b"a good film\n").exit_code == 0
 
     first = contents(small)
@@ -153,7 +153,7 @@ def test_a_failure_while_writing_changes_nothing(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device", "metrics.json")
 
-    monkeypatch.setattr(model_dir, "write_json", fail)
+    monkeypatch.setattr(bundle, "write_json", fail)
     for options in ((), ("--output", "small", "--force")):
         outcome = swiss("export", run, *options)
         assert outcome.exit_code == 3

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from swiss_evaluation.attention.reader import AttentionReader
+from swiss_evaluation.attention.reader import AttentionReader, open_directory
 from swisscli.main import app
 from tests.export_runs import ASSETS, DATA, make_model, write_run
 
@@ -166,7 +166,7 @@ def cells(dom: str) -> list[str]:
 def test_a_browser_draws_the_attention_of_any_layer_and_head(
     page: Path, trained: Path, tmp_path: Path
 ) -> None:
-    found = AttentionReader(trained).read((EVIL, "a film"))
+    found = AttentionReader(open_directory(trained)).read((EVIL, "a film"))
     size = min(len(found.tokens), 40)
     drawn = {}
     for address, layer, head in (("", 1, 0), ("#layer=0&head=2", 0, 2), ("#view=0&layer=99", 1, 0)):

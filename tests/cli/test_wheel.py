@@ -90,7 +90,7 @@ def test_it_evaluates_its_model_without_extras(clean: Path, tmp_path: Path) -> N
     (tmp_path / "dev.tsv").write_text(
         "id\tsentence\tlabel\nA\tA superb film.\t4\nB\tA terrible film.\t0\n"
     )
-    find = "from swisscli.inference.predictor import default_model; print(default_model())"
+    find = "from swisscli.core.model.directory import default_model; print(default_model())"
     model = run(clean / "python", "-c", find, folder=tmp_path).stdout.strip()
     options = ("--data", ".", "--dev", "sst=dev.tsv")
     outcome = run(clean / "swiss", "evaluate", model, *options, folder=tmp_path)

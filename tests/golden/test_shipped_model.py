@@ -13,9 +13,14 @@ from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, Metrics, score
 from swisscli import Predictor
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import (
+    METRICS,
+    PREDICTION_FILES,
+    WEIGHTS,
+    ModelDirectory,
+    default_model,
+)
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from swisscli.inference.predictor import default_model
 
 HERE = Path(__file__).parent
 DATA = HERE.parents[2] / "shared" / "data" / "cs224n"
@@ -44,7 +49,7 @@ def predictor(directory: Path) -> Predictor:
 
 @pytest.fixture(scope="module")
 def metrics(directory: Path) -> Metrics:
-    return Metrics.read(directory / model_dir.METRICS)
+    return Metrics.read(directory / METRICS)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +73,11 @@ def test_golden_predictions(predictor: Predictor) -> None:
 
 
 def test_it_is_small_and_whole(directory: Path) -> None:
-    manifest = model_dir.verify(directory, model_dir.PREDICTION_FILES)
+    manifest = ModelDirectory.open(directory, PREDICTION_FILES).manifest
     assert manifest.export is not None
     assert manifest.export["precision"] == "int8"
     assert sum(path.stat().st_size for path in directory.iterdir()) <= 30e6
-    assert not (directory / model_dir.WEIGHTS).exists()
+    assert not (directory / WEIGHTS).exists()
 
 
 def test_its_figures_are_good_enough(dev: Evaluation) -> None:

@@ -16,7 +16,7 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.events import Finished, Saved, Started
 from swiss_training.multitask.config import TrainConfig
 from swisscli import Predictor
-from swisscli.core.model.model_dir import GRAPH
+from swisscli.core.model.directory import GRAPH
 from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.inference.session import Session
 from tests.export_runs import ENCODERS, graph_of, make_model, random_inputs, torch_logits

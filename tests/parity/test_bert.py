@@ -12,7 +12,8 @@ from transformers import BertConfig, BertModel
 from swiss_training.families.bert import BERT
 from swiss_training.families.bert.encoder import BertEncoder
 from swiss_training.families.pretrained import load_pretrained
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.schema import Place
 
 ROOT = Path(__file__).parents[2]
 PREPARE = ROOT.parent / "shared" / "weights" / "prepare.py"
@@ -56,7 +57,7 @@ def test_random_configurations(
         initializer_range=0.2,
     )
     theirs = BertModel(config)
-    ours = BertEncoder(EncoderConfig.from_dict(config.to_dict()))
+    ours = BertEncoder(EncoderConfig.from_json(config.to_dict(), Place("config.json")))
     ours.load_state_dict(BERT.names.from_hugging_face(theirs.state_dict()))
     assert_same(ours, theirs, padded)
 

@@ -8,7 +8,7 @@ import pytest
 from swiss_export.precision.backend import Precision
 from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.multitask.model import MultitaskModel
-from swisscli.core.model.model_dir import Pooling
+from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
     ENCODERS,

@@ -18,7 +18,8 @@ from swiss_training.families.masked_lm import (
 )
 from swiss_training.families.mpnet import MPNET
 from swisscli.core.errors import ModelError
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.schema import Place
 
 TOLERANCE = 1e-5
 SIZES = {
@@ -49,7 +50,7 @@ def save(theirs: BertForMaskedLM, path: Path) -> Path:
 
 
 def make_ours(theirs: BertForMaskedLM, weights: Path) -> MaskedLanguageModel:
-    encoder = BertEncoder(EncoderConfig.from_dict(theirs.config.to_dict()))
+    encoder = BertEncoder(EncoderConfig.from_json(theirs.config.to_dict(), Place("config.json")))
     state = BERT.names.from_hugging_face(theirs.state_dict())
     encoder.load_state_dict(state, strict=False)  # no pooler
     ours = MaskedLanguageModel(encoder)
@@ -115,7 +116,9 @@ def test_old_names_and_a_head_that_is_not_whole(tmp_path: Path) -> None:
     }
     path = tmp_path / "model.safetensors"
     save_file(renamed, path)
-    head = MaskedLanguageHead(EncoderConfig.from_dict(theirs.config.to_dict()))
+    head = MaskedLanguageHead(
+        EncoderConfig.from_json(theirs.config.to_dict(), Place("config.json"))
+    )
     assert load_head(head, "bert", path)
     assert torch.equal(head.norm.weight, state["cls.predictions.transform.LayerNorm.weight"])
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}

@@ -12,7 +12,8 @@ from transformers.models.mpnet.modeling_mpnet import MPNetEncoder as TheirLayers
 from swiss_training.families.mpnet import MPNET
 from swiss_training.families.mpnet.encoder import MPNetEncoder, distance_buckets
 from swiss_training.families.pretrained import load_pretrained
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.schema import Place
 from swisscli.core.tokenization import Tokenizer, pad
 
 ENCODERS = Path(__file__).parents[2] / "data" / "encoders"
@@ -46,7 +47,7 @@ def random_encoder(hidden: int, heads: int, layers: int) -> MPNetModel:
 
 
 def ours_like(theirs: MPNetModel) -> MPNetEncoder:
-    ours = MPNetEncoder(EncoderConfig.from_dict(theirs.config.to_dict()))
+    ours = MPNetEncoder(EncoderConfig.from_json(theirs.config.to_dict(), Place("config.json")))
     ours.load_state_dict(MPNET.names.from_hugging_face(theirs.state_dict()))
     return ours.eval()
 

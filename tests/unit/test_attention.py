@@ -11,7 +11,12 @@ from torch.nn import functional as F
 from transformers import BertModel
 
 from swiss_evaluation.attention import heatmap
-from swiss_evaluation.attention.reader import AttentionReader, Shape, attention_probabilities
+from swiss_evaluation.attention.reader import (
+    AttentionReader,
+    Shape,
+    attention_probabilities,
+    open_directory,
+)
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tokenization import Tokenizer
 from tests.export_runs import ASSETS, make_model, random_inputs, write_run
@@ -50,7 +55,7 @@ def test_nothing_stays_on_the_encoder() -> None:
 
 def test_hugging_face_computes_the_same() -> None:
     theirs = BertModel.from_pretrained(ENCODER, attn_implementation="eager").eval()
-    found = AttentionReader(ENCODER).read(("a man sings .", "the man is singing ."))
+    found = AttentionReader(open_directory(ENCODER)).read(("a man sings .", "the man is singing ."))
     (encoding,) = Tokenizer(ENCODER / "tokenizer.json", 64).encode(
         [("a man sings .", "the man is singing .")]
     )
@@ -111,7 +116,7 @@ def test_an_additive_bias_is_part_of_it(by_name: bool) -> None:
 
 
 def test_a_model_directory_and_its_encoder_give_probabilities(tmp_path: Path) -> None:
-    reader = AttentionReader(write_run(tmp_path / "run", make_model()))
+    reader = AttentionReader(open_directory(write_run(tmp_path / "run", make_model())))
     assert reader.shape == Shape(2, 4)
     found = reader.read(("word " * 100,))
     assert found.truncated

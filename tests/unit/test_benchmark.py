@@ -14,7 +14,7 @@ from benchmarks.figures import Figures, Spread
 from benchmarks.goals import goals
 from benchmarks.measure import BenchmarkError, Measurements, _compare, _schedule
 from benchmarks.workloads import CFIMDB_TOKENS, SST_TOKENS, Workload, load
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 ASSETS = Path(__file__).parent.parent / "assets"
 OURS_AND_PLAIN = ("onnxruntime-swiss-graph", "swiss", "swiss-int8")

@@ -16,7 +16,7 @@ from swiss_export.precision.int8 import (
     smoothing_factors,
     uint8_steps,
 )
-from swisscli.core.model.model_dir import Pooling
+from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import (
     ENCODERS,

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from swiss_training.multitask.heads import CosineHead
 from swiss_training.multitask.losses import cosine_embedding_loss, divergence
 from swiss_training.multitask.model import MultitaskModel
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import TASKS
 from tests.export_runs import make_model
 

@@ -13,7 +13,7 @@ from swiss_training import loop
 from swiss_training.events import Finished, Started
 from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.errors import ModelError
-from swisscli.core.model.model_dir import sha256_of
+from swisscli.core.model.manifest import sha256_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
 TINY = (

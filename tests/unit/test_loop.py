@@ -18,7 +18,7 @@ from swiss_training.multitask.evaluation import evaluate
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 from swisscli.core.methods import MethodKind, find_method, method_names
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import ModelDirectory
 
 ASSETS = Path(__file__).parents[1] / "assets"
 
@@ -46,7 +46,7 @@ def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path
     assert events[0].num_steps == 12
     finished = events[-1]
     assert isinstance(finished, Finished)
-    model_dir.verify(
+    directory = ModelDirectory.open(
         tmp_path / "run",
         ("config.json", "model.safetensors", "tokenizer.json", "metrics.json", "train_config.toml"),
     )
@@ -54,7 +54,7 @@ def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path
     assert metrics["seed"] == config.seed
     assert metrics["train"]["dev"]["overall"] == finished.best
     run = loop.Run(replace(config, output=str(tmp_path / "other")))
-    again = evaluate(load_model(tmp_path / "run"), run.dev, run.autocast)
+    again = evaluate(load_model(directory), run.dev, run.autocast)
     assert again.to_json() == metrics["train"]["dev"]
     assert TrainConfig.read(tmp_path / "run" / "train_config.toml") == config
 
@@ -281,7 +281,7 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(ModelError, match="sha256 differs"):
-        load_model(run)
+        load_model(ModelDirectory.open(run))
     (run / LAST).write_bytes(b"no checkpoint")
     with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
         loop.resume(run)

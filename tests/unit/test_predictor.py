@@ -14,7 +14,7 @@ import pytest
 
 from swisscli import Predictor
 from swisscli.core.errors import ConfigurationError, DeviceError, ModelError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import GRAPH, PREDICTION_FILES, TOKENIZER
 from swisscli.core.records import Prediction, Record, RecordError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
@@ -36,7 +36,7 @@ def random_texts(count, seed=0):
 
 def test_softmax_sigmoid_and_clipping(predictor, tiny_model):
     text, pair = "good film", ("good", "bad film")
-    tokenizer = Tokenizer(tiny_model / model_dir.TOKENIZER, 16)
+    tokenizer = Tokenizer(tiny_model / TOKENIZER, 16)
 
     def logits(task, texts):
         (encoding,) = tokenizer.encode([texts])
@@ -320,13 +320,13 @@ def test_the_model_of_the_environment(tiny_model, monkeypatch):
 
 def test_no_model(monkeypatch, tmp_path):
     monkeypatch.delenv("SWISS_MODEL", raising=False)
-    monkeypatch.setattr("swisscli.inference.predictor._MODELS", tmp_path)
-    with pytest.raises(ModelError, match="0 models") as caught:
+    monkeypatch.setattr("swisscli.core.model.directory.MODELS", tmp_path)
+    with pytest.raises(ModelError, match="comes without its model") as caught:
         Predictor()
     assert "--model" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", model_dir.PREDICTION_FILES)
+@pytest.mark.parametrize("name", PREDICTION_FILES)
 def test_a_damaged_file_is_refused(make_model, name):
     model = make_model()
     path = model / name
@@ -337,7 +337,7 @@ def test_a_damaged_file_is_refused(make_model, name):
 
 def test_a_model_that_was_not_exported(make_model):
     model = make_model()
-    (model / model_dir.GRAPH).unlink()
+    (model / GRAPH).unlink()
     with pytest.raises(ModelError, match=r"model\.onnx: the model has no such file") as caught:
         Predictor(model)
     assert "swiss export" in caught.value.hint
@@ -345,7 +345,7 @@ def test_a_model_that_was_not_exported(make_model):
 
 def test_a_graph_without_a_task(tiny_model):
     with pytest.raises(ModelError, match="irony"):
-        session.Session(tiny_model / model_dir.GRAPH, ["sentiment", "irony"])
+        session.Session(tiny_model / GRAPH, ["sentiment", "irony"])
 
 
 @pytest.mark.parametrize("options", [{"threads": 0}, {"batch_tokens": 0}, {"device": "tpu"}])

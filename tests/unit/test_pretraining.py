@@ -19,7 +19,7 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
-from swisscli.core.model.model_dir import sha256_of
+from swisscli.core.model.manifest import sha256_of
 
 ASSETS = Path(__file__).parents[1] / "assets"
 ENCODER = ASSETS / "tiny-encoder"

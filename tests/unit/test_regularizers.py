@@ -27,6 +27,7 @@ from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.methods import MethodSpec, methods_of
+from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.export_runs import dev_rows, make_model
 from tests.unit.test_loop import tiny
@@ -234,7 +235,9 @@ def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
     assert run.teacher is not None
     (tmp_path / "other" / "checkpoints").mkdir(parents=True)
     run.teacher.teach(train, tmp_path / "other", run.device, run.autocast)
-    teacher, student = (load_model(tmp_path / run) for run in ("teacher", "student"))
+    teacher, student = (
+        load_model(ModelDirectory.open(tmp_path / run)) for run in ("teacher", "student")
+    )
     for name, dataset in train.items():
         assert np.array_equal(kept[name].numpy(), dataset.teacher_NC)
         assert np.allclose(dataset.teacher_NC, predict_logits(teacher, dataset, run.autocast))

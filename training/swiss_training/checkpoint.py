@@ -16,7 +16,7 @@ from torch.optim import AdamW
 from swiss_training.multitask.config import TrainConfig
 from swisscli import __version__
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import TRAIN_CONFIG
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,7 +25,7 @@ P = TypeVar("P")
 
 LAST = Path("checkpoints") / "last.safetensors"
 """The last state of a run."""
-RUN_CONFIG = Path("checkpoints") / model_dir.TRAIN_CONFIG
+RUN_CONFIG = Path("checkpoints") / TRAIN_CONFIG
 """The configuration of a run, written before its first step."""
 
 

@@ -30,7 +30,7 @@ from swiss_training.samplers import Sampler
 from swiss_training.samplers.epoch import Epoch
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.methods import find_method, methods_of
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import TASKS, Split
 from swisscli.core.tokenization import Tokenizer
 
@@ -159,11 +159,13 @@ class Run:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
         encoder = self.pretrained.encoder.config
         pairs = self.config.pair_encoding and any(TASKS[name].arity > 1 for name in self.tasks)
-        if tokenizer.vocab_size > encoder.vocab_size or (pairs and not encoder.tells_pairs_apart):
+        tokenizer.check_fits(encoder.vocab_size, self.config.encoder)
+        if pairs and not encoder.tells_pairs_apart:
             raise ModelError(
-                f"{self.config.encoder}: the tokenizer has {tokenizer.vocab_size} tokens,"
-                f" the encoder {encoder.vocab_size}, with {encoder.type_vocab_size} token types",
-                hint="the encoder needs every token, and a BERT two token types for pairs",
+                f"{self.config.encoder}: type_vocab_size is {encoder.type_vocab_size}: this BERT"
+                " has one token type, a pair of texts in one sequence needs two",
+                hint="choose another encoder, or encode the texts separately with"
+                " `pair_encoding=False`",
             )
         return tokenizer
 

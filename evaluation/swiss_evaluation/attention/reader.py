@@ -12,11 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from swiss_training.families.pretrained import FILES, load_pretrained, read_encoder_config
+from swiss_training.families.encoder import Encoder
+from swiss_training.families.pretrained import FILES, load_pretrained
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import CONFIG, MANIFEST, WEIGHTS, ModelDirectory
+from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
 from swisscli.core.tokenization import Tokenizer, pad
 
 
@@ -59,28 +61,46 @@ class Shape:
             raise ConfigurationError("; ".join(wrong), hint="both are counted from 0")
 
 
-def read_shape(directory: Path) -> Shape:
-    """The shape of the encoder in a model directory or a Hugging Face style directory.
+@dataclass(frozen=True)
+class EncoderDirectory:
+    """A Hugging Face style directory whose configuration was read."""
+
+    path: Path
+    config: EncoderConfig
+
+
+def open_directory(path: Path) -> ModelDirectory | EncoderDirectory:
+    """Open a model directory or an encoder directory.
 
     Raises:
-        ModelError: if it is neither, or a model directory without weights.
+        ModelError: if it is neither, or its configuration is damaged.
     """
-    if (directory / model_dir.MANIFEST).is_file():
-        if not (directory / model_dir.WEIGHTS).is_file():
-            raise ModelError(
-                f"{directory}: has a graph only, attention is computed from {model_dir.WEIGHTS}",
-                hint="name a run folder of swiss train, or an encoder directory, with --model DIR",
-            )
-        encoder = model_dir.read_config(directory).encoder
+    if (path / MANIFEST).exists():
+        return ModelDirectory.open(path)
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"{path}: neither a run folder nor an encoder directory, it lacks {', '.join(missing)}",
+            hint="name one with --model DIR",
+        )
+    return EncoderDirectory(path, read_encoder_config(path / CONFIG))
+
+
+def read_shape(directory: ModelDirectory | EncoderDirectory) -> Shape:
+    """The shape of an encoder.
+
+    Raises:
+        ModelError: if it is in a model directory without weights.
+    """
+    if isinstance(directory, EncoderDirectory):
+        encoder = directory.config
+    elif directory.has(WEIGHTS):
+        encoder = directory.config.encoder
     else:
-        missing = [name for name in FILES if not (directory / name).is_file()]
-        if missing:
-            raise ModelError(
-                f"{directory}: neither a run folder nor an encoder directory,"
-                f" it lacks {', '.join(missing)}",
-                hint="name one with --model DIR",
-            )
-        encoder = read_encoder_config(directory / "config.json")
+        raise ModelError(
+            f"{directory.path}: has a graph only, attention is computed from {WEIGHTS}",
+            hint="name a run folder of swiss train, or an encoder directory, with --model DIR",
+        )
     return Shape(encoder.num_hidden_layers, encoder.num_attention_heads)
 
 
@@ -88,31 +108,52 @@ class AttentionReader:
     """An encoder that shows its attention.
 
     Args:
-        directory: A model directory with weights, or a Hugging Face style encoder directory.
+        directory: A model directory with weights, or an encoder directory, opened.
 
     Raises:
-        ModelError: if it is neither, or damaged.
+        ModelError: if it is damaged or without weights.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: ModelDirectory | EncoderDirectory) -> None:
         self.shape = read_shape(directory)
-        if (directory / model_dir.MANIFEST).is_file():
-            model_dir.verify(directory, (model_dir.TOKENIZER,))
+        if isinstance(directory, ModelDirectory):
+            self._tokenizer = Tokenizer.of(directory)
             model = load_model(directory)
-            self._encoder: nn.Module = model.encoder
-            encoder, max_length = model.config.encoder, model.config.max_length
+            self._encoder: Encoder = model.encoder
             self._pair_encoding = model.config.pair_encoding
-            tokenizer = directory / model_dir.TOKENIZER
         else:
-            pretrained = load_pretrained(str(directory))
+            pretrained = load_pretrained(str(directory.path))
             self._encoder, self._pair_encoding = pretrained.encoder.eval(), True
-            encoder, tokenizer = pretrained.encoder.config, pretrained.tokenizer
-            max_length = encoder.longest_input
-        self._pad_token_id = encoder.pad_token_id
-        self._tokenizer = Tokenizer(tokenizer, max_length)
+            config = pretrained.encoder.config
+            self._tokenizer = Tokenizer(pretrained.tokenizer, config.longest_input)
+            self._tokenizer.check_fits(config.vocab_size, pretrained.tokenizer)
+        self._pad_token_id = self._encoder.config.pad_token_id
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether it can read two texts."""
+        return not self._pair_encoding or self._encoder.config.tells_pairs_apart
+
+    def check(self, texts: tuple[str, ...]) -> None:
+        """Refuse a pair that the encoder cannot read.
+
+        Raises:
+            ConfigurationError: if its texts are one sequence, and the encoder cannot tell the texts
+                apart.
+        """
+        if len(texts) > 1 and not self.reads_pairs:
+            raise ConfigurationError(
+                "this BERT has one token type (type_vocab_size is 1), so it cannot read a pair",
+                hint="give one text",
+            )
 
     def read(self, texts: tuple[str, ...]) -> Attention:
-        """Compute the attention for a text or a pair."""
+        """Compute the attention for a text or a pair.
+
+        Raises:
+            ConfigurationError: if it is a pair that the encoder cannot read.
+        """
+        self.check(texts)
         (sequences,) = self._tokenizer.encode_examples(
             [tuple(map(readable, texts))], self._pair_encoding
         )

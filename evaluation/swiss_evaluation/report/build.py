@@ -22,7 +22,7 @@ from swiss_training.multitask.metrics import Evaluation, Metrics, Score
 from swisscli import __version__
 from swisscli.core.errors import DataError, ModelError, Problems
 from swisscli.core.io.atomic import check_output, open_beside
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import GRAPH, METRICS, WEIGHTS, ModelDirectory
 
 _VERSIONS = ("torch", "onnxruntime-gpu", "onnxruntime", "numpy", "tokenizers", "matplotlib")
 
@@ -87,20 +87,26 @@ def report(request: Request, problems: Problems, advance: Advance) -> Iterator[E
     source, choice = request.source, request.choice
     with problems.collected():
         check_output(request.output, force=request.force, inputs=())
-    without_weights = None
-    try:
-        choice.check(read_shape(source.model), problems)
-    except ModelError as error:
-        without_weights = error.message
-        if choice.is_given and (source.model / model_dir.MANIFEST).is_file():
-            problems.add(error)
+    model = without_weights = None
+    with problems.collected():
+        model = ModelDirectory.open(source.model)
+    if model is not None:
+        try:
+            choice.check(read_shape(model), problems)
+        except ModelError as error:
+            without_weights = error.message
+            if choice.is_given:
+                problems.add(error)
     entries: list[dict[str, Any]] = []
     with problems.collected():
         entries = _read_log(source.model)
-    gathered = gather(source, ("dev", "train"), problems)
+    gathered = gather(source, model, ("dev", "train"), problems)
     backend = gathered.open()
     # Before the rows are predicted, so that a damaged file is not found after minutes of work.
-    reader = AttentionReader(source.model) if without_weights is None else None
+    reader = AttentionReader(gathered.model) if without_weights is None else None
+    if reader is not None:
+        for texts in choice.texts:
+            reader.check(texts)
     facts = _facts(gathered, backend)
     yield Step(f"{source.model} by {backend.name}, {backend.precision} on {backend.device}")
     for message in (*backend.notes, *gathered.notes):
@@ -160,9 +166,9 @@ def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
 
 def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
     """How it was measured, for whoever wants to measure it again."""
-    model = gathered.source.model
-    manifest = model_dir.read_manifest(model)
-    used = model_dir.GRAPH if backend.name == "onnx" else model_dir.WEIGHTS
+    model, config = gathered.model, gathered.model.config
+    manifest = model.manifest
+    used = GRAPH if backend.name == "onnx" else WEIGHTS
     metrics = _metrics(model)
     trained = "unknown"
     if metrics and metrics.train:
@@ -171,14 +177,14 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
     versions |= {name: found for name in _VERSIONS if (found := _version(name))}
     encoder = manifest.source_encoder
     return [
-        ("model", str(model)),
+        ("model", str(model.path)),
         ("run by", "the ONNX graph" if backend.name == "onnx" else "torch"),
         ("precision, device", f"{backend.precision}, {backend.device}"),
         (f"sha256 of {used}", manifest.files[used].sha256),
         ("encoder", f"{encoder.get('name', 'unknown')} {encoder.get('sha256', '')[:12]}".strip()),
         (
             "pooling, longest input",
-            f"{gathered.config.pooling}, {gathered.config.max_length} tokens",
+            f"{config.pooling}, {config.max_length} tokens",
         ),
         ("trained", trained),
         ("data", gathered.source.data.data or "the files that the run was trained with"),
@@ -188,9 +194,8 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
     ]
 
 
-def _metrics(model: Path) -> Metrics | None:
-    path = model / model_dir.METRICS
-    return Metrics.read(path) if path.is_file() else None
+def _metrics(model: ModelDirectory) -> Metrics | None:
+    return Metrics.read(model.file(METRICS)) if model.has(METRICS) else None
 
 
 def _version(package: str) -> str | None:

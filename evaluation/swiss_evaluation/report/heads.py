@@ -82,7 +82,8 @@ def section(
     """The part of the page, and the data of every layer and head."""
     layers = choice.layers or default_layers(reader.shape.layers)
     views, charts = [], []
-    for number, texts in enumerate(choice.texts or default_texts(rows)):
+    readable = [t for t in default_texts(rows) if len(t) == 1 or reader.reads_pairs]
+    for number, texts in enumerate(choice.texts or readable):
         found = reader.read(texts)
         views.append(_view(texts, found))
         for layer in layers:

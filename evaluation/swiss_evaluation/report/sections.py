@@ -15,7 +15,9 @@ from swiss_evaluation.report.analysis import (
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_evaluation.rows import TaskRows
 from swiss_evaluation.source import Gathered
+from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Score
+from swisscli.core.model.schema import Place
 from swisscli.core.tasks import TaskSpec
 
 Series = dict[str, tuple[list[int], list[float]]]
@@ -74,7 +76,7 @@ def _single(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
 def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
     flat = []
     for entry in entries:
-        evaluation = Evaluation.from_json(entry["evaluation"])
+        evaluation = Evaluation.from_json(entry["evaluation"], Place(log.FILE, "evaluation"))
         values = {name: score.value for name, score in evaluation.scores.items()}
         flat.append({"step": entry["step"], "dev": values | {"overall": evaluation.overall}})
     return _by_task(flat, "dev")
@@ -83,7 +85,7 @@ def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
 def label_section(gathered: Gathered) -> Section:
     """How the labels of train and dev are spread (the paper's Figure 4)."""
     charts = []
-    for task in gathered.config.tasks:
+    for task in gathered.model.config.tasks:
         found = {
             split: rows
             for split in ("train", "dev")

@@ -10,7 +10,7 @@ from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import linear
 from swiss_export.precision import BACKENDS
 from swiss_export.precision.backend import Linear, Norm, Precision, Range, SelfAttention
-from swisscli.core.model.model_dir import ModelConfig
+from swisscli.core.model.model_config import ModelConfig
 
 
 class EncoderGraph(ABC):

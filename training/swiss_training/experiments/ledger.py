@@ -10,7 +10,8 @@ from typing import Any
 from swiss_training.experiments.paper_tables import OVERALL
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Evaluation
-from swisscli.core.errors import DataError
+from swisscli.core.errors import DataError, ModelError
+from swisscli.core.model.schema import Place
 
 FILE = "ledger.jsonl"
 
@@ -85,9 +86,9 @@ def read(folder: Path) -> list[Entry]:
     for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
         try:
             values = json.loads(line)
-            values["metrics"] = Evaluation.from_json(values["metrics"])
+            values["metrics"] = Evaluation.from_json(values["metrics"], Place(path, "metrics"))
             entries.append(Entry(**{f.name: values[f.name] for f in fields(Entry)}))
-        except (AttributeError, ValueError, KeyError, TypeError) as error:
+        except (ModelError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}:{number}: no entry of a ledger ({error!r})",
                 hint="remove that line; its run is then done again",

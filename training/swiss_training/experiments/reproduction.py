@@ -20,7 +20,7 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.examples import read_tasks
 from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ConfigurationError, DataError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import METRICS, WEIGHTS, ModelDirectory
 from swisscli.core.tasks import Split
 
 State = Literal["done", "begun", "new"]
@@ -116,9 +116,9 @@ def make_entry(selection: Selection, experiment: Experiment, command: str) -> En
     """The ledger's entry of a finished run, from what its folder holds."""
     events = log.read(experiment.folder)
     started = next(event for event in reversed(events) if event["event"] == "Started")
-    best = Metrics.read(experiment.folder / model_dir.METRICS).train
+    model = ModelDirectory.open(experiment.folder)
+    best = Metrics.read(model.file(METRICS)).train
     assert best is not None
-    manifest = model_dir.read_manifest(experiment.folder)
     return Entry(
         table=selection.name,
         row=experiment.row.slug,
@@ -130,10 +130,10 @@ def make_entry(selection: Selection, experiment: Experiment, command: str) -> En
         train_rows=started["train_rows"],
         dev_rows=started["dev_rows"],
         seconds=_seconds(events),
-        encoder=manifest.source_encoder,
+        encoder=model.manifest.source_encoder,
         config=ledger.settings(experiment.config),
         config_sha256=ledger.settings_sha256(experiment.config),
-        versions={"python": platform.python_version(), **manifest.versions},
+        versions={"python": platform.python_version(), **model.manifest.versions},
         machine=machine(started["device"]),
         device=started["device"],
         precision=started["precision"],
@@ -181,5 +181,5 @@ def tidy(experiment: Experiment, *, keep_model: bool) -> None:
     """
     if (experiment.folder / LAST).exists():
         if not keep_model:
-            (experiment.folder / model_dir.WEIGHTS).unlink(missing_ok=True)
+            (experiment.folder / WEIGHTS).unlink(missing_ok=True)
         (experiment.folder / LAST).unlink()

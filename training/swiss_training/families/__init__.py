@@ -9,7 +9,7 @@ from swiss_training.families.bert import BERT
 from swiss_training.families.encoder import Encoder
 from swiss_training.families.family import EncoderFamily
 from swiss_training.families.mpnet import MPNET
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 FAMILIES: dict[str, EncoderFamily] = {
     "bert": BERT,

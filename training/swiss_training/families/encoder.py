@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.families.layers import EncoderLayer
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 
 class Encoder(nn.Module, ABC):

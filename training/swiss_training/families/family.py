@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from swiss_training.families.encoder import Encoder
 from swiss_training.families.names import EncoderNames, MaskedLMNames
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 
 @dataclass(frozen=True)

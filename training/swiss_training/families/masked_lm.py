@@ -12,7 +12,7 @@ from swiss_training.families.encoder import Encoder
 from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.families.names import present_name
 from swisscli.core.errors import ModelError
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 
 class MaskedLanguageHead(nn.Module):

@@ -1,20 +1,18 @@
 """Encoders to begin from: Hugging Face directories, the Hub, and our own runs."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.encoder import Encoder
-from swiss_training.families.layers import ACTIVATIONS
+from swiss_training.weights import check_fit, read_tensors
 from swisscli.core.errors import ModelError
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import EncoderConfig, sha256_of
+from swisscli.core.model.directory import WEIGHTS, ModelDirectory, is_model_directory
+from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
+from swisscli.core.model.manifest import sha256_of
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
 
@@ -39,32 +37,6 @@ class PretrainedEncoder:
     pooler_initialised: bool
 
 
-def read_encoder_config(path: Path) -> EncoderConfig:
-    """Read a Hugging Face `config.json`.
-
-    Raises:
-        ModelError: if it cannot be read or is of no known family.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: no JSON object")
-    config = EncoderConfig.from_dict(values)
-    if config.hidden_size % config.num_attention_heads:
-        raise ModelError(
-            f"{path}: hidden_size {config.hidden_size} is no multiple of"
-            f" num_attention_heads {config.num_attention_heads}"
-        )
-    if config.hidden_act not in ACTIVATIONS:
-        raise ModelError(
-            f"{path}: unknown activation {config.hidden_act!r}",
-            hint=f"known are: {', '.join(ACTIVATIONS)}",
-        )
-    return config
-
-
 def load_pretrained(name: str) -> PretrainedEncoder:
     """Load an encoder from a Hugging Face style directory, a run of `swiss train` or the Hub.
 
@@ -84,32 +56,16 @@ def load_pretrained(name: str) -> PretrainedEncoder:
             hint=f"an encoder directory holds {', '.join(FILES)}",
         )
     weights = directory / "model.safetensors"
-    if is_own := model_dir.is_model_directory(directory):
+    if is_own := is_model_directory(directory):
         config, source = _read_run(directory, name)
     else:
         config = read_encoder_config(directory / "config.json")
         source = {"name": name, "sha256": sha256_of(weights)}
-    try:
-        tensors = load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights}: cannot be read: {error}") from None
+    tensors = read_tensors(weights)
     names = FAMILIES[config.model_type].names
     state = _encoder_of_run(tensors) if is_own else names.from_hugging_face(tensors)
+    check_fit(weights, state, lambda: make_encoder(config), optional=("pooler.",))
     encoder = make_encoder(config)
-    own = encoder.state_dict()
-    absent = sorted(own.keys() - state.keys())
-    pooler_absent = [key for key in absent if key.startswith("pooler.")]
-    if absent != pooler_absent:
-        raise ModelError(f"{weights}: {len(absent)} tensors are missing, among them {absent[0]}")
-    unknown = sorted(state.keys() - own.keys())
-    if unknown:
-        raise ModelError(f"{weights}: {unknown[0]} has no place in the model of config.json")
-    for key, tensor in state.items():
-        if tensor.shape != own[key].shape:
-            raise ModelError(
-                f"{weights}: {key} has shape {tuple(tensor.shape)},"
-                f" config.json asks for {tuple(own[key].shape)}"
-            )
     encoder.load_state_dict(
         {key: tensor.to(torch.float32) for key, tensor in state.items()}, strict=False
     )
@@ -118,23 +74,22 @@ def load_pretrained(name: str) -> PretrainedEncoder:
         weights=weights,
         tokenizer=directory / "tokenizer.json",
         source=source,
-        pooler_initialised=bool(pooler_absent),
+        pooler_initialised=not {"pooler.weight", "pooler.bias"} <= state.keys(),
     )
 
 
 def _read_run(directory: Path, name: str) -> tuple[EncoderConfig, dict[str, str]]:
     """The encoder's shape and source in a model directory whose hashes hold."""
-    manifest = model_dir.verify(directory, FILES)
-    config = model_dir.read_config(directory)
+    run = ModelDirectory.open(directory, FILES)
     source = {
         "name": name,
-        "sha256": manifest.files[model_dir.WEIGHTS].sha256,
-        "tasks": ",".join(task.name for task in config.tasks),
+        "sha256": run.manifest.files[WEIGHTS].sha256,
+        "tasks": ",".join(task.name for task in run.config.tasks),
     }
     # Only the last link in full, so that the record of a long chain stays flat.
-    before = manifest.source_encoder
+    before = run.manifest.source_encoder
     source |= {f"source_{key}": before[key] for key in ("name", "sha256") if key in before}
-    return config.encoder, source
+    return run.config.encoder, source
 
 
 def _encoder_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

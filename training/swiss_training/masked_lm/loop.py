@@ -36,8 +36,9 @@ from swiss_training.masked_lm.events import (
     StepsDone,
 )
 from swiss_training.masked_lm.masking import MaskedBatch, MaskedBatches, Vocabulary
-from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
-from swisscli.core.model import model_dir
+from swisscli.core.errors import ConfigurationError, DataError, SwissError
+from swisscli.core.model.directory import CONFIG, TOKENIZER, WEIGHTS
+from swisscli.core.model.schema import Object, read_json
 from swisscli.core.tokenization import Tokenizer
 
 RUN_CONFIG = Path("checkpoints") / "pretrain_config.json"
@@ -146,12 +147,7 @@ class Run:
                 f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
             )
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.config.max_length or longest)
-        if tokenizer.vocab_size > self.encoder_config.vocab_size:
-            raise ModelError(
-                f"{self.config.encoder}: the tokenizer has {tokenizer.vocab_size} tokens,"
-                f" the encoder {self.encoder_config.vocab_size}",
-                hint="the encoder needs every token",
-            )
+        tokenizer.check_fits(self.encoder_config.vocab_size, self.config.encoder)
         return tokenizer
 
     def _fingerprint(self) -> str:
@@ -206,7 +202,7 @@ class Run:
         if progress.step == 0 and len(self.text.dev):
             yield Evaluated(0, self._dev_loss(), best=False)
         yield from self._steps()
-        record = model_dir.read_json(self.folder / RECORD)
+        record = read_json(self.folder / RECORD, Object())
         best = (
             DevLoss(record["dev"]["loss"], record["dev"]["num_tokens"]) if record["dev"] else None
         )
@@ -320,7 +316,7 @@ class Run:
         tensors = to_checkpoint(self.model)
         if self.pretrained.pooler_initialised:
             tensors = {name: tensor for name, tensor in tensors.items() if ".pooler." not in name}
-        config = self.encoder_config.to_dict()
+        config = self.encoder_config.to_json()
         family = FAMILIES[self.encoder_config.model_type]
         config["architectures"] = [family.masked_lm.architecture]
         record = {
@@ -331,11 +327,11 @@ class Run:
             "versions": checkpoint.package_versions(),
         }
         tokenizer = self.pretrained.tokenizer.read_text(encoding="utf-8")
-        checkpoint.save_text(self.folder / model_dir.TOKENIZER, tokenizer)
-        for name, values in ((model_dir.CONFIG, config), (RECORD, record)):
+        checkpoint.save_text(self.folder / TOKENIZER, tokenizer)
+        for name, values in ((CONFIG, config), (RECORD, record)):
             text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
             checkpoint.save_text(self.folder / name, text)
-        checkpoint.save_tensors(self.folder / model_dir.WEIGHTS, tensors, {"format": "pt"})
+        checkpoint.save_tensors(self.folder / WEIGHTS, tensors, {"format": "pt"})
 
     def _check_finite(self) -> None:
         """Keep a state that is lost from being evaluated or saved."""

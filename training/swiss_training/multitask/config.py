@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeVar, get_args
 
 from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.methods import METHODS, MethodKind, method_names, method_options
-from swisscli.core.model.model_dir import Heads, Pooling
+from swisscli.core.methods import HEADS, METHODS, MethodKind, method_names, method_options
+from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -74,7 +74,7 @@ class TrainConfig:
     """`cls`: first token through the pooler; `mean`: mean of the last hidden states."""
     pair_encoding: bool = True
     """Whether two texts are one sequence that the encoder reads at once; else each is one."""
-    heads: Heads = "linear"
+    heads: str = "linear"
     """The kind of heads."""
     freeze_encoder: bool = False
     """Whether the heads alone are trained (the paper's "pretrain")."""
@@ -310,7 +310,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
     "precision": get_args(Precision),
     "schedule": get_args(Schedule),
-    "heads": get_args(Heads),
+    "heads": tuple(head.name for head in HEADS),
     **{kind: method_names(kind) for kind in _METHODS},
 }
 _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError, DataError
-from swisscli.core.model.model_dir import TRAIN_CONFIG
+from swisscli.core.model.directory import TRAIN_CONFIG
 from swisscli.core.tasks import Split, TaskSpec
 
 Files = Mapping[str, Sequence[str]]

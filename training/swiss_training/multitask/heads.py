@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swiss_training.multitask.losses import cosine_embedding_loss, task_loss
-from swisscli.core.model.model_dir import Heads
 from swisscli.core.tasks import TaskSpec
 
 SMALLEST_PROBABILITY = 0.01
@@ -95,7 +94,7 @@ class CosineHead(nn.Module):
 
 
 def make_head(
-    kind: Heads, input_size: int, task: TaskSpec, dropout: float
+    kind: str, input_size: int, task: TaskSpec, dropout: float
 ) -> LinearHead | CosineHead:
     """The head of a task.
 

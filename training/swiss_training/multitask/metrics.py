@@ -1,15 +1,22 @@
 """Metrics per task and overall, and the file that holds them; without torch."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from swisscli.core.errors import ModelError
-from swisscli.core.model import model_dir
+from swisscli.core.model.schema import (
+    Integer,
+    Nullable,
+    Number,
+    Object,
+    Place,
+    Text,
+    read_fields,
+    read_json,
+)
 from swisscli.core.tasks import TaskSpec
 
 BATCH_SIZE = 128
@@ -20,9 +27,14 @@ BATCH_SIZE = 128
 class Score:
     """A metric of one task: its name, its value, and the rows it was measured on."""
 
-    metric: str
-    value: float
-    rows: int
+    metric: Annotated[str, Text(100)]
+    value: Annotated[float, Number(-1e9, 1e9)]
+    rows: Annotated[int, Integer(0, 2**40)]
+
+    @classmethod
+    def from_json(cls, values: Any, place: Place) -> "Score":
+        """Read the JSON form."""
+        return cls(**read_fields(cls, values, place))
 
 
 @dataclass(frozen=True)
@@ -42,17 +54,16 @@ class Evaluation:
         return {"tasks": tasks, "overall": self.overall}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Evaluation":
+    def from_json(cls, values: Any, place: Place) -> "Evaluation":
         """Read what `to_json` gave.
 
         Raises:
-            KeyError: if a value is missing.
-            TypeError: if a value is of another type.
+            ModelError: naming the field that is missing or wrong.
         """
+        values = Object()(values, place)
         # Files written by 0.1.0 have the overall score among the tasks.
         old = {name: score for name, score in values.items() if name != "overall"}
-        tasks = values.get("tasks", old)
-        return cls({n: Score(s["metric"], s["value"], s["rows"]) for n, s in tasks.items()})
+        return cls(Object(Score.from_json)(values.get("tasks", old), place))
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,18 @@ class TrainMetrics:
         dev: Its dev metrics.
     """
 
-    step: int
-    dev: Evaluation
+    step: Annotated[int, Integer(0, 2**40)]
+    dev: Annotated[Evaluation, Evaluation.from_json]
+
+    @classmethod
+    def from_json(cls, values: Any, place: Place) -> "TrainMetrics":
+        """Read the JSON form."""
+        return cls(**read_fields(cls, values, place))
+
+
+def _dev_of_graph(values: Any, place: Place) -> Evaluation | None:
+    # Version 0.1.0 wrote an empty object where nothing was measured.
+    return Evaluation.from_json(values, place) if values != {} else None
 
 
 @dataclass(frozen=True)
@@ -77,8 +98,13 @@ class GraphMetrics:
         dev: Its dev metrics; None if they were not measured.
     """
 
-    precision: str
-    dev: Evaluation | None
+    precision: Annotated[str, Text(40)]
+    dev: Annotated[Evaluation | None, Nullable(_dev_of_graph)]
+
+    @classmethod
+    def from_json(cls, values: Any, place: Place) -> "GraphMetrics":
+        """Read the JSON form."""
+        return cls(**read_fields(cls, values, place))
 
 
 @dataclass(frozen=True)
@@ -91,9 +117,9 @@ class Metrics:
         export: What the last export measured; None before it.
     """
 
-    seed: int
-    train: TrainMetrics | None = None
-    export: GraphMetrics | None = None
+    seed: Annotated[int, Integer(0, 2**63 - 1)]
+    train: Annotated[TrainMetrics | None, Nullable(TrainMetrics.from_json)] = None
+    export: Annotated[GraphMetrics | None, Nullable(GraphMetrics.from_json)] = None
 
     def to_json(self) -> dict[str, Any]:
         """The values of the file."""
@@ -112,21 +138,12 @@ class Metrics:
         Raises:
             ModelError: if it is missing or damaged.
         """
-        values = model_dir.read_json(path)
-        try:
-            train, export = values.get("train"), values.get("export")
-            return cls(
-                seed=values["seed"],
-                train=train and TrainMetrics(train["step"], Evaluation.from_json(train["dev"])),
-                export=export
-                and GraphMetrics(
-                    export["precision"], export["dev"] and Evaluation.from_json(export["dev"])
-                ),
-            )
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path}: damaged metrics ({error!r})", hint="copy, train or export the model again"
-            ) from None
+        return read_json(path, cls.from_json)
+
+    @classmethod
+    def from_json(cls, values: Any, place: Place) -> "Metrics":
+        """Read the JSON form."""
+        return cls(**read_fields(cls, values, place))
 
 
 def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[Any]) -> Score:

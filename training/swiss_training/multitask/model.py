@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import cast
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,9 +12,20 @@ from swiss_training.families.encoder import pool_mean
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.heads import Head, make_head
 from swiss_training.multitask.metrics import Metrics
-from swisscli.core.errors import ModelError
-from swisscli.core.model import model_dir
-from swisscli.core.model.model_dir import ModelConfig
+from swiss_training.weights import check_fit, read_tensors
+from swisscli.core.model.directory import (
+    CONFIG,
+    GRAPH,
+    METRICS,
+    TOKENIZER,
+    TRAIN_CONFIG,
+    WEIGHTS,
+    ModelDirectory,
+    updating,
+)
+from swisscli.core.model.manifest import Manifest
+from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TaskSpec
 
 
@@ -117,29 +126,25 @@ def save_model(
     source_encoder: dict[str, str],
 ) -> None:
     """Write the model directory, without a graph, over the one in the run folder."""
-    manifest = model_dir.Manifest(
-        files={}, versions=package_versions(), source_encoder=source_encoder
-    )
+    manifest = Manifest(files={}, versions=package_versions(), source_encoder=source_encoder)
     # A graph of an earlier state must not outlive its weights.
-    with model_dir.update(run, manifest, remove=(model_dir.GRAPH,)) as staging:
-        model_dir.write_json(staging / model_dir.CONFIG, model.config.to_json())
-        save_tensors(staging / model_dir.WEIGHTS, model.state_dict())
-        (staging / model_dir.TOKENIZER).write_bytes(tokenizer.read_bytes())
-        model_dir.write_json(staging / model_dir.METRICS, metrics.to_json())
-        (staging / model_dir.TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
+    with updating(run, manifest, remove=(GRAPH,)) as staging:
+        write_json(staging / CONFIG, model.config.to_json())
+        save_tensors(staging / WEIGHTS, model.state_dict())
+        (staging / TOKENIZER).write_bytes(tokenizer.read_bytes())
+        write_json(staging / METRICS, metrics.to_json())
+        (staging / TRAIN_CONFIG).write_text(config.to_toml(), encoding="utf-8")
 
 
-def load_model(directory: Path) -> MultitaskModel:
+def load_model(directory: ModelDirectory) -> MultitaskModel:
     """Load the trained model of a model directory, for evaluation.
 
     Raises:
-        ModelError: if a file is missing, damaged or of an unknown format.
+        ModelError: if the weights are missing or damaged, or do not fit the configuration.
     """
-    model_dir.verify(directory, (model_dir.CONFIG, model_dir.WEIGHTS))
-    model = MultitaskModel(model_dir.read_config(directory))
-    path = directory / model_dir.WEIGHTS
-    try:
-        model.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(f"{path}: does not fit its configuration: {error}") from None
+    path = directory.file(WEIGHTS)
+    tensors = read_tensors(path)
+    check_fit(path, tensors, lambda: MultitaskModel(directory.config))
+    model = MultitaskModel(directory.config)
+    model.load_state_dict(tensors)
     return model.eval()

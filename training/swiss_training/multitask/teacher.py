@@ -12,7 +12,7 @@ from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.model import model_dir
+from swisscli.core.model.directory import TOKENIZER, WEIGHTS, ModelDirectory
 from swisscli.core.tokenization import Tokenizer
 
 FILE = Path("checkpoints") / "teacher.safetensors"
@@ -32,11 +32,8 @@ class Teacher:
     """
 
     def __init__(self, folder: Path, tasks: Iterable[str]) -> None:
-        self._folder = folder
-        names = (model_dir.CONFIG, model_dir.WEIGHTS, model_dir.TOKENIZER)
-        model_dir.verify(self._folder, names)
-        self._config = model_dir.read_config(self._folder)
-        known = {task.name for task in self._config.tasks}
+        self._directory = ModelDirectory.open(folder, (WEIGHTS, TOKENIZER))
+        known = {task.name for task in self._directory.config.tasks}
         if lacking := [task for task in tasks if task not in known]:
             raise ConfigurationError(
                 f"the teacher {folder} has no head for {', '.join(lacking)}",
@@ -55,15 +52,16 @@ class Teacher:
         if not path.is_file():
             # A run that goes on with kept logits builds no teacher, and must draw the same.
             with torch.random.fork_rng(devices=[]):
-                model = load_model(self._folder).to(device)
-            tokenizer = Tokenizer(self._folder / model_dir.TOKENIZER, self._config.max_length)
-            pad_token_id = self._config.encoder.pad_token_id
+                model = load_model(self._directory).to(device)
+            tokenizer = Tokenizer.of(self._directory)
+            pad_token_id = self._directory.config.encoder.pad_token_id
+            pair_encoding = self._directory.config.pair_encoding
             logits = {}
             for name, dataset in datasets.items():
                 examples = Examples(
                     dataset.task, dataset.texts, [0.0] * len(dataset)
                 )  # labels unused
-                own = TaskDataset(examples, tokenizer, pad_token_id, self._config.pair_encoding)
+                own = TaskDataset(examples, tokenizer, pad_token_id, pair_encoding)
                 logits[name] = predict_logits(model, own, autocast)
             save_tensors(path, {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()})
         for name, logits_NC in load_file(path).items():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.families.encoder import Encoder
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 
 class BertEmbeddings(nn.Module):

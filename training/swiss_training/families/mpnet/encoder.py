@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.families.encoder import Encoder
-from swisscli.core.model.model_dir import EncoderConfig
+from swisscli.core.model.encoder_config import EncoderConfig
 
 MAX_DISTANCE = 128
 """Distance in tokens from which on all share the last bucket of their direction."""

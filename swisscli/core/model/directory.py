@@ -1,0 +1,161 @@
+"""The model directory: its files, opened once and verified; and how they are replaced."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from swisscli.core.errors import ModelError
+from swisscli.core.model.manifest import FileEntry, Manifest, sha256_of
+from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.schema import Object, read_json, write_json
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+GRAPH = "model.onnx"
+METRICS = "metrics.json"
+TRAIN_CONFIG = "train_config.toml"
+MANIFEST = "manifest.json"
+
+PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
+"""What prediction needs, the manifest aside."""
+
+MODEL_VARIABLE = "SWISS_MODEL"
+"""The environment variable that names the default model directory."""
+MODELS = Path(__file__).resolve().parents[2] / "models"
+"""The folder of the models that come with the package."""
+DEFAULT_MODEL = "minilm-l6-v1"
+"""The one that prediction takes when no other is named."""
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """A model directory that was opened: what to pass on in place of its path.
+
+    Attributes:
+        path: Where it is.
+        config: What its `config.json` holds.
+        manifest: What its `manifest.json` holds.
+    """
+
+    path: Path
+    config: ModelConfig
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: Path, needs: Iterable[str] = ()) -> "ModelDirectory":
+        """Read the manifest and the configuration, and verify files.
+
+        Args:
+            path: The directory.
+            needs: Names of the files that the caller will read.
+
+        Raises:
+            ModelError: if a file is missing, damaged, unsafe to read or of an unknown format.
+        """
+        manifest = read_json(path / MANIFEST, Manifest.from_json)
+        config = read_json(_verified(path, manifest, CONFIG), ModelConfig.from_json)
+        for name in needs:
+            _verified(path, manifest, name)
+        return cls(path, config, manifest)
+
+    @property
+    def precision(self) -> str:
+        """The graph's precision; fp32 where there is none yet."""
+        return self.manifest.precision
+
+    def has(self, name: str) -> bool:
+        """Whether it holds a file of that name."""
+        return (self.path / name).is_file()
+
+    def file(self, name: str) -> Path:
+        """The path of a file whose content is what the manifest says.
+
+        Raises:
+            ModelError: if it is missing from the directory or the manifest, or differs.
+        """
+        return _verified(self.path, self.manifest, name)
+
+
+def _verified(directory: Path, manifest: Manifest, name: str) -> Path:
+    path, entry = directory / name, manifest.files.get(name)
+    if entry is None or not path.is_file():
+        hint = "copy, train or export the model again"
+        if name == GRAPH:
+            hint = f"write it with: swiss export {directory}"
+        elif name == WEIGHTS and (directory / GRAPH).is_file():
+            hint = "name the run folder that it was exported from"
+        raise ModelError(f"{path}: the model has no such file", hint=hint)
+    if path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
+        raise ModelError(
+            f"{path}: its sha256 differs from the manifest, the file is damaged",
+            hint="copy or export the model again",
+        )
+    return path
+
+
+def default_model() -> Path:
+    """The model directory that `SWISS_MODEL` names, else the default one inside the package.
+
+    Raises:
+        ModelError: if this installation has no models.
+    """
+    named = os.environ.get(MODEL_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    path = MODELS / DEFAULT_MODEL
+    if not (path / MANIFEST).is_file():
+        raise ModelError(
+            f"{path}: this installation comes without its model",
+            hint=f"name a model directory with `model=DIR` or the variable {MODEL_VARIABLE}",
+        )
+    return path
+
+
+def is_model_directory(path: Path) -> bool:
+    """Whether `config.json` is one that training wrote, and no encoder's of Hugging Face."""
+    try:
+        return "format_version" in read_json(path / CONFIG, Object())
+    except ModelError:
+        return False
+
+
+@contextmanager
+def updating(directory: Path, manifest: Manifest, remove: Iterable[str] = ()) -> Iterator[Path]:
+    """Add or replace files of a model directory so that no reader takes a half-written one.
+
+    Yields an empty folder inside the directory to write the new files into. When the block ends
+    well, the old manifest is removed, the files are renamed into place and a new manifest is
+    written last; when it fails, the directory stays as it was.
+
+    Args:
+        directory: The model directory; made if it does not exist.
+        manifest: The new manifest; its `files` are filled in here.
+        remove: Names of old files that the new ones make wrong.
+    """
+    staging = directory / ".staging"
+    shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        for name in (MANIFEST, *remove):
+            (directory / name).unlink(missing_ok=True)
+        for path in sorted(staging.iterdir()):
+            path.replace(directory / path.name)
+        write_json(staging / MANIFEST, replace(manifest, files=_entries(directory)).to_json())
+        (staging / MANIFEST).replace(directory / MANIFEST)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _entries(directory: Path) -> dict[str, FileEntry]:
+    names = (CONFIG, WEIGHTS, TOKENIZER, GRAPH, METRICS, TRAIN_CONFIG)
+    paths = {name: directory / name for name in names}
+    return {
+        name: FileEntry(sha256_of(path), path.stat().st_size)
+        for name, path in paths.items()
+        if path.is_file()
+    }

@@ -1,0 +1,96 @@
+"""The graph's inputs, and what a graph may not hold, found without loading it."""
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from swisscli.core.errors import ModelError
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+"""Names of the graph's inputs, each of shape (B, T)."""
+
+# The fields of onnx.proto3 in which a graph can be, by message: number -> the message in it.
+_PARTS = {
+    "Model": {7: "Graph"},
+    "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
+    "Node": {5: "Attribute"},
+    "Attribute": {5: "Tensor", 10: "Tensor", 22: "SparseTensor", 23: "SparseTensor"},
+    "SparseTensor": {1: "Tensor", 2: "Tensor"},
+}
+_LOOP = "holds a graph within the graph (Loop, If, Scan), which may never end"
+_REFUSED = {
+    "Model": {25: "defines functions of its own"},
+    "Attribute": {6: _LOOP, 11: _LOOP},
+    "Tensor": {13: "reads tensors from other files"},
+}
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+def check_graph(path: Path) -> None:
+    """Refuse a graph that could run for ever, or read other files.
+
+    What `swiss export` writes is one flat graph: no control flow, no functions, no external data.
+    So nothing else is run, whoever wrote it; then the time of a run is bounded by the size of its
+    tensors. The file is read as protocol buffers, weights skipped: loading it in ONNX Runtime would
+    be too late, as that runs parts of a graph in order to simplify it.
+
+    Reference: onnx.proto3 of ONNX 1.16, and the encoding of protocol buffers.
+
+    Raises:
+        ModelError: naming what the graph holds, or if the file is no ONNX graph.
+    """
+    with path.open("rb") as stream:
+        try:
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                reason = _reason_to_refuse(content)
+        except ValueError as error:  # an empty file among them
+            reason = f"is no ONNX graph: {error}"
+    if reason:
+        raise ModelError(
+            f"{path}: the graph {reason}", hint="export the model again with: swiss export"
+        )
+
+
+def _reason_to_refuse(content: mmap.mmap) -> str | None:
+    pending = [("Model", 0, len(content))]
+    while pending:
+        message, start, end = pending.pop()
+        parts, refused = _PARTS.get(message, {}), _REFUSED.get(message, {})
+        for number, first, last in _fields(content, start, end):
+            if number in refused:
+                return refused[number]
+            if number in parts:
+                pending.append((parts[number], first, last))
+    return None
+
+
+def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number of each field of a message, and where its content begins and ends."""
+    while start < end:
+        key, start = _varint(content, start, end)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            _, last = _varint(content, start, end)
+        elif kind == _BYTES:
+            size, start = _varint(content, start, end)
+            last = start + size
+        elif kind in (_FIXED32, _FIXED64):
+            last = start + (4 if kind == _FIXED32 else 8)
+        else:
+            raise ValueError("it cannot be parsed")
+        if last > end:
+            raise ValueError("it is cut off")
+        yield number, start, last
+        start = last
+
+
+def _varint(content: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while start < end and shift < 64:
+        byte = content[start]
+        start += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, start
+        shift += 7
+    raise ValueError("it is cut off")

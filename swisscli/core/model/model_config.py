@@ -1,0 +1,126 @@
+"""What `config.json` of a model directory holds."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.methods import HEADS
+from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.schema import (
+    Choice,
+    Integer,
+    ListOf,
+    Place,
+    Text,
+    flag,
+    read_fields,
+    shown,
+)
+from swisscli.core.model.version import FORMAT_VERSION, check_format_version
+from swisscli.core.tasks import TASKS, TaskSpec
+
+Pooling = Literal["cls", "mean"]
+
+MIN_LENGTH = 8
+"""Fewest tokens that an input may be cut to: the special tokens of a pair and some text."""
+
+
+@dataclass(frozen=True)
+class _TaskEntry:
+    """A task as `config.json` has it; the rest of it follows from its name."""
+
+    name: Annotated[str, Text(100)]
+    kind: Annotated[str, Text(100)]
+    labels: Annotated[tuple[str, ...], ListOf(Text())]
+
+
+def _read_task(value: Any, place: Place) -> TaskSpec:
+    entry = _TaskEntry(**read_fields(_TaskEntry, value, place))
+    task = TASKS.get(entry.name)
+    if task is None or task.labels != entry.labels or task.kind != entry.kind:
+        raise ModelError(
+            f"{place}: the task {shown(entry.name)} is not one that this version knows",
+            hint="upgrade with: pip install --upgrade swissbert",
+        )
+    return task
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What `config.json` holds.
+
+    Attributes:
+        encoder: The encoder's shape.
+        pooling: `cls`: the first token through the encoder's pooler layer; `mean`: the mean of
+            the last hidden states over real tokens.
+        max_length: Longest input in tokens, special tokens included.
+        tasks: The tasks that the model has a head for.
+        pair_encoding: Whether two texts are one sequence; else each is a sequence, and a batch
+            holds those of an example one after the other.
+        heads: The kind of heads, one of `HEADS`.
+    """
+
+    encoder: Annotated[EncoderConfig, EncoderConfig.from_json]
+    pooling: Annotated[Pooling, Choice(get_args(Pooling))]
+    max_length: Annotated[int, Integer(MIN_LENGTH, 1_000_000)]
+    tasks: Annotated[tuple[TaskSpec, ...], ListOf(_read_task, fewest=1, most=len(TASKS))]
+    # The first models were written before there was a choice.
+    pair_encoding: Annotated[bool, flag] = True
+    heads: Annotated[str, Choice(tuple(head.name for head in HEADS))] = "linear"
+
+    def sequences(self, task: TaskSpec) -> int:
+        """Sequences that the encoder reads for one example of a task."""
+        return 1 if self.pair_encoding else task.arity
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "encoder": self.encoder.to_json(),
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "pair_encoding": self.pair_encoding,
+            "heads": self.heads,
+            "tasks": [
+                {
+                    "name": task.name,
+                    "kind": task.kind,
+                    "arity": task.arity,
+                    "labels": list(task.labels),
+                    "score_range": task.score_range and list(task.score_range),
+                }
+                for task in self.tasks
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, values: Any, place: Place) -> "ModelConfig":
+        """Read the JSON form.
+
+        Raises:
+            ModelError: if the format version or a task is unknown, or a key is missing or wrong.
+        """
+        check_format_version(values, place)
+        config = cls(**read_fields(cls, values, place))
+        if config.max_length > config.encoder.longest_input:
+            raise place.at("max_length").refuse(
+                config.max_length, f"at most {config.encoder.longest_input}, what the encoder takes"
+            )
+        names = [task.name for task in config.tasks]
+        if len(set(names)) < len(names):
+            raise ModelError(f"{place.at('tasks')} names a task twice")
+        return config
+
+    def task(self, name: str) -> TaskSpec:
+        """The model's task of that name.
+
+        Raises:
+            ConfigurationError: if the model was not trained for it.
+        """
+        for task in self.tasks:
+            if task.name == name:
+                return task
+        raise ConfigurationError(
+            f"this model has no head for {name!r}",
+            hint=f"it was trained for: {', '.join(task.name for task in self.tasks)}",
+        )
