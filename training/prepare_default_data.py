@@ -1,97 +1,212 @@
-"""Prepare the training data of the model inside the package.
+"""Prepare the training data and the encoder of the model inside the package.
 
-    python training/prepare_default_data.py SOURCE data/default
+    python training/prepare_default_data.py SOURCE ENCODER data/default
 
-SOURCE holds `cs224n/`, `quora-train-partial.tsv`, `sst-train-phrases.tsv` and `extra/`. Written are
-one training file per task:
+SOURCE holds `cs224n/`, `quora-train-partial.tsv`, `sst-train-phrases.tsv` and `extra/`; ENCODER is
+a Hugging Face style directory. Written are:
 
-* sentiment: every phrase of the SST training trees, its full sentences four more times;
-* paraphrase: Quora's training pairs, without the source that holds duplicates only, since it would
-  skew the share of duplicates, in both orders;
-* similarity: the paper's STS split, STS 2012-2016 outside STS-B, and SICK, in both orders.
+* `encoder/`: the encoder, with a tokenizer that spells emoji (`swiss_training/emoji.py`);
+* `train/TASK-SOURCE.tsv`: a training file per data set, labels as they came; the recipe maps them;
+* `wild/TASK-SOURCE.tsv`: rows of the same data sets that no training file has, chosen by a hash of
+  their texts: the wild dev sets, on which recipes are compared;
+* `sources.json`: the SHA-256 of every file that was read, and the rows of every file written.
 
-Texts of the dev sets are left out.
+Texts of the CS224N dev and test sets are left out of all of them. A text that comes twice in a data
+set, letters and digits compared, is kept once.
 """
 
 import csv
+import hashlib
+import json
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from swiss_training.emoji import spell_emoji
+
 Row = dict[str, str]
+WILD_SHARE = 0.08
+MAX_WILD_ROWS = 600
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One training file.
+
+    Attributes:
+        task: Its task.
+        name: Its name in the files written.
+        path: Where it is in SOURCE.
+        texts: Its text columns.
+        label: Its label column.
+        wild: Whether a part of it is set aside; the paper's own data has dev sets.
+        keep: Whether a row is used.
+        copies: How often it comes.
+    """
+
+    task: str
+    name: str
+    path: str
+    texts: tuple[str, ...]
+    label: str
+    wild: bool = True
+    keep: Callable[[Row], bool] = lambda row: True
+    copies: Callable[[Row], int] = lambda row: 1
+
+
+_ONE, _TWO, _THREE = ("sentence",), ("sentence1", "sentence2"), "sentiment_0neg_1neu_2pos"
+DATA_SETS = (
+    DataSet(
+        "sentiment",
+        "sst",
+        "sst-train-phrases.tsv",
+        ("phrase",),
+        "sentiment",
+        wild=False,
+        copies=lambda row: 5 if row["is_sentence"] == "1" else 1,
+    ),
+    DataSet("sentiment", "kindle", "extra/kindle15k-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "amazon", "extra/amazon-mds-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "yelp", "extra/yelp-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "hotel", "extra/hotel-datafiniti-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "clothing", "extra/womens-clothing-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "alexa", "extra/alexa-5class.tsv", _ONE, "sentiment"),
+    DataSet("sentiment", "airline", "extra/tweets-airline.tsv", _ONE, _THREE),
+    DataSet("sentiment", "goemotions", "extra/goemotions-3class.tsv", _ONE, _THREE),
+    DataSet("sentiment", "meld", "extra/meld-3class.tsv", _ONE, _THREE),
+    DataSet("sentiment", "imdb", "extra/imdb-short.tsv", ("review",), "sentiment"),
+    DataSet("sentiment", "cfimdb", "cs224n/ids-cfimdb-train.csv", _ONE, "sentiment", wild=False),
+    DataSet(
+        "paraphrase",
+        "quora",
+        "quora-train-partial.tsv",
+        _TWO,
+        "is_duplicate",
+        wild=False,
+        # A source of duplicates only would skew their share.
+        keep=lambda row: row["source"] != "positives-only",
+    ),
+    DataSet("paraphrase", "mrpc", "extra/mrpc-train.tsv", _TWO, "is_paraphrase"),
+    DataSet("paraphrase", "paws", "extra/paws-wiki-train.tsv", _TWO, "is_paraphrase"),
+    DataSet("paraphrase", "twitter", "extra/twitter-url-train.tsv", _TWO, "is_paraphrase"),
+    DataSet("similarity", "sts", "cs224n/sts-train.csv", _TWO, "similarity", wild=False),
+    DataSet(
+        "similarity",
+        "sts2012-16",
+        "extra/sts2012-16-not-in-stsb.tsv",
+        _TWO,
+        "similarity",
+        wild=False,
+    ),
+    DataSet("similarity", "sick", "extra/sick-train.tsv", _TWO, "relatedness_1to5"),
+)
+
+HELD_OUT = {
+    "sentiment": (
+        "ids-sst-dev",
+        "ids-sst-test-student",
+        "ids-cfimdb-dev",
+        "ids-cfimdb-test-student",
+    ),
+    "paraphrase": ("quora-dev",),
+    "similarity": ("sts-dev", "sts-test-student"),
+}
+"""The CS224N files whose texts no training file may have, by task."""
 
 
 def read(path: Path) -> list[Row]:
     """Read a TAB-separated file with csv quoting."""
+    csv.field_size_limit(1 << 24)
     with path.open(encoding="utf-8", newline="") as source:
         return list(csv.DictReader(source, delimiter="\t"))
 
 
-def write(path: Path, columns: list[str], rows: Iterable[tuple[str, ...]]) -> None:
-    """Write a TAB-separated file with csv quoting."""
+def key_of(row: Row, columns: tuple[str, ...]) -> str:
+    """What makes a row's texts the same as another's: their letters and digits, in any order."""
+    texts = (row.get(column) or "" for column in columns)
+    return "|".join(sorted("".join(filter(str.isalnum, text.casefold())) for text in texts))
+
+
+def is_wild(key: str) -> bool:
+    """Whether a text belongs to a wild dev set: a function of the text alone."""
+    digest = hashlib.sha256(f"wild {key}".encode()).digest()
+    return int.from_bytes(digest[:4]) < WILD_SHARE * 2**32
+
+
+def split(source: Path, data: DataSet) -> tuple[list[Row], list[Row]]:
+    """A data set's training and wild dev rows."""
+    seen = {
+        key_of(row, _ONE if data.task == "sentiment" else _TWO)
+        for name in HELD_OUT[data.task]
+        for row in read(source / f"cs224n/{name}.csv")
+    }
+    train: list[Row] = []
+    wild: list[Row] = []
+    for row in read(source / data.path):
+        key = key_of(row, data.texts)
+        if key in seen or not data.keep(row) or not all(row[name].strip() for name in data.texts):
+            continue
+        seen.add(key)
+        if data.wild and is_wild(key):
+            wild.append(row)
+        else:
+            train += [row] * data.copies(row)
+    return train, wild[:MAX_WILD_ROWS]
+
+
+def write(path: Path, data: DataSet, rows: list[Row]) -> None:
+    """Write a TAB-separated file with csv quoting, columns under the names that training knows."""
+    columns = _ONE if len(data.texts) == 1 else _TWO
+    label = data.label if data.label == "relatedness_1to5" else "label"
+    if data.task == "similarity" and label == "label":
+        label = "similarity"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as sink:
         writer = csv.writer(sink, delimiter="\t", lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        writer.writerow([*columns, label])
+        writer.writerows(
+            [*(row[name].strip() for name in data.texts), row[data.label]] for row in rows
+        )
 
 
-def sentiment(source: Path) -> Iterator[tuple[str, ...]]:
-    """Phrases, and the full sentences four more times."""
-    dev = {row["sentence"].strip() for row in read(source / "cs224n/ids-sst-dev.csv")}
-    for row in read(source / "sst-train-phrases.tsv"):
-        if row["phrase"].strip() not in dev:
-            for _ in range(5 if row["is_sentence"] == "1" else 1):
-                yield row["phrase"].strip(), row["sentiment"]
-
-
-def paraphrase(source: Path) -> Iterator[tuple[str, ...]]:
-    """Quora's pairs but for those of duplicates only."""
-    for row in read(source / "quora-train-partial.tsv"):
-        if row["source"] != "positives-only":
-            yield row["sentence1"].strip(), row["sentence2"].strip(), row["is_duplicate"]
-
-
-def similarity(source: Path) -> Iterator[tuple[str, ...]]:
-    """STS, STS 2012-2016 and SICK on the scale from 0 to 5."""
-    for row in read(source / "cs224n/sts-train.csv"):
-        yield row["sentence1"].strip(), row["sentence2"].strip(), row["similarity"]
-    for row in read(source / "extra/sts2012-16-not-in-stsb.tsv"):
-        yield row["sentence1"].strip(), row["sentence2"].strip(), row["similarity"]
-    for row in read(source / "extra/sick-train.tsv"):
-        score = (float(row["relatedness_1to5"]) - 1) * 5 / 4
-        yield row["sentence1"].strip(), row["sentence2"].strip(), f"{score:.4f}"
-
-
-def both_orders(pairs: Iterable[tuple[str, ...]], dev_file: Path) -> Iterator[tuple[str, ...]]:
-    """Each pair as it is and turned round, unless the dev set has it."""
-    dev = {
-        frozenset(((row["sentence1"] or "").strip(), (row["sentence2"] or "").strip()))
-        for row in read(dev_file)
+def digests(paths: Iterator[Path], base: Path) -> dict[str, str]:
+    """The SHA-256 of files, by their name in a folder."""
+    return {
+        str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
     }
-    for first, second, target in pairs:
-        if frozenset((first, second)) not in dev:
-            yield first, second, target
-            yield second, first, target
 
 
 def main() -> None:
-    """Write the three files."""
-    if len(sys.argv) != 3:
+    """Write everything."""
+    if len(sys.argv) != 4:
         raise SystemExit(__doc__)
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    target.mkdir(parents=True, exist_ok=True)
-    dev = source / "cs224n"
-    write(target / "sentiment.tsv", ["sentence", "sentiment"], sentiment(source))
-    write(
-        target / "paraphrase.tsv",
-        ["sentence1", "sentence2", "is_duplicate"],
-        both_orders(paraphrase(source), dev / "quora-dev.csv"),
-    )
-    write(
-        target / "similarity.tsv",
-        ["sentence1", "sentence2", "similarity"],
-        both_orders(similarity(source), dev / "sts-dev.csv"),
-    )
+    source, encoder, target = map(Path, sys.argv[1:])
+    (target / "encoder").mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(encoder / name, target / "encoder" / name)
+    spelled = spell_emoji((encoder / "tokenizer.json").read_text(encoding="utf-8"))
+    (target / "encoder" / "tokenizer.json").write_text(spelled, encoding="utf-8")
+    rows: dict[str, int] = {}
+    for data in DATA_SETS:
+        train, wild = split(source, data)
+        for folder, part in (("train", train), ("wild", wild)):
+            if part:
+                name = f"{folder}/{data.task}-{data.name}.tsv"
+                write(target / name, data, part)
+                rows[name] = len(part)
+    paths = {data.path for data in DATA_SETS}
+    paths |= {f"cs224n/{name}.csv" for names in HELD_OUT.values() for name in names}
+    facts = {
+        "sources": digests((source / path for path in sorted(paths)), source)
+        | {
+            f"encoder/{name}": digest
+            for name, digest in digests(encoder.iterdir(), encoder).items()
+        },
+        "rows": rows,
+    }
+    (target / "sources.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class TaskSpec:
         score_range: Lowest and highest score of a regression; None otherwise.
         metric: The dev metric.
         columns: Column names in data files.
+        symmetric: Whether the two texts of an example may change places: the answer is the same.
         files: File names of the CS224N data folder, by split; empty if it has none.
     """
 
@@ -49,11 +50,20 @@ class TaskSpec:
     metric: Metric
     columns: Columns
     files: tuple[tuple[Split, str], ...]
+    symmetric: bool = False
 
     @property
     def num_outputs(self) -> int:
         """Logits per example: one per class for multiclass, else one."""
         return len(self.labels) if self.kind == "multiclass" else 1
+
+    def ordered(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+        """The texts in the order in which the model reads them.
+
+        A symmetric task reads the text that comes first by its code points first, so that
+        f(a, b) = f(b, a) holds exactly.
+        """
+        return tuple(sorted(texts)) if self.symmetric else texts
 
     def file_name(self, split: Split) -> str | None:
         """The task's file in a CS224N data folder; None if that has none of the task."""
@@ -98,6 +108,7 @@ TASKS: dict[str, TaskSpec] = {
                 texts=(_TEXT_A, _TEXT_B), target=("is_duplicate", "is_paraphrase", "label")
             ),
             files=_files("quora"),
+            symmetric=True,
         ),
         TaskSpec(
             name="similarity",
@@ -113,6 +124,7 @@ TASKS: dict[str, TaskSpec] = {
                 rescaled=(("relatedness_1to5", 1.0, 5.0),),
             ),
             files=_files("sts"),
+            symmetric=True,
         ),
         TaskSpec(
             name="cfimdb",

@@ -266,8 +266,10 @@ class Run:
             for _ in range(drawn[task]):
                 batch = self.streams[task].next().to(self.device)
                 examples += len(batch.targets_B)
-                loss = self._loss(index, task, batch)
-                torch.autograd.backward(loss / len(updates))
+                for part in batch.split(config.micro_batch_tokens):
+                    share = len(part.targets_B) / len(batch.targets_B)
+                    loss = self._loss(index, task, part, share)
+                    torch.autograd.backward(loss / len(updates))
             if gradients and drawn[task]:
                 gradients.take(index)
         if gradients:
@@ -284,16 +286,16 @@ class Run:
             self.average.update_parameters(self.model)
         return examples
 
-    def _loss(self, index: int, task: str, batch: Batch) -> Tensor:
-        """The weighted and regularised loss of a batch, a scalar."""
+    def _loss(self, index: int, task: str, batch: Batch, share: float = 1.0) -> Tensor:
+        """The weighted and regularised loss of a share of a batch, a scalar."""
         with self.autocast:
             output_BC = self.model.output(task, *batch.inputs)
             loss = self.model.head(task).loss(output_BC, batch.targets_B, batch.weights_B)
-            self.losses_2N[:, index] += torch.stack([loss.detach(), torch.ones_like(loss)])
+            self.losses_2N[:, index] += share * torch.stack([loss.detach(), torch.ones_like(loss)])
             for regularizer in self.regularizers:
                 loss = regularizer(loss, self.model, task, batch, output_BC)
         number_1 = torch.tensor([index], device=self.device)
-        return self.weighting(loss[None], number_1).sum()
+        return share * self.weighting(loss[None], number_1).sum()
 
     def _factor(self, step: int) -> float:
         config = self.config

@@ -104,6 +104,9 @@ class TrainConfig:
     """Optimizer steps after which to end; 0: after `epochs`."""
     batch_size: int = 32
     """Examples per task and batch."""
+    micro_batch_tokens: int = 0
+    """Most tokens, padding included, that a pass computes: larger batches are cut into parts
+    whose gradients add up, so long texts need no more memory; 0: no limit."""
     gradient_accumulation_steps: int = 1
     """Updates of the sampler whose gradients are averaged in an optimizer step."""
     learning_rate: float = 1e-5
@@ -321,7 +324,14 @@ _RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
     ),
     (
         (
-            *("max_length", "max_steps", "max_grad_norm", "weight_decay", "max_dev_rows"),
+            *(
+                "max_length",
+                "max_steps",
+                "max_grad_norm",
+                "weight_decay",
+                "max_dev_rows",
+                "micro_batch_tokens",
+            ),
             *("eval_every", "patience", "seed"),
         ),
         lambda value: value >= 0,

@@ -43,6 +43,30 @@ class Batch:
         """What the model takes."""
         return self.input_ids_ST, self.attention_mask_ST, self.token_type_ids_ST
 
+    def split(self, max_tokens: int) -> "list[Batch]":
+        """The batch in parts of at most so many tokens, padding included; 0 leaves it whole.
+
+        A part has one example at least. Their mean losses, each times its share of the examples,
+        add up to the batch's.
+        """
+        num_examples = len(self.targets_B)
+        sequences, length = self.input_ids_ST.shape
+        per_example = sequences // num_examples
+        size = max(1, max_tokens // (per_example * length)) if max_tokens else num_examples
+        if size >= num_examples:
+            return [self]
+        rows = {name: size * per_example for name in vars(self) if name.endswith("_ST")}
+        parts = {
+            name: [None] * -(-num_examples // size)
+            if tensor is None
+            else tensor.split(rows.get(name, size))
+            for name, tensor in vars(self).items()
+        }
+        return [
+            Batch(**dict(zip(parts, part, strict=True)))
+            for part in zip(*parts.values(), strict=True)
+        ]
+
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         moved: dict[str, Any] = {
@@ -79,7 +103,8 @@ class TaskDataset:
     ) -> None:
         self.task = examples.task
         self.texts = examples.texts
-        self.encodings = tokenizer.encode_examples(examples.texts, pair_encoding)
+        texts = [self.task.ordered(item) for item in examples.texts]
+        self.encodings = tokenizer.encode_examples(texts, pair_encoding)
         self.targets = stack_targets(examples.task, examples.targets)
         weights = np.array(examples.weights, dtype=np.float32)
         self.weights = None if np.all(weights == 1) else weights
