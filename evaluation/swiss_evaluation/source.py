@@ -72,7 +72,7 @@ class Gathered:
     def answer(self, backend: Backend, rows: TaskRows, advance: Advance) -> Answered:
         """Predict rows; those with a label apart, so that the others change no figure."""
         encodings = self.tokenizer.encode_examples(
-            [row.texts for row in rows.rows], self.model.config.pair_encoding
+            [rows.task.ordered(row.texts) for row in rows.rows], self.model.config.pair_encoding
         )
         logits_NC = np.empty((len(encodings), rows.task.num_outputs), dtype=np.float32)
         labelled = set(rows.labelled)

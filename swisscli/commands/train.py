@@ -60,7 +60,7 @@ _OPTIONS = {
     "epochs": "Epochs, as the task sampler defines them.",
     "max_steps": "Optimizer steps; 0: by --epochs.",
     "batch_size": "Examples per task and batch.",
-    "micro_batch_tokens": "Most tokens that a pass computes: larger batches are cut into parts whose"
+    "micro_batch_tokens": "Most tokens that a pass computes: a larger batch is cut into parts whose"
     " gradients add up; 0: no limit.",
     "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
     "learning_rate": "Peak learning rate.",

@@ -206,6 +206,9 @@ class Predictor:
     def _predict_chunks(
         self, tasks: Sequence[TaskSpec], record_chunks: Iterable[Sequence[Record] | Flush]
     ) -> Generator[list[Predictions], None, None]:
+        def prepare(chunk: Sequence[Record]) -> _Prepared:
+            return self._prepare(tasks[0], chunk)
+
         def compute(prepared: _Prepared) -> tuple[_Prepared, npt.NDArray[np.float32]]:
             return prepared, self._chunk_logits(tasks, prepared, workers)
 
@@ -214,17 +217,17 @@ class Predictor:
 
         with (
             ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers,
-            closing(overlapped(record_chunks, self._prepare, compute, cancel)) as computed,
+            closing(overlapped(record_chunks, prepare, compute, cancel)) as computed,
         ):
             for prepared, logits_UK in computed:
                 yield _predictions(tasks, prepared, logits_UK)
 
-    def _prepare(self, chunk: Sequence[Record]) -> _Prepared:
+    def _prepare(self, task: TaskSpec, chunk: Sequence[Record]) -> _Prepared:
         indexes: dict[tuple[str, ...], int] = {}
         rows = [
             None
             if record.error or _is_blank(record)
-            else indexes.setdefault(tuple(record.texts), len(indexes))
+            else indexes.setdefault(task.ordered(tuple(record.texts)), len(indexes))
             for record in chunk
         ]
         texts = list(indexes)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import BatchStream, TaskDataset
 from swiss_training.multitask.examples import Examples, read_files, read_tasks
 from swiss_training.multitask.labels import DataFile
+from swiss_training.multitask.losses import task_loss
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
@@ -207,3 +209,29 @@ def test_batches_are_of_like_length_and_padded_to_their_longest(dataset: TaskDat
         padding += int((batch.attention_mask_ST == 0).sum())
         tokens += int(lengths.sum())
     assert padding < 0.1 * tokens
+
+
+def pairs() -> TaskDataset:
+    texts = [("b c", "a"), ("a", "b c"), *((f"{'so ' * n}a", "b") for n in range(5))]
+    examples = Examples(TASKS["similarity"], texts, [float(n % 3) for n in range(7)])
+    return TaskDataset(examples, Tokenizer(ASSETS / "tiny-encoder" / "tokenizer.json", 64), 0)
+
+
+def test_the_parts_of_a_batch_have_its_loss_and_no_more_tokens() -> None:
+    batch = pairs().batch(range(7))
+    parts = batch.split(3 * batch.input_ids_ST.shape[1])
+    assert [len(part.targets_B) for part in parts] == [3, 3, 1]
+    logits_BC = torch.randn(7, 1, generator=torch.Generator().manual_seed(1))
+    whole = task_loss(TASKS["similarity"], logits_BC, batch.targets_B)
+    added = sum(
+        task_loss(TASKS["similarity"], logits_PC, part.targets_B).item() * len(logits_PC) / 7
+        for logits_PC, part in zip(logits_BC.split(3), parts, strict=True)
+    )
+    assert added == pytest.approx(whole.item(), rel=1e-6)
+    assert batch.split(0) == [batch]
+    assert all(len(part.targets_B) == 1 for part in batch.split(1))
+
+
+def test_a_pair_of_a_symmetric_task_is_read_in_one_order() -> None:
+    first, second = pairs().encodings[:2]
+    assert first[0].ids.tolist() == second[0].ids.tolist()

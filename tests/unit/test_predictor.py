@@ -16,7 +16,7 @@ from swisscli import Predictor
 from swisscli.core.errors import ConfigurationError, DeviceError, ModelError
 from swisscli.core.model.directory import GRAPH, PREDICTION_FILES, TOKENIZER
 from swisscli.core.records import Prediction, Record, RecordError
-from swisscli.core.tasks import TASKS
+from swisscli.core.tasks import TASKS, resolve_tasks
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference import devices, session
 from swisscli.inference.predictor import _predictions
@@ -385,3 +385,22 @@ def test_cuda_never_falls_back(tiny_model, capfd):
         Predictor(tiny_model, device="cuda:1")
     assert caught.value.exit_code == 6
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("task", ["paraphrase", "similarity"])
+def test_a_pair_has_one_answer_in_either_order(predictor, task):
+    pairs = list(zip(random_texts(40), random_texts(40, seed=1), strict=True))
+    scores = [answer.score for answer in predictor.predict(task, pairs)]
+    swapped = [answer.score for answer in predictor.predict(task, [(b, a) for a, b in pairs])]
+    assert scores == swapped
+    assert len(set(scores)) > 20
+
+
+def test_a_prediction_keeps_the_texts_in_the_order_given(predictor):
+    (answer,) = predictor.predict("similarity", [("good film", "a bad film")])
+    assert answer.record.texts == ("good film", "a bad film")
+
+
+def test_tasks_that_differ_in_symmetry_are_not_asked_together():
+    with pytest.raises(ConfigurationError, match="nli reads its two texts in their order"):
+        resolve_tasks(["paraphrase", "nli"])
