@@ -196,12 +196,6 @@ def resolve_tasks(names: Sequence[str]) -> tuple[TaskSpec, ...]:
             f"{_texts(first.arity)}, the other {_texts(odd.arity)}",
             hint="predict them one after the other",
         )
-    if len({task.symmetric for task in tasks}) > 1:
-        directed = next(task for task in tasks if not task.symmetric)
-        raise ConfigurationError(
-            f"{directed.name} reads its two texts in their order, the other tasks in either",
-            hint="predict them one after the other",
-        )
     return tasks
 
 

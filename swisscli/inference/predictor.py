@@ -42,9 +42,10 @@ Sequences = tuple[Encoding, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A chunk, tokenised.
+    """A chunk, tokenised for tasks that read its texts in the same order.
 
     Attributes:
+        tasks: The tasks.
         chunk: Its records.
         rows: For each record the index of its texts among the distinct ones; None for a record
             that is not predicted.
@@ -52,6 +53,7 @@ class _Prepared:
         encodings: Their sequences.
     """
 
+    tasks: Sequence[TaskSpec]
     chunk: Sequence[Record]
     rows: list[int | None]
     texts: list[tuple[str, ...]]
@@ -206,11 +208,14 @@ class Predictor:
     def _predict_chunks(
         self, tasks: Sequence[TaskSpec], record_chunks: Iterable[Sequence[Record] | Flush]
     ) -> Generator[list[Predictions], None, None]:
-        def prepare(chunk: Sequence[Record]) -> _Prepared:
-            return self._prepare(tasks[0], chunk)
+        grouped = [[task for task in tasks if task.symmetric is kind] for kind in (True, False)]
+        groups = [group for group in grouped if group]
 
-        def compute(prepared: _Prepared) -> tuple[_Prepared, npt.NDArray[np.float32]]:
-            return prepared, self._chunk_logits(tasks, prepared, workers)
+        def prepare(chunk: Sequence[Record]) -> list[_Prepared]:
+            return [self._prepare(group, chunk) for group in groups]
+
+        def compute(parts: list[_Prepared]) -> list[list[Predictions]]:
+            return [_predictions(part, self._chunk_logits(part, workers)) for part in parts]
 
         def cancel() -> None:
             workers.shutdown(wait=False, cancel_futures=True)
@@ -219,28 +224,29 @@ class Predictor:
             ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers,
             closing(overlapped(record_chunks, prepare, compute, cancel)) as computed,
         ):
-            for prepared, logits_UK in computed:
-                yield _predictions(tasks, prepared, logits_UK)
+            for parts in computed:
+                yield parts[0] if len(parts) == 1 else _in_order(tasks, parts)
 
-    def _prepare(self, task: TaskSpec, chunk: Sequence[Record]) -> _Prepared:
+    def _prepare(self, tasks: Sequence[TaskSpec], chunk: Sequence[Record]) -> _Prepared:
         indexes: dict[tuple[str, ...], int] = {}
         rows = [
             None
             if record.error or _is_blank(record)
-            else indexes.setdefault(task.ordered(tuple(record.texts)), len(indexes))
+            else indexes.setdefault(tasks[0].ordered(tuple(record.texts)), len(indexes))
             for record in chunk
         ]
         texts = list(indexes)
-        return _Prepared(chunk, rows, texts, self._encode(texts))
+        return _Prepared(tasks, chunk, rows, texts, self._encode(texts))
 
     def _chunk_logits(
-        self, tasks: Sequence[TaskSpec], prepared: _Prepared, workers: ThreadPoolExecutor
+        self, prepared: _Prepared, workers: ThreadPoolExecutor
     ) -> npt.NDArray[np.float32]:
         """Logits of a chunk's distinct texts, the tasks' one after the other: (U, K).
 
         What is cached from earlier chunks depends only on their order, never on the time that
         they took.
         """
+        tasks = prepared.tasks
         names = [task.name for task in tasks]
         num_outputs = sum(task.num_outputs for task in tasks)
         logits_UK = np.empty((len(prepared.texts), num_outputs), dtype=np.float32)
@@ -317,10 +323,18 @@ def _is_blank(record: Record) -> bool:
     return record.error is None and not all(text.strip() for text in record.texts)
 
 
-def _predictions(
-    tasks: Sequence[TaskSpec], prepared: _Prepared, logits_UK: npt.NDArray[np.float32]
-) -> list[Predictions]:
+def _in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
+    """Put each record's predictions, which came in several parts, into the order of the tasks."""
+    joined: list[Predictions] = []
+    for of_record in zip(*parts, strict=True):
+        by_task = {item.task: item for predictions in of_record for item in predictions}
+        joined.append(tuple(by_task[task.name] for task in tasks))
+    return joined
+
+
+def _predictions(prepared: _Prepared, logits_UK: npt.NDArray[np.float32]) -> list[Predictions]:
     """Turn the logits of a chunk's distinct texts into predictions for its records."""
+    tasks = prepared.tasks
     columns: list[list[Decoded | None]] = []
     start = 0
     for task in tasks:

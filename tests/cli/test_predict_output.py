@@ -14,10 +14,10 @@ def test_tsv_of_each_task(swiss):
         b"positive\t0.8776\tgood film\n"
     )
     assert swiss("predict", "paraphrase", input=PAIRS).stdout == (
-        b"paraphrase\t0.9999\tgood\tbad film\n\t\t\tbad\n"
+        b"paraphrase\t0.9997\tgood\tbad film\n\t\t\tbad\n"
     )
     assert swiss("predict", "similarity", input=PAIRS).stdout == (
-        b"2.1392\tgood\tbad film\n\t\tbad\n"
+        b"1.3333\tgood\tbad film\n\t\tbad\n"
     )
 
 

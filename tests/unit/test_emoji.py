@@ -41,9 +41,7 @@ def test_every_listed_emoji_has_words(spelled: tokenizers.Tokenizer) -> None:
 
 def test_text_without_emoji_is_read_as_before(spelled: tokenizers.Tokenizer) -> None:
     plain = tokenizers.Tokenizer.from_str(PLAIN)
-    text = (
-        "It lands at 7:45; it cost $1,299.99 \u2014 \u00fcber \u65e5\u672c \u0928\u092e"
-    )
+    text = "It lands at 7:45; it cost $1,299.99 \u2014 \u00fcber \u65e5\u672c \u0928\u092e"
     assert spelled.encode(text).ids == plain.encode(text).ids
 
 
