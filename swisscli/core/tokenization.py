@@ -1,6 +1,7 @@
 """The one tokenisation path of training, export and prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -52,6 +53,7 @@ class Tokenizer:
     """
 
     def __init__(self, path: Path, max_length: int) -> None:
+        self._path = path
         try:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
@@ -122,16 +124,21 @@ class Tokenizer:
         return [self._tokenizer.id_to_token(index) or "" for index in encoding.ids.tolist()]
 
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
-        """Tokenise single texts or pairs, each a tuple of one or two strings."""
+        """Tokenise single texts or pairs, each a tuple of one or two strings.
+
+        Raises:
+            ModelError: if the tokenizer fails, for want of an unknown token for instance.
+        """
         inputs = [item[0] if len(item) == 1 else item for item in texts]
-        return [
-            Encoding(
-                ids=np.array(encoding.ids, dtype=np.int32),
-                type_ids=np.array(encoding.type_ids, dtype=np.int32),
-                truncated=bool(encoding.overflowing),
-            )
-            for encoding in self._tokenizer.encode_batch_fast(inputs)
-        ]
+        with self._naming_the_file():
+            return [
+                Encoding(
+                    ids=np.array(encoding.ids, dtype=np.int32),
+                    type_ids=np.array(encoding.type_ids, dtype=np.int32),
+                    truncated=bool(encoding.overflowing),
+                )
+                for encoding in self._tokenizer.encode_batch_fast(inputs)
+            ]
 
     def encode_examples(
         self, texts: Sequence[tuple[str, ...]], pair_encoding: bool
@@ -156,10 +163,21 @@ class Tokenizer:
         Returns:
             For each text the ids of its sequences, special tokens included, (T,) each.
         """
-        return [
-            [np.array(piece.ids, dtype=np.int32) for piece in (encoding, *encoding.overflowing)]
-            for encoding in self._tokenizer.encode_batch_fast(list(texts))
-        ]
+        with self._naming_the_file():
+            return [
+                [np.array(piece.ids, dtype=np.int32) for piece in (encoding, *encoding.overflowing)]
+                for encoding in self._tokenizer.encode_batch_fast(list(texts))
+            ]
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the library raises plain Exception
+            raise ModelError(
+                f"{self._path}: cannot tokenize a text: {visible(str(error))}",
+                hint="copy, train or export the model again",
+            ) from None
 
 
 def pad(

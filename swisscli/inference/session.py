@@ -98,7 +98,8 @@ class Session:
     Raises:
         ConfigurationError: if `device` is not one of the names above.
         DeviceError: if a GPU is asked for and the graph does not run there.
-        ModelError: if the graph cannot be loaded or lacks an input or output.
+        ModelError: if the graph may not be run (see `check_graph`), cannot be loaded, or lacks an
+            input or output.
     """
 
     def __init__(
@@ -318,7 +319,7 @@ def _first_line(message: str) -> str:
 
 def _reason(log: Sequence[str]) -> str:
     """The most telling line of ONNX Runtime's log."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in log]
+    lines = [visible(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in log]
     for line in lines:
         if found := re.search(r"with error: (.+)", line):
             return found[1].strip()

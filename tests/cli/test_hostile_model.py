@@ -153,6 +153,14 @@ def test_a_tokenizer_without_its_unknown_token(swiss: Any, make_model: Callable[
     refused(predict(swiss, model), TOKENIZER, r'model.unk_token is "\u001b[31munknown"')
 
 
+def test_a_tokenizer_that_fails_on_a_text(swiss: Any, make_model: Callable[..., Path]) -> None:
+    model = make_model()
+    values = json.loads((model / TOKENIZER).read_text())
+    values["model"] = {"type": "Unigram", "unk_id": None, "vocab": [["good", 0.0]]}
+    rewrite(model, TOKENIZER, json.dumps(values).encode())
+    refused(predict(swiss, model), f"{TOKENIZER}: cannot tokenize a text")
+
+
 def test_a_tokenizer_of_more_tokens_than_the_encoder(
     swiss: Any, make_model: Callable[..., Path]
 ) -> None:
@@ -278,6 +286,7 @@ def encoder(tmp_path: Path) -> Path:
         ("hidden_act", "\x1b[31m"),
         ("model_type", []),
         ("pad_token_id", None),
+        ("max_position_embeddings", 4),
     ],
 )
 def test_a_field_of_an_encoders_configuration(

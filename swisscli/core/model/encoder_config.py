@@ -17,6 +17,8 @@ from swisscli.core.model.schema import (
     shown,
 )
 
+MIN_LENGTH = 8
+"""Fewest tokens of a longest input: the special tokens of a pair and some text."""
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """The activation functions of the feed-forward layers, by Hugging Face's names."""
 
@@ -97,9 +99,9 @@ class EncoderConfig:
             raise place.at("pad_token_id").refuse(
                 self.pad_token_id, f"below vocab_size, {self.vocab_size}"
             )
-        if self.longest_input < 1:
+        if self.longest_input < MIN_LENGTH:
             raise place.at("max_position_embeddings").refuse(
-                self.max_position_embeddings, f"above {self.pad_token_id + 1}, the padding's rows"
+                self.max_position_embeddings, f"enough for an input of {MIN_LENGTH} tokens"
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.methods import HEADS
-from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.encoder_config import MIN_LENGTH, EncoderConfig
 from swisscli.core.model.schema import (
     Choice,
     Integer,
@@ -20,9 +20,6 @@ from swisscli.core.model.version import FORMAT_VERSION, check_format_version
 from swisscli.core.tasks import TASKS, TaskSpec
 
 Pooling = Literal["cls", "mean"]
-
-MIN_LENGTH = 8
-"""Fewest tokens that an input may be cut to: the special tokens of a pair and some text."""
 
 
 @dataclass(frozen=True)

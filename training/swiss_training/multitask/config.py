@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar, get_args
 from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.methods import HEADS, METHODS, MethodKind, method_names, method_options
+from swisscli.core.model.encoder_config import MIN_LENGTH
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
 
@@ -176,8 +177,8 @@ class TrainConfig:
                     yield f"{name} is {value}, it must be {option.bounds.rule}"
         if self.seed >= 2**63:
             yield f"seed is {self.seed}, it must be below 2**63"
-        if 0 < self.max_length < 8:
-            yield f"max_length is {self.max_length}, it must be at least 8 tokens"
+        if 0 < self.max_length < MIN_LENGTH:
+            yield f"max_length is {self.max_length}, it must be at least {MIN_LENGTH} tokens"
 
     def _wrong_files(self) -> Iterator[str]:
         for split in _SPLITS:
