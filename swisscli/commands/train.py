@@ -178,7 +178,8 @@ def train(
     for option in method_options():
         if option.is_per_task and option.key in given:
             with problems.collected():
-                given[option.key] = parse_task_numbers(flag_of(option.key), given[option.key])
+                text = given.pop(option.key)
+                given[option.key] = parse_task_numbers(flag_of(option.key), text)
     if awl:
         weighting = given.setdefault("weighting", "awl")
         if weighting != "awl":
