@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from swisscli.core.tasks import TASKS
-from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
+from swisscli.core.io.tables import ColumnChoice, InputFormat
+from swisscli.core.tasks import TASKS, input_columns
+from swisscli.inference.readers import Source, read_records
 
 Texts = list[tuple[str, ...]]
 
@@ -91,7 +92,9 @@ def _read(data: Path) -> tuple[Texts, Texts, Texts]:
 def _read_task(data: Path, name: str) -> Texts:
     task = TASKS[name]
     path = data / str(task.file_name("dev"))
-    records = read_records(Source(str(path), InputFormat.TSV), task, ColumnChoice())
+    records = read_records(
+        Source(str(path), InputFormat.TSV), input_columns([task]), ColumnChoice()
+    )
     return [
         record.texts
         for record in records

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -17,18 +16,13 @@ from swisscli import console
 from swisscli.console import Color
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.io.atomic import check_output, open_output
+from swisscli.core.io.tables import ColumnChoice, InputFormat, parse_delimiter
 from swisscli.core.io.text import visible
 from swisscli.core.records import Predictions, failure_of
-from swisscli.core.tasks import TaskSpec, resolve_tasks, task_names
+from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks, task_names
 from swisscli.inference.chunks import chunks, eager_chunks
 from swisscli.inference.devices import parse_device
-from swisscli.inference.readers import (
-    ColumnChoice,
-    InputFormat,
-    Source,
-    find_sources,
-    read_records,
-)
+from swisscli.inference.readers import Source, find_sources, read_records
 from swisscli.inference.writers import (
     CsvWriter,
     JsonlWriter,
@@ -45,12 +39,12 @@ _MAX_WARNINGS = 20
 class _Request:
     tasks: tuple[TaskSpec, ...]
     sources: list[Source]
-    columns: ColumnChoice
+    choice: ColumnChoice
     output: Path | None
     format: OutputFormat
     with_texts: bool
     strict: bool
-    model: Path | None
+    model: str | None
     device: str
     threads: int | None
     batch_tokens: int | None
@@ -83,8 +77,18 @@ def predict(
         str | None,
         typer.Option(
             metavar="A[,B]",
-            help="Columns with the texts, by name or by number from 1. Without it: text or "
-            "sentence; text_a and text_b, or sentence1 and sentence2; else the first columns.",
+            help="Columns with the texts, by name or by number from 1. Without it: columns named "
+            "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
+            "and the like; or the only ones.",
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHAR",
+            help="Character between the columns, or comma, tab or semicolon. Without it: found by "
+            "the first line.",
+            show_default=False,
         ),
     ] = None,
     header: Annotated[
@@ -116,7 +120,7 @@ def predict(
         bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
     ] = False,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="DIR",
             help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
@@ -148,8 +152,9 @@ def predict(
     cat reviews.txt | swiss predict sentiment | sort | head
 
     The extension tells the layout: .txt has one text per line, .tsv and .csv have columns,
-    .jsonl has one object per line. Every record gives one result, in the same order; a record
-    that cannot be read is marked and the others go on.
+    .jsonl has one object per line, .json an array of objects; .parquet needs the extra
+    swissbert[parquet]. A file that ends in .gz is decompressed. Every record gives one result, in
+    the same order; a record that cannot be read is marked and the others are still answered.
 
     Several tasks give one result per record too: in tsv their columns one task after the other, in
     csv with the task's name before the column's, in jsonl an object per task under "tasks".
@@ -158,20 +163,23 @@ def predict(
     usable model; 6 the device is not there.
     """  # noqa: D301
     console.choose_color(color)
-    where = ColumnChoice(
-        header, tuple(name.strip() for name in columns.split(",")) if columns else ()
+    choice = ColumnChoice(
+        header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
     )
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
     problems = Problems()
+    if delimiter is not None:
+        with problems.collected():
+            choice = replace(choice, delimiter=parse_delimiter(delimiter))
     with problems.collected():
         tasks = resolve_tasks([name.strip() for name in task.split(",")])
     if tasks:
-        reading = _reading(tasks)
+        reading = input_columns(tasks)
         with problems.collected():
             sources = find_sources(files or [], reading, input_format)
         with problems.collected():
-            where.check(reading, sources)
+            choice.check(reading, (source.format for source in sources))
     with problems.collected():
         check_output(output, force=force, inputs=files or ["-"])
     with problems.collected():
@@ -181,7 +189,7 @@ def predict(
         _Request(
             tasks=tasks,
             sources=sources,
-            columns=where,
+            choice=choice,
             output=output,
             format=output_format or _default_format(output),
             with_texts=not no_text,
@@ -194,18 +202,6 @@ def predict(
     )
     if num_failed:
         raise typer.Exit(1)
-
-
-def _reading(tasks: Sequence[TaskSpec]) -> TaskSpec:
-    """A task that reads what any of the tasks reads."""
-    first = tasks[0]
-    names = zip(*(task.columns.texts for task in tasks), strict=True)
-    texts = tuple(tuple(dict.fromkeys(chain.from_iterable(accepted))) for accepted in names)
-    return replace(
-        first,
-        name=",".join(task.name for task in tasks),
-        columns=replace(first.columns, texts=texts),
-    )
 
 
 def _default_format(output: Path | None) -> OutputFormat:
@@ -243,13 +239,13 @@ def _predict(request: _Request) -> int:
     shows_results = request.output is None and console.is_terminal(sys.stdout)
     show_progress = nullcontext(_ignore) if shows_results else console.progress("records")
     names = [task.name for task in request.tasks]
-    reading = _reading(request.tasks)
+    reading = input_columns(request.tasks)
     with open_output(request.output) as write, show_progress as advance:
         writers = [_writer(request, source) for source in request.sources]
         write(writers[0].header())
         for source, writer in zip(request.sources, writers, strict=True):
             cut = eager_chunks if source.is_pipe() else chunks
-            records = read_records(source, reading, request.columns)
+            records = read_records(source, reading, request.choice)
             with closing(predictor.predict_chunks(names, cut(records))) as predicted:
                 for chunk in predicted:
                     readable = _until_failure(chunk) if request.strict else chunk

@@ -8,6 +8,7 @@ import typer
 from swiss_training.masked_lm.config import PretrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.tables import parse_delimiter
 
 if TYPE_CHECKING:
     from swiss_training.masked_lm.events import Event
@@ -28,7 +29,8 @@ def pretrain(
         list[str] | None,
         typer.Argument(
             metavar="FILE...",
-            help="Text: .txt, one per line; .tsv and .csv, every column known to hold text.",
+            help="Text: .txt, one per line; .tsv, .csv, .jsonl, .json and .parquet, every column"
+            " known to hold text; .gz of any of them.",
             show_default=False,
         ),
     ] = None,
@@ -47,8 +49,18 @@ def pretrain(
         str | None,
         typer.Option(
             "--columns",
-            help="Columns of .tsv and .csv files to read, by name or number from 1.",
+            help="Columns of tables to read, by name or number from 1.",
             metavar="NAME[,NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            help="Character between the columns of .tsv and .csv files, or comma, tab or semicolon."
+            " Without it: found by the first line.",
+            metavar="CHAR",
             show_default=False,
         ),
     ] = None,
@@ -136,6 +148,8 @@ def pretrain(
         given["files"] = files
     if columns is not None:
         given["columns"] = [name.strip() for name in columns.split(",")]
+    if delimiter is not None:
+        given["delimiter"] = parse_delimiter(delimiter)
     if not resume:
         run(PretrainConfig(**given))
     elif given:

@@ -149,12 +149,13 @@ def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, 
     if pair and not all(text.strip() for text in pair):
         raise ConfigurationError("--pair has an empty text", hint='for example: --pair "a" "b"')
     if file is not None:
-        from swisscli.core.tasks import TASKS
-        from swisscli.inference.readers import ColumnChoice, find_sources, read_records
+        from swisscli.core.io.tables import ColumnChoice
+        from swisscli.core.tasks import TASKS, input_columns
+        from swisscli.inference.readers import find_sources, read_records
 
-        task = TASKS["similarity"]
-        (source,) = find_sources([str(file)], task, None)
-        for record in read_records(source, task, ColumnChoice()):
+        columns = input_columns([TASKS["similarity"]])
+        (source,) = find_sources([str(file)], columns, None)
+        for record in read_records(source, columns, ColumnChoice()):
             if record.error:
                 raise DataError(f"{file}:{record.line}: {record.error.message}")
             if all(text.strip() for text in record.texts):

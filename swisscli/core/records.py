@@ -8,8 +8,9 @@ class RecordError:
     """Why a record could not be predicted.
 
     Attributes:
-        code: `invalid_utf8`, `invalid_json`, `invalid_csv`, `missing_column`, `invalid_type` (a
-            JSON value that is not a string) or `not_finite` (the model's output is no number).
+        code: `invalid_utf8`, `invalid_text` (NUL characters), `invalid_json`, `invalid_csv`,
+            `missing_column`, `invalid_type` (a value that is not a string) or `not_finite`
+            (the model's output is no number).
         message: One line for a person.
     """
 
@@ -22,7 +23,8 @@ class Record:
     """One input record.
 
     Attributes:
-        line: 1-based line of its source on which the record begins.
+        line: 1-based line of its source on which the record begins; its number in sources that
+            have no lines.
         texts: One or two texts; when `error` is set, those that are known.
         id: The input's own identifier, if it has one.
         error: Set when the record could not be read; it then passes through unpredicted.

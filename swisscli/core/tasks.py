@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
+from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, folded
 from swisscli.core.errors import ConfigurationError
 
 Kind = Literal["multiclass", "binary", "regression"]
@@ -16,9 +18,9 @@ class Columns:
     """The column names under which data files are known to hold a task."""
 
     texts: tuple[tuple[str, ...], ...]
-    """Accepted names, one tuple per sentence."""
+    """Accepted names, one tuple per sentence; names at the same place belong together."""
     target: tuple[str, ...]
-    """Accepted names of the label or score, the first match wins."""
+    """Accepted names of the label or score; the first match wins."""
     rescaled: tuple[tuple[str, float, float], ...] = ()
     """Score columns on another scale: name, its lowest and its highest value."""
 
@@ -65,6 +67,12 @@ class TaskSpec:
         """
         return tuple(sorted(texts)) if self.symmetric else texts
 
+    def class_of(self, label: str) -> int | None:
+        """The class with a name, or one of its `LABEL_ALIASES`; case folded. None if none has."""
+        key = folded(label)
+        names = {folded(name): index for index, name in enumerate(self.labels)}
+        return names.get(key, names.get(folded(LABEL_ALIASES.get(key, ""))))
+
     def file_name(self, split: Split) -> str | None:
         """The task's file in a CS224N data folder; None if that has none of the task."""
         return dict(self.files).get(split)
@@ -78,9 +86,19 @@ def _files(stem: str) -> tuple[tuple[Split, str], ...]:
     )
 
 
-_TEXT = ("sentence", "text", "phrase", "review")
-_TEXT_A = ("sentence1", "text_a")
-_TEXT_B = ("sentence2", "text_b")
+LABEL_ALIASES = {
+    **{"neg": "negative", "neu": "neutral", "pos": "positive"},
+    **dict.fromkeys(("veryneg", "vneg", "stronglynegative"), "very negative"),
+    **dict.fromkeys(("verypos", "vpos", "stronglypositive"), "very positive"),
+    **dict.fromkeys(("yes", "true", "duplicate", "isduplicate", "same"), "paraphrase"),
+    **dict.fromkeys(("no", "false", "notduplicate", "nonduplicate"), "not paraphrase"),
+    **dict.fromkeys(("nonparaphrase", "noparaphrase", "different"), "not paraphrase"),
+    **dict.fromkeys(("entails", "entailed", "entail"), "entailment"),
+    **dict.fromkeys(("contradicts", "contradicted", "contradict"), "contradiction"),
+}
+"""Other names of classes, as `folded` writes them."""
+
+_LABEL = ("label", "labels", "class", "gold_label", "target", "category")
 
 TASKS: dict[str, TaskSpec] = {
     spec.name: spec
@@ -93,7 +111,7 @@ TASKS: dict[str, TaskSpec] = {
             labels=("very negative", "negative", "neutral", "positive", "very positive"),
             score_range=None,
             metric="accuracy",
-            columns=Columns(texts=(_TEXT,), target=("sentiment", "label")),
+            columns=Columns(texts=(TEXT,), target=("sentiment", "sentiment_label", *_LABEL)),
             files=_files("ids-sst"),
         ),
         TaskSpec(
@@ -105,7 +123,8 @@ TASKS: dict[str, TaskSpec] = {
             score_range=None,
             metric="accuracy",
             columns=Columns(
-                texts=(_TEXT_A, _TEXT_B), target=("is_duplicate", "is_paraphrase", "label")
+                texts=(TEXT_A, TEXT_B),
+                target=("is_duplicate", "is_paraphrase", "duplicate", "quality", *_LABEL),
             ),
             files=_files("quora"),
             symmetric=True,
@@ -119,8 +138,8 @@ TASKS: dict[str, TaskSpec] = {
             score_range=(0.0, 5.0),
             metric="pearson",
             columns=Columns(
-                texts=(_TEXT_A, _TEXT_B),
-                target=("similarity", "score"),
+                texts=(TEXT_A, TEXT_B),
+                target=("similarity", "similarity_score", "score", "label", "labels"),
                 rescaled=(("relatedness_1to5", 1.0, 5.0),),
             ),
             files=_files("sts"),
@@ -134,7 +153,7 @@ TASKS: dict[str, TaskSpec] = {
             labels=("negative", "positive"),
             score_range=None,
             metric="accuracy",
-            columns=Columns(texts=(_TEXT,), target=("sentiment", "label")),
+            columns=Columns(texts=(TEXT,), target=("sentiment", "sentiment_label", *_LABEL)),
             files=_files("ids-cfimdb"),
         ),
         TaskSpec(
@@ -146,7 +165,8 @@ TASKS: dict[str, TaskSpec] = {
             score_range=None,
             metric="accuracy",
             columns=Columns(
-                texts=(("premise", *_TEXT_A), ("hypothesis", *_TEXT_B)), target=("label",)
+                texts=(("premise", *TEXT_A), ("hypothesis", *TEXT_B)),
+                target=(*_LABEL, "entailment"),
             ),
             files=(),
         ),
@@ -174,6 +194,16 @@ def resolve_task(name: str) -> TaskSpec:
     raise ConfigurationError(
         f"unknown task {name!r}", hint=f"choose one of: {', '.join(task_names())}"
     )
+
+
+def input_columns(tasks: Sequence[TaskSpec]) -> InputColumns:
+    """What is read from a table to predict tasks that read the same number of texts."""
+    pairs = (zip(*task.columns.texts, strict=True) for task in tasks)
+    texts = tuple(zip(*dict.fromkeys(chain.from_iterable(pairs)), strict=True))
+    remedy = "name the columns to read with `columns`, by name or by number from 1"
+    if tasks[0].arity == 1:
+        remedy += "; if each line is one text, add `input_format=txt`"
+    return InputColumns(",".join(task.name for task in tasks), texts, remedy=remedy)
 
 
 def resolve_tasks(names: Sequence[str]) -> tuple[TaskSpec, ...]:

@@ -1,7 +1,7 @@
 """Predictions for a stream of records, in order and in bounded memory."""
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.io.text import readable
+from swisscli.core.io.text import is_blank, readable
 from swisscli.core.model.directory import (
     GRAPH,
     PREDICTION_FILES,
@@ -101,6 +101,10 @@ class Predictor:
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} is {value}, it must be at least 1")
+        if isinstance(model, str) and not model:
+            raise ConfigurationError(
+                "the model's directory is an empty name", hint="name a directory, or leave it out"
+            )
         if not isinstance(model, ModelDirectory):
             path = Path(model).absolute() if model is not None else default_model()
             model = ModelDirectory.open(path, PREDICTION_FILES)
@@ -178,8 +182,7 @@ class Predictor:
             ConfigurationError: if a task is unknown, the tasks do not go together or a record has
                 the wrong number of texts.
         """
-        if isinstance(records, str | Record):
-            raise ConfigurationError("records is one record, not several", hint="pass [record]")
+        _check_records(records)
         specs = self._specs(tasks)
         numbered = (_record(item, line, specs[0]) for line, item in enumerate(records, start=1))
         return chain.from_iterable(self._predict_chunks(specs, chunks(numbered)))
@@ -301,6 +304,22 @@ class Predictor:
         return np.hstack(logits)
 
 
+def _check_records(records: object) -> None:
+    """Refuse what would be iterated as something other than records.
+
+    Raises:
+        ConfigurationError: if it is one record, or a table of columns.
+    """
+    if isinstance(records, str | bytes | Record):
+        raise ConfigurationError("records is one record, not several", hint="pass [record]")
+    if isinstance(records, Mapping) or hasattr(records, "columns"):
+        raise ConfigurationError(
+            f"records is a {type(records).__name__}: its columns are not records",
+            hint='pass the column with the texts: frame["column"]; two columns for a pair:'
+            ' zip(frame["first"], frame["second"])',
+        )
+
+
 def _record(item: Text, line: int, task: TaskSpec) -> Record:
     if isinstance(item, Record):
         record = item
@@ -320,7 +339,7 @@ def _record(item: Text, line: int, task: TaskSpec) -> Record:
 
 
 def _is_blank(record: Record) -> bool:
-    return record.error is None and not all(text.strip() for text in record.texts)
+    return record.error is None and any(map(is_blank, record.texts))
 
 
 def _in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:

@@ -93,7 +93,8 @@ def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
         (
             ("a.pdf", "--epochs", 0),
             2,
-            "a.pdf is none of .txt, .tsv, .csv; epochs is 0, it must be at least 1",
+            "a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet; "
+            "epochs is 0, it must be at least 1",
             "see: swiss pretrain --help",
         ),
         (

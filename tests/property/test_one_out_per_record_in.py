@@ -3,20 +3,24 @@
 import csv
 import io
 import json
+import re
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from swisscli import Predictor
+from swisscli.core.errors import DataError
+from swisscli.core.io.tables import ColumnChoice, InputFormat
 from swisscli.core.records import Record
-from swisscli.core.tasks import TASKS
+from swisscli.core.tasks import TASKS, input_columns
 from swisscli.inference.chunks import Flush
-from swisscli.inference.readers import ColumnChoice, InputFormat, Source, read_records
+from swisscli.inference.readers import Source, read_records
 from swisscli.main import app
 
+TABLES = (InputFormat.TSV, InputFormat.CSV)
 SENTIMENT, PARAPHRASE = TASKS["sentiment"], TASKS["paraphrase"]
 anything = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -49,21 +53,40 @@ line = text.filter(lambda value: "\n" not in value and not value.endswith("\r"))
 def read(tmp_path, data, layout, task=SENTIMENT, columns=ColumnChoice()):  # noqa: B008
     path = tmp_path / "input"
     path.write_bytes(data)
-    return list(read_records(Source(str(path), layout), task, columns))
+    return list(read_records(Source(str(path), layout), input_columns([task]), columns))
 
 
-def lines_of(data):
+def read_if_text(tmp_path, data, layout, *arguments):
+    """Read bytes that are not refused as a whole, as UTF-16 is and what is no text."""
+    assume(not data.startswith((b"\xff\xfe", b"\xfe\xff")))
+    try:
+        return read(tmp_path, data, layout, *arguments)
+    except DataError:
+        assume(False)
+
+
+def lines_of(data, has_quotes):
+    r"""Lines as they are documented: a `\n` ends them unless the first that could be is a `\r`."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    return data.removesuffix(b"\n").split(b"\n") if data else []
+    end = rb"\r\n|\r|\n"
+    for newline in re.finditer(rb"\r*\n", data):
+        before = data[: newline.start()]
+        has_lone_cr = b"\r" in re.sub(rb"\r*\n", b"", before)
+        if not (has_lone_cr and has_quotes and before.count(b'"') % 2):
+            end = rb"\r*\n"
+            break
+    lines = re.split(end, data)
+    return lines if lines[-1] else lines[:-1]
 
 
 @anything
 @given(data=raw)
 @pytest.mark.parametrize("layout", [InputFormat.TXT, InputFormat.JSONL])
 def test_bytes_by_line(tmp_path, layout, data):
-    records = read(tmp_path, data, layout)
-    assert [record.line for record in records] == list(range(1, len(lines_of(data)) + 1))
-    for record, expected in zip(records, lines_of(data), strict=True):
+    records = read_if_text(tmp_path, data, layout)
+    lines = lines_of(data, has_quotes=False)
+    assert [record.line for record in records] == list(range(1, len(lines) + 1))
+    for record, expected in zip(records, lines, strict=True):
         try:
             expected.decode("utf-8")
         except UnicodeDecodeError:
@@ -74,13 +97,15 @@ def test_bytes_by_line(tmp_path, layout, data):
 
 @anything
 @given(data=raw)
-@pytest.mark.parametrize("layout", [InputFormat.TSV, InputFormat.CSV])
+@pytest.mark.parametrize("layout", TABLES)
 def test_bytes_by_row(tmp_path, layout, data):
     """Every line is in exactly one row, and a row is longer than a line only by its quotes."""
-    records = read(tmp_path, data, layout, PARAPHRASE, ColumnChoice(has_header=False))
+    choice = ColumnChoice(has_header=False, chosen=("1", "2"))
+    assume(not re.match(rb'(\xef\xbb\xbf)?"?sep=', data))
+    records = read_if_text(tmp_path, data, layout, PARAPHRASE, choice)
     starts = [record.line for record in records]
     assert starts == sorted(set(starts))
-    lines = lines_of(data)
+    lines = lines_of(data, has_quotes=True)
     assert set(starts) <= set(range(1, len(lines) + 1))
     assert bool(starts) == bool(lines)
     for start, end in pairwise([*starts, len(lines) + 1]):
@@ -127,9 +152,9 @@ def test_json_as_it_is_written(tmp_path, texts):
 
 @few
 @given(data=raw)
-@pytest.mark.parametrize("layout", list(InputFormat))
+@pytest.mark.parametrize("layout", [InputFormat.TXT, *TABLES, InputFormat.JSONL])
 def test_every_output_has_every_record(tmp_path, tiny_model, layout, data):
-    count = len(read(tmp_path, data, layout))
+    count = len(read_if_text(tmp_path, data, layout))
     arguments = ["predict", "sst", "-", "--model", str(tiny_model), "--input-format", layout]
     for output in ("tsv", "csv", "jsonl"):
         result = CliRunner().invoke(app, [*arguments, "--format", output], input=data)

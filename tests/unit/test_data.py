@@ -19,6 +19,8 @@ from swisscli.core.tokenization import Tokenizer
 ASSETS = Path(__file__).parents[1] / "assets"
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
+CLASSES = "0 very negative, 1 negative, 2 neutral, 3 positive, 4 very positive"
+NO_COLUMN = ":1: no column has a name such as sentence, text or phrase"
 Writer = Callable[[str], Path]
 
 
@@ -70,17 +72,17 @@ def test_relatedness_is_rescaled(write: Writer) -> None:
         (
             "sentiment",
             "sentence\tsentiment\na\t1\nb\t7\n",
-            ":3: column 'sentiment' is '7', not a class from 0 to 4",
+            ":3: column 'sentiment' is '7', not a class: " + CLASSES,
         ),
         (
             "sentiment",
             "sentence\tsentiment\na\t1.5\n",
-            ":2: column 'sentiment' is '1.5', not a class from 0 to 4",
+            ":2: column 'sentiment' is '1.5', not a class: " + CLASSES,
         ),
         (
             "sentiment",
             "sentence\tsentiment\na\tnan\n",
-            ":2: column 'sentiment' is 'nan', not a class from 0 to 4",
+            ":2: column 'sentiment' is 'nan', not a class: " + CLASSES,
         ),
         (
             "similarity",
@@ -95,16 +97,20 @@ def test_relatedness_is_rescaled(write: Writer) -> None:
         (
             "sentiment",
             "sentence\tsentiment\na\n",
-            ":2: 1 columns, the header has 2, no 'sentiment'",
+            ":2: the row has no 'sentiment'",
         ),
         (
             "sentiment",
             "sentence\tsentiment\n\udcff\t1\n",
             ":2: column 'sentence': byte 1 of the record is not UTF-8 (0xff)",
         ),
-        ("sentiment", "a\tsentiment\nx\t1\n", ":1: no column sentence or text or phrase or review"),
+        (
+            "sentiment",
+            "a\tsentiment\nx\t1\n",
+            ":1: no column has a name such as sentence, text or phrase",
+        ),
         ("sentiment", "sentence\tsentiment\n\t\n", ": no labelled example of sentiment"),
-        ("sentiment", "", ":1: no column sentence or text or phrase or review"),
+        ("sentiment", "", NO_COLUMN),
     ],
 )
 def test_bad_rows_name_file_line_and_column(

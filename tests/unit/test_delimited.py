@@ -2,10 +2,16 @@
 
 import csv
 import io
+from collections.abc import Iterator
 
 import pytest
 
-from swisscli.core.io.delimited import RowReader, decode_lines
+from swisscli.core.io import lines as text_lines
+from swisscli.core.io.delimited import RowReader
+
+
+def decode_lines(stream: io.BytesIO) -> Iterator[text_lines.Line]:
+    return text_lines.decode_lines(stream, "x.csv", has_quotes=True)
 
 
 def read(data: bytes, delimiter: str = "\t") -> list[list[str]]:

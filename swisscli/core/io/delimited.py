@@ -1,41 +1,25 @@
-"""TSV and CSV, line by line: csv quoting that an unbalanced quote cannot lead astray.
+"""Rows of delimited text: csv quoting that an unbalanced quote cannot lead astray.
 
 The standard library's parser lets one unbalanced quote swallow the rest of a file and has a
 process-wide limit on the size of a field. Here a quoted field is one only if it is quoted
-correctly; otherwise its quotes are text.
+correctly; otherwise its quotes are text. The cost is linear in the size of the input, whatever
+its quotes: each line is parsed at most twice.
 """
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from swisscli.core.io.lines import Line
+from swisscli.core.io.text import is_blank
 from swisscli.core.records import RecordError
 
 TAB = "\t"
 _MAX_QUOTED_CHARS = 1 << 20
-_BOM = b"\xef\xbb\xbf"
 
 
-class Line(NamedTuple):
-    """One line of a text file.
-
-    Attributes:
-        number: 1-based.
-        text: Its text, without the line end.
-        end: The line end that was taken off.
-        error: Set when it is not UTF-8; `text` then has U+FFFD in the place of wrong bytes.
-    """
-
-    number: int
-    text: str
-    end: str
-    error: RecordError | None
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row.
 
     Attributes:
@@ -49,44 +33,39 @@ class Row:
     error: RecordError | None
 
 
-def decode_lines(stream: Iterable[bytes]) -> Iterator[Line]:
-    r"""Decode lines of UTF-8 that end with `\n` or `\r\n`; no other character ends a line.
-
-    Args:
-        stream: Raw lines, as a binary file yields them.
-    """
-    for number, raw in enumerate(stream, start=1):
-        if number == 1:
-            raw = raw.removeprefix(_BOM)
-            if not raw:
-                continue
-        end = b"\r\n" if raw.endswith(b"\r\n") else b"\n" if raw.endswith(b"\n") else b""
-        body = raw.removesuffix(end)
-        error = None
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError as failure:
-            text = body.decode("utf-8", "replace")
-            error = RecordError("invalid_utf8", _not_utf8(number, body, failure.start))
-        yield Line(number, text, end.decode("ascii"), error)
-
-
-def _not_utf8(number: int, body: bytes, position: int) -> str:
-    if number == 1 and body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "not UTF-8 but UTF-16; convert the file with: iconv -f UTF-16 -t UTF-8"
-    return f"byte {position + 1} of the record is not UTF-8 (0x{body[position]:02x})"
-
-
 class _Split(NamedTuple):
-    """A row cut into fields.
+    """A line cut into fields.
 
     Attributes:
         fields: The fields, unquoted.
-        is_unclosed: A quoted field has no closing quote, so it may go on in the next line.
+        open_field: Index of the field whose quote is not closed, so that it may go on in the next
+            line; -1 if there is none.
     """
 
     fields: list[str]
-    is_unclosed: bool
+    open_field: int
+
+
+class _Continuation(NamedTuple):
+    """What a line is if it begins inside a quoted field, with sums over the lines before it.
+
+    Attributes:
+        line: The line.
+        ends_row: Whether the row ends with it.
+        is_broken: Whether a quote in it is neither doubled nor the last of the field.
+        num_fields: Fields that begin in it and the lines before.
+        num_chars: Characters of it and the lines before.
+        width: Fields that it would have as a row of its own.
+        num_alike: It and how many lines directly before have this width.
+    """
+
+    line: Line
+    ends_row: bool
+    is_broken: bool
+    num_fields: int
+    num_chars: int
+    width: int
+    num_alike: int
 
 
 class RowReader:
@@ -94,7 +73,8 @@ class RowReader:
 
     A quoted field begins and ends with a quote, has its inner quotes doubled, and may span
     lines. Anything else that begins with a quote is plain text up to the next delimiter, and so
-    is a field whose end would turn well-formed rows into one.
+    is a field whose end would turn well-formed rows into one. Spaces may follow a closing quote,
+    and stand before an opening one unless the delimiter is a TAB.
 
     Args:
         lines: The lines, the header's included.
@@ -103,97 +83,124 @@ class RowReader:
 
     def __init__(self, lines: Iterable[Line], delimiter: str) -> None:
         self._lines = iter(lines)
-        self._ahead: deque[Line] = deque()
+        # Lines read ahead. What each is inside quotes does not depend on where the quotes began.
+        self._ahead: deque[_Continuation] = deque()
+        self._before = _NOTHING
         self._delimiter = delimiter
         self._num_columns: int | None = None
         inner = r'[^"]*+(?:""[^"]*+)*+'
-        self._quoted = re.compile(rf'"({inner})"(?={re.escape(delimiter)}|\Z)')
-        self._unclosed = re.compile(rf'"{inner}\Z')
-        self._closing = re.compile(rf'{inner}("(?={re.escape(delimiter)}|\Z)|\Z)')
+        before = "" if delimiter in (TAB, " ") else " *"
+        after = "" if delimiter == " " else " *"
+        end = rf"{after}(?={re.escape(delimiter)}|\Z)"
+        self._quoted = re.compile(rf'{before}"({inner})"{end}')
+        self._unclosed = re.compile(rf'{before}"{inner}\Z')
+        self._closing = re.compile(rf'{inner}(?:("){end}|\Z)')
 
     def __iter__(self) -> Iterator[Row]:
         while (line := self._next_line()) is not None:
             yield self._row(line)
 
+    def split(self, text: str) -> list[str]:
+        """The fields of a row that is one line."""
+        return self._split(text, 0).fields
+
     def _next_line(self) -> Line | None:
-        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+        if not self._ahead:
+            return next(self._lines, None)
+        self._before = self._ahead.popleft()
+        return self._before.line
 
     def _row(self, first: Line) -> Row:
-        if not first.text.strip():
+        if is_blank(first.text):
             return Row(first.number, [], first.error)
-        lines = [first]
-        row = self._split(first.text)
-        if row.is_unclosed:
-            lines = self._quoted_lines(first)
-            row = self._split(_join(lines))
-        expected = self._num_columns = self._num_columns or len(row.fields)
-        error = next((line.error for line in lines if line.error), None)
-        if error is None and self._delimiter != TAB and any(row.fields[expected:]):
-            # Going on would predict a text that was cut at its first comma.
-            message = f"{len(row.fields)} fields instead of {expected}: is a text not quoted?"
+        fields, open_field = self._split(first.text, 0)
+        error = first.error
+        if open_field >= 0 and (more := self._continuation(first, open_field)):
+            lines = [first, *(self._taken() for _ in range(more))]
+            fields = self._split(_join(lines), 0).fields
+            error = next((line.error for line in lines if line.error), None)
+        expected = self._num_columns = self._num_columns or len(fields)
+        if error is None and len(fields) > expected and any(fields[expected:]):
+            # Going on would predict a text that was cut at its first delimiter.
+            message = f"{len(fields)} fields instead of {expected}: is a text not quoted?"
             error = RecordError("invalid_csv", message)
-        return Row(first.number, row.fields, error)
+        return Row(first.number, fields, error)
 
-    def names(self, text: str) -> list[str]:
-        """The fields of a header that is one line."""
-        return self._split(text).fields
+    def _taken(self) -> Line:
+        line = self._next_line()
+        assert line is not None
+        return line
 
-    def _split(self, text: str) -> _Split:
+    def _split(self, text: str, start: int) -> _Split:
         if '"' not in text:
-            return _Split(text.split(self._delimiter), False)
-        fields, start, is_unclosed = [], 0, False
+            return _Split(text.split(self._delimiter), -1)
+        fields: list[str] = []
+        open_field = -1
         while True:
             if match := self._quoted.match(text, start):
                 fields.append(match[1].replace('""', '"'))
                 end = match.end()
             else:
-                is_unclosed = is_unclosed or bool(self._unclosed.match(text, start))
+                if open_field < 0 and self._unclosed.match(text, start):
+                    open_field = len(fields)
                 end = text.find(self._delimiter, start)
                 end = len(text) if end < 0 else end
                 fields.append(text[start:end])
             if end == len(text):
-                return _Split(fields, is_unclosed)
+                return _Split(fields, open_field)
             start = end + 1
 
-    def _quoted_lines(self, first: Line) -> list[Line]:
-        """The lines of a row with quoted fields that span lines; the first alone if it has none."""
-        lines = [first]
-        is_unclosed = True
-        while is_unclosed:
-            more = self._lines_to_closing_quote()
-            if not more:
+    def _continuation(self, first: Line, open_field: int) -> int:
+        """How many lines after the first belong to its row; 0 if its open quote is text."""
+        before = self._before
+        limit = _MAX_QUOTED_CHARS - len(first.text) + before.num_chars
+        # Fields end the row's at the latest; all that was read ahead is inside quotes.
+        max_fields = before.num_fields + (self._num_columns or _UNLIMITED) - open_field - 1
+        while True:
+            last = self._ahead[-1] if self._ahead else before
+            if self._ahead and (last.ends_row or last.is_broken):
                 break
-            lines += more
-            is_unclosed = self._split(_join(lines)).is_unclosed
-        if len(lines) > 1 and not self._is_one_row(lines):
-            self._ahead.extendleft(reversed(lines[1:]))
-            return [first]
-        return lines
+            if last.num_fields > max_fields or last.num_chars > limit:
+                return 0
+            line = next(self._lines, None)
+            if line is None:
+                return 0
+            self._ahead.append(self._inside_quotes(line, last))
+        num_fields = open_field + 1 + last.num_fields - before.num_fields
+        if last.is_broken or last.num_chars > limit:
+            return 0
+        if self._num_columns and num_fields != self._num_columns:
+            return 0
+        are_rows = last.width == num_fields and last.num_alike >= len(self._ahead)
+        if self._delimiter == TAB and num_fields > 1 and len(self._ahead) > 1 and are_rows:
+            # Two lone quotes that happen to pair up, perhaps with whole rows of a TSV between them.
+            return 0 if len(self.split(first.text)) == num_fields else len(self._ahead)
+        return len(self._ahead)
 
-    def _lines_to_closing_quote(self) -> list[Line]:
-        """The lines up to the one that closes a quoted field; none if that is not closed."""
-        taken: list[Line] = []
-        num_chars = 0
-        while num_chars < _MAX_QUOTED_CHARS and (line := self._next_line()) is not None:
-            taken.append(line)
-            num_chars += len(line.text)
-            match = self._closing.match(line.text)
-            if match is None:  # a quote that is neither doubled nor the field's last
-                break
-            if match[1]:
-                return taken
-        self._ahead.extendleft(reversed(taken))
-        return []
-
-    def _is_one_row(self, lines: list[Line]) -> bool:
-        num_fields = len(self._split(_join(lines)).fields)
-        expected = self._num_columns or num_fields
-        if num_fields != expected:
-            return False
-        # Two lone quotes that happen to pair up, with whole rows of a TSV between them.
-        looks_like_rows = all(len(self._split(line.text).fields) == expected for line in lines)
-        return not (self._delimiter == TAB and len(lines) > 2 and expected > 1 and looks_like_rows)
+    def _inside_quotes(self, line: Line, before: _Continuation) -> _Continuation:
+        match = self._closing.match(line.text)
+        num_fields, ends_row = 0, False
+        if match and match[1]:
+            ends_row = True
+            if match.end() < len(line.text):
+                rest = self._split(line.text, match.end() + 1)
+                num_fields = len(rest.fields) if rest.open_field < 0 else rest.open_field + 1
+                ends_row = rest.open_field < 0
+        width = len(self.split(line.text)) if self._delimiter == TAB else 0
+        return _Continuation(
+            line,
+            ends_row,
+            match is None,
+            before.num_fields + num_fields,
+            before.num_chars + len(line.text),
+            width,
+            before.num_alike + 1 if width == before.width else 1,
+        )
 
 
-def _join(lines: list[Line]) -> str:
+_NOTHING = _Continuation(Line(0, "", "", None), False, False, 0, 0, -1, 0)
+_UNLIMITED = 1 << 62
+
+
+def _join(lines: Sequence[Line]) -> str:
     return "".join(line.text + line.end for line in lines[:-1]) + lines[-1].text

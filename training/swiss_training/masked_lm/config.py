@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from swiss_training.multitask.config import Precision, TrainConfig
-from swisscli.core.errors import ConfigurationError
-
-EXTENSIONS = (".txt", ".tsv", ".csv")
+from swisscli.core.errors import ConfigurationError, SwissError
+from swisscli.core.io.tables import InputFormat, format_of, is_delimiter
 
 
 @dataclass(frozen=True)
@@ -19,9 +18,11 @@ class PretrainConfig:
     """
 
     files: list[str] = field(default_factory=list)
-    """The text: lines of .txt files, columns of .tsv and .csv files."""
+    """The text: lines of .txt files, columns of tables."""
     columns: list[str] = field(default_factory=list)
     """Columns to read, names or numbers from 1; empty: all that are known to hold text."""
+    delimiter: str = ""
+    """Character between the columns of .tsv and .csv files; empty: found by the first line."""
     encoder: str = "bert-base-uncased"
     """A Hugging Face style directory, a folder that training wrote, or a Hub repository."""
     output: str = "runs/pretrained"
@@ -75,16 +76,26 @@ class PretrainConfig:
 
     def _text_problems(self) -> list[str]:
         problems = [] if self.files else ["no file of text is named"]
-        problems += [
-            f"{file} is none of {', '.join(EXTENSIONS)}"
-            for file in self.files
-            if suffix_of(file) not in EXTENSIONS
-        ]
+        formats = set()
+        for file in self.files:
+            try:
+                layout = format_of(file)
+            except SwissError as error:
+                problems.append(error.message)
+                continue
+            if layout is None:
+                problems.append(f"{file} is none of {', '.join(f'.{x}' for x in InputFormat)}")
+            else:
+                formats.add(layout)
         for name in self.columns:
             if not name or (name.isdecimal() and int(name) < 1):
                 problems.append(f"columns names {name!r}, not a name or a number from 1")
-        if self.columns and self.files and all(suffix_of(file) == ".txt" for file in self.files):
+        if self.columns and formats == {InputFormat.TXT}:
             problems.append("columns has no meaning for lines of text")
+        if self.delimiter and formats and not any(layout.is_delimited for layout in formats):
+            problems.append("delimiter has no meaning without a .tsv or .csv file")
+        if self.delimiter and not is_delimiter(self.delimiter):
+            problems.append(f"delimiter is {self.delimiter!r}, not one character")
         if not 0 <= self.dev_share < 1:
             problems.append(f"dev_share is {self.dev_share}, it must be in [0, 1)")
         return problems
@@ -116,8 +127,3 @@ class PretrainConfig:
             return cls(**(json.loads(path.read_text(encoding="utf-8")) | changes))
         except (OSError, ValueError, TypeError) as error:
             raise ConfigurationError(f"{path}: cannot be read: {error}") from None
-
-
-def suffix_of(file: str) -> str:
-    """A file's extension, in lower case."""
-    return Path(file).suffix.lower()

@@ -1,6 +1,6 @@
 """Unlabelled text: reading it, holding a share of it out, and its tokens."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, islice
@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from swiss_training.masked_lm.config import PretrainConfig, suffix_of
-from swisscli.core.errors import ConfigurationError, DataError
-from swisscli.core.io.delimited import TAB, Line, Row, RowReader, decode_lines
-from swisscli.core.tasks import TASKS
+from swiss_training.masked_lm.config import PretrainConfig
+from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns
+from swisscli.core.errors import DataError
+from swisscli.core.io.tables import ColumnChoice, format_of, read_table
+from swisscli.core.io.text import is_blank
 from swisscli.core.tokenization import Encoding, Tokenizer
 
-KNOWN_COLUMNS = tuple(
-    dict.fromkeys(name for task in TASKS.values() for names in task.columns.texts for name in names)
+_COLUMNS = InputColumns(
+    "pretraining",
+    (tuple(dict.fromkeys(chain.from_iterable((TEXT, TEXT_A, TEXT_B)))),),
+    remedy="name the columns, or number them from 1, with `columns`",
+    every=True,
 )
-"""Every column name under which a task's files hold text."""
 
 Int32 = npt.NDArray[np.int32]
 _CHUNK = 1024
@@ -28,75 +31,27 @@ def read_texts(config: PretrainConfig) -> Iterator[str]:
     """Read the texts of all files, in order; blank ones are left out.
 
     Raises:
-        DataError: if a file cannot be read, is not UTF-8, lacks a column or has no text.
+        DataError: if a file cannot be read, a row is bad, no column is known to hold text, or there
+            is no text.
         ConfigurationError: if a file lacks a column that was asked for.
     """
+    choice = ColumnChoice(chosen=tuple(config.columns), delimiter=config.delimiter or None)
     for name in config.files:
-        path, is_empty = Path(name), True
+        layout, is_empty = format_of(name), True
+        assert layout is not None  # the configuration has checked it
         try:
-            with path.open("rb") as source:
-                lines = decode_lines(source)
-                is_txt = suffix_of(name) == ".txt"
-                texts = _lines(path, lines) if is_txt else _cells(path, lines, config.columns)
-                for text in filter(None, map(str.strip, texts)):
-                    is_empty = False
-                    yield text
+            with Path(name).open("rb") as stream:
+                for row in read_table(stream, name, layout, _COLUMNS, choice):
+                    if row.error:
+                        raise DataError(f"{name}:{row.line}: {row.error.message}")
+                    for text in row.texts:
+                        if not is_blank(text):
+                            is_empty = False
+                            yield text.strip()
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+            raise DataError(f"{name}: cannot be read: {error.strerror}") from None
         if is_empty:
-            raise DataError(f"{path}: no text")
-
-
-def _lines(path: Path, lines: Iterable[Line]) -> Iterator[str]:
-    for line in lines:
-        if line.error:
-            raise DataError(f"{path}:{line.number}: {line.error.message}")
-        yield line.text
-
-
-def _cells(path: Path, lines: Iterator[Line], chosen: Sequence[str]) -> Iterator[str]:
-    first = next(lines, Line(1, "", "", None))
-    delimiter = TAB if suffix_of(path.name) == ".tsv" or TAB in first.text else ","
-    rows = iter(RowReader(chain([first], lines), delimiter))
-    first_row = next(rows)
-    names = [name.strip() for name in first_row.fields]
-    known = [index for index, name in enumerate(names) if name.lower() in KNOWN_COLUMNS]
-    by_name = not all(name.isdecimal() for name in chosen)
-    columns = [_chosen_column(path, names, name) for name in chosen] or known
-    if not columns:
-        raise DataError(
-            f"{path}:1: no column {' or '.join(KNOWN_COLUMNS)}",
-            hint=f"the first row has: {', '.join(filter(None, names)) or 'nothing'};"
-            " name the columns, or number them from 1, with --columns",
-        )
-    has_header = by_name or bool(known)
-    for row in rows if has_header else chain([first_row], rows):
-        _check(path, row, len(names))
-        yield from (row.fields[index] for index in columns if row.fields)
-
-
-def _chosen_column(path: Path, names: list[str], chosen: str) -> int:
-    if chosen.isdecimal():
-        index = int(chosen) - 1
-    else:
-        index = names.index(chosen) if chosen in names else -1
-    if not 0 <= index < len(names):
-        raise ConfigurationError(
-            f"{path}:1: there is no column {chosen!r}",
-            hint=f"the first row has: {', '.join(filter(None, names)) or 'nothing'};"
-            " numbers begin with 1",
-        )
-    return index
-
-
-def _check(path: Path, row: Row, num_columns: int) -> None:
-    if row.error:
-        raise DataError(f"{path}:{row.line}: {row.error.message}")
-    if row.fields and len(row.fields) != num_columns:
-        raise DataError(
-            f"{path}:{row.line}: {len(row.fields)} columns, the first row has {num_columns}",
-            hint="quote a text that holds the separator, a quote or a line break",
-        )
+            raise DataError(f"{name}: no text")
 
 
 def hold_out(texts: Iterable[str], share: float, seed: int) -> npt.NDArray[np.bool_]:

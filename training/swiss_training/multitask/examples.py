@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +9,10 @@ import numpy as np
 
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.labels import DataFile, Target
+from swisscli.core.columns import InputColumns, folded
 from swisscli.core.errors import DataError
-from swisscli.core.io.delimited import TAB, Line, RowReader, decode_lines
+from swisscli.core.io.tables import InputFormat, TableRow, format_of, read_table
+from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import TASKS, Split, TaskSpec
 
 
@@ -99,7 +100,7 @@ def _looked_for(config: TrainConfig) -> str:
 
 
 def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
-    """Read labelled files, comma or TAB separated with csv quoting and a header.
+    """Read labelled files: tables of any format that prediction reads, with a header.
 
     Rows with an empty text or label are left out and listed in `skipped`.
 
@@ -152,58 +153,40 @@ def read_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Itera
     Raises:
         DataError: as `read_files` does.
     """
+    rescaled = {folded(name): (low, high) for name, low, high in task.columns.rescaled}
+    labels = (file.column,) if file.column else (*task.columns.target, *rescaled)
+    columns = InputColumns(
+        task.name,
+        task.columns.texts,
+        labels if labelled else (),
+        remedy="name the columns so in the first row",
+    )
+    layout = format_of(str(file))
+    if layout in (None, InputFormat.TXT):  # lines of text have no labels: these have columns
+        layout = InputFormat.CSV
     try:
-        with file.path.open("rb") as source:
-            yield from _parse(task, file, decode_lines(source), labelled)
+        with file.path.open("rb") as stream:
+            for row in read_table(stream, str(file), layout, columns):
+                if row.fields or row.error:
+                    yield _data_row(task, file, row, rescaled.get(folded(row.label_name)))
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _parse(
-    task: TaskSpec, file: DataFile, lines: Iterator[Line], labelled: bool
-) -> Iterator[DataRow]:
-    path = file.path
-    first = next(lines, Line(1, "", "", None))
-    delimiter = TAB if TAB in first.text else ","
-    rows = iter(RowReader(chain([first], lines), delimiter))
-    header = [name.strip() for name in next(rows).fields]
-    texts = [_find_column(path, header, names) for names in task.columns.texts]
-    rescaled = {name: (low, high) for name, low, high in task.columns.rescaled}
-    known = (file.column,) if file.column else (*task.columns.target, *rescaled)
-    target = _find_column(path, header, known) if labelled else None
-    id_column = header.index("id") if "id" in header else None
-    for row in rows:
-        where = f"{path}:{row.line}"
-        if row.error:
-            cells = zip(header, row.fields, strict=False)
-            place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in text), "")
-            raise DataError(f"{where}: {place}{row.error.message}")
-        if not row.fields:
-            continue
-        if len(row.fields) != len(header):
-            lacking = f", no {header[len(row.fields)]!r}" if len(row.fields) < len(header) else ""
-            raise DataError(
-                f"{where}: {len(row.fields)} columns, the header has {len(header)}{lacking}",
-                hint="quote a text that holds the separator, a quote or a line break",
-            )
-        values = tuple(row.fields[column].strip() for column in texts)
-        label = row.fields[target].strip() if target is not None else ""
-        value = None
-        if target is not None and label and all(values):
-            try:
-                value = file.target(task, label, rescaled.get(header[target]))
-            except ValueError as error:
-                message = f"{where}: column {header[target]!r} is {label!r}, {error}"
-                raise DataError(message) from None
-        identifier = "" if id_column is None else row.fields[id_column].strip()
-        yield DataRow(where, identifier, values, value)
-
-
-def _find_column(path: Path, header: list[str], names: tuple[str, ...]) -> int:
-    for name in names:
-        if name in header:
-            return header.index(name)
-    raise DataError(
-        f"{path}:1: no column {' or '.join(names)}",
-        hint=f"the columns found are: {', '.join(filter(None, header)) or 'none'}",
-    )
+def _data_row(
+    task: TaskSpec, file: DataFile, row: TableRow, bounds: tuple[float, float] | None
+) -> DataRow:
+    where = f"{file}:{row.line}"
+    if row.error:
+        cells = zip(row.names, row.fields, strict=False)
+        place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in str(text)), "")
+        raise DataError(f"{where}: {place}{row.error.message}")
+    texts = tuple(text.strip() for text in row.texts)
+    label, target = row.label.strip(), None
+    if label and not any(map(is_blank, texts)):
+        try:
+            target = file.target(task, label, bounds)
+        except ValueError as error:
+            message = f"{where}: column {row.label_name!r} is {label!r}, {error}"
+            raise DataError(message) from None
+    return DataRow(where, "" if row.id is None else str(row.id).strip(), texts, target)

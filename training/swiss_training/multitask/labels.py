@@ -144,12 +144,13 @@ def _key(label: str) -> str:
 
 def _own_class(task: TaskSpec, label: str) -> int:
     """The class that a label of the task's own names or numbers."""
-    names = [name.casefold() for name in task.labels]
-    if label.casefold() in names:
-        return names.index(label.casefold())
+    named = task.class_of(label)
+    if named is not None:
+        return named
     number = _key(label)
-    if number not in map(str, range(len(names))):
-        raise ValueError(f"not a class from 0 to {len(names) - 1}")
+    if number not in map(str, range(len(task.labels))):
+        names = ", ".join(f"{index} {name}" for index, name in enumerate(task.labels))
+        raise ValueError(f"not a class: {names}")
     return int(number)
 
 
@@ -189,15 +190,15 @@ def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int,
 
 def _classes(choice: str, task: TaskSpec) -> Sequence[int]:
     """The classes that one alternative names; none where it has another form."""
-    names = [name.casefold() for name in task.labels]
-    if choice.strip().casefold() in names:
-        return [names.index(choice.strip().casefold())]
+    named = task.class_of(choice)
+    if named is not None:
+        return [named]
     first, separator, last = choice.partition("-")
     try:
         low, high = int(first), int(last if separator else first)
     except ValueError:
         return []
-    return range(low, high + 1) if 0 <= low <= high < len(names) else []
+    return range(low, high + 1) if 0 <= low <= high < len(task.labels) else []
 
 
 def _parse_bounds(text: str, value: str, task: TaskSpec) -> tuple[float, float]:

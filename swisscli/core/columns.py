@@ -1,0 +1,226 @@
+"""Which columns of a table hold the texts, the label and the identifier: by name, case folded."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TEXT = (
+    *("sentence", "text", "phrase", "review", "review_text", "review_body", "comment"),
+    *("comment_text", "comment_body", "tweet", "tweet_text", "full_text", "body", "body_text"),
+    *(
+        "content",
+        "message",
+        "post",
+        "post_text",
+        "feedback",
+        "clean_text",
+        "raw_text",
+        "input_text",
+    ),
+    *("selftext", "utterance", "statement", "verbatim", "remark", "opinion", "answer_text"),
+    *("response", "description", "document", "passage", "paragraph", "article", "transcript"),
+    *("sentences", "texts", "phrases", "reviews", "comments", "tweets", "messages", "posts"),
+    *("summary", "headline", "title", "subject"),
+)
+"""Names of the column of a single text. The first in this order wins: a title is read only if
+nothing longer exists."""
+
+_PAIRS = (
+    ("sentence1", "sentence2"),
+    ("text_a", "text_b"),
+    ("question1", "question2"),
+    ("premise", "hypothesis"),
+    ("text1", "text2"),
+    ("sentence_a", "sentence_b"),
+    ("question_a", "question_b"),
+    ("s1", "s2"),
+    ("q1", "q2"),
+    ("t1", "t2"),
+    ("sent1", "sent2"),
+    ("sent_a", "sent_b"),
+    ("string1", "string2"),
+    ("#1 string", "#2 string"),
+    ("phrase1", "phrase2"),
+    ("question1_text", "question2_text"),
+    ("title1", "title2"),
+    ("first_sentence", "second_sentence"),
+    ("first_text", "second_text"),
+    ("original", "paraphrase"),
+    ("reference", "candidate"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("question", "answer"),
+)
+TEXT_A = tuple(first for first, _ in _PAIRS)
+"""Names of the first text of a pair; the one at the same place in `TEXT_B` is its partner."""
+TEXT_B = tuple(second for _, second in _PAIRS)
+"""Names of the second text of a pair."""
+
+_ID = "id"
+_SEPARATORS = re.compile(r"[\s_.-]+")
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: `Review Text`, `review_text` and `reviewText` are the same."""
+    return _SEPARATORS.sub("", name).casefold()
+
+
+class ColumnError(ValueError):
+    """The columns needed are missing or occur twice.
+
+    Args:
+        message: What is wrong.
+        is_choice: Whether a column that the user asked for is the reason.
+    """
+
+    def __init__(self, message: str, *, is_choice: bool = False) -> None:
+        super().__init__(message)
+        self.is_choice = is_choice
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the cells of a row are, by index from 0.
+
+    Attributes:
+        texts: Of the texts.
+        label: Of the label, if one is read.
+        id: Of the identifier, if the table has one.
+    """
+
+    texts: tuple[int, ...]
+    label: int | None = None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """What a reader takes from a table.
+
+    Attributes:
+        name: What is read, for messages: the names of the tasks.
+        texts: Accepted names, a tuple per text. Names at the same place belong together; the
+            first place at which a table has all of them wins.
+        labels: Accepted names of the label, in order; empty if no label is read.
+        remedy: What to type when a table has none of the names.
+        every: Whether each column with an accepted name is a text, and not the first one.
+    """
+
+    name: str
+    texts: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...] = ()
+    remedy: str = "rename a column"
+    every: bool = False
+
+    @property
+    def arity(self) -> int:
+        """The number of texts of a row; the least if `every` column is one."""
+        return len(self.texts)
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether these are names of columns, all that are needed among them."""
+        keys = [*map(folded, names)]
+        has_label = not self.labels or any(folded(name) in keys for name in self.labels)
+        return has_label and self._known_texts(keys) is not None
+
+    def layout(
+        self, names: Sequence[str], chosen: Sequence[str] = (), *, any_name: bool = False
+    ) -> Layout:
+        """Find the columns of a table with a header.
+
+        Args:
+            names: The header.
+            chosen: Names, or numbers from 1, of the texts' columns; empty takes the known names.
+            any_name: Whether columns of unknown names are read where there are no others.
+
+        Raises:
+            ColumnError: if one is missing, or the name of one occurs twice.
+        """
+        keys = [*map(folded, names)]
+        if chosen:
+            texts: tuple[int, ...] | None = tuple(_chosen(names, keys, name) for name in chosen)
+        else:
+            texts = self._known_texts(keys)
+            if texts is None and any_name and len(_filled(names)) == self.arity:
+                texts = tuple(range(self.arity))
+        if texts is None:
+            raise self.missing()
+        label = None
+        if self.labels:
+            label = next((i for i in _indexes(keys, self.labels) if i not in texts), None)
+            if label is None:
+                raise ColumnError(f"no column has the label: {_listed(self.labels)}")
+        by_known_name = () if chosen or self.every else texts
+        for index in (*by_known_name, *(() if label is None else (label,))):
+            if keys[index] and keys.count(keys[index]) > 1:
+                raise ColumnError(f"two columns are named {names[index]!r}")
+        return Layout(texts, label, keys.index(_ID) if _ID in keys else None)
+
+    def headless_layout(self, first_row: Sequence[str], chosen: Sequence[str] = ()) -> Layout:
+        """Find the columns of a table without a header.
+
+        Args:
+            first_row: Its fields.
+            chosen: Numbers from 1 of the texts' columns; empty takes the only columns.
+
+        Raises:
+            ColumnError: if it has more columns than are read, or a label is needed.
+        """
+        if self.labels:
+            raise self.missing()
+        if chosen:
+            return Layout(tuple(int(number) - 1 for number in chosen))
+        count = len(_filled(first_row))
+        if count > self.arity:
+            raise ColumnError(
+                f"the table has {count} columns, {self.name} reads {self.arity}, and no column has"
+                f" {self._known_names()}"
+            )
+        return Layout(tuple(range(self.arity)))
+
+    def missing(self) -> ColumnError:
+        """The error that no column is known to hold a text."""
+        return ColumnError(f"no column has {self._known_names()}")
+
+    def _known_texts(self, keys: Sequence[str]) -> tuple[int, ...] | None:
+        if self.every:
+            (accepted,) = self.texts
+            known = set(map(folded, accepted))
+            return tuple(index for index, key in enumerate(keys) if key in known) or None
+        for names in zip(*self.texts, strict=True):
+            wanted = [*map(folded, names)]
+            if all(key in keys for key in wanted):
+                return tuple(keys.index(key) for key in wanted)
+        return None
+
+    def _known_names(self) -> str:
+        some = [" and ".join(names) for names in zip(*self.texts, strict=True)]
+        return f"a name such as {_listed(some[:3])}"
+
+
+def _indexes(keys: Sequence[str], names: Sequence[str]) -> list[int]:
+    return [keys.index(key) for key in map(folded, names) if key in keys]
+
+
+def _chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
+    if name.isdecimal():
+        if not 1 <= int(name) <= len(names):
+            raise ColumnError(f"there is no column {name!r}", is_choice=True)
+        return int(name) - 1
+    exact = [index for index, other in enumerate(names) if other == name]
+    found = exact or [index for index, key in enumerate(keys) if key == folded(name)]
+    if not found:
+        raise ColumnError(f"there is no column {name!r}", is_choice=True)
+    if len(found) > 1:
+        raise ColumnError(f"{len(found)} columns are named {name!r}", is_choice=True)
+    return found[0]
+
+
+def _filled(fields: Sequence[str]) -> Sequence[str]:
+    """The fields up to the last that is not blank; all of them if each is."""
+    last = max((index for index, field in enumerate(fields) if field.strip()), default=len(fields))
+    return fields[: last + 1]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]

@@ -1,0 +1,148 @@
+"""Rows of JSON: an object a line, or an array of objects that is never held as a whole."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from swisscli.core.errors import DataError
+from swisscli.core.io.lines import Line, chunks_of, lines_of, open_text
+from swisscli.core.io.text import is_blank
+from swisscli.core.records import RecordError
+
+_MAX_OBJECT_CHARS = 1 << 24
+_SPACE = re.compile(r"\s*")
+
+
+class JsonRow(NamedTuple):
+    """One object.
+
+    Attributes:
+        number: The number of its line; in an array its own, from 1.
+        values: The object; None where there is none, for a blank line or an error.
+        error: Set when it is no JSON object.
+    """
+
+    number: int
+    values: dict[str, Any] | None
+    error: RecordError | None
+
+
+def read_json_lines(lines: Iterator[Line]) -> Iterator[JsonRow]:
+    """Read an object a line."""
+    for line in lines:
+        if line.error:
+            yield JsonRow(line.number, None, line.error)
+        elif is_blank(line.text):
+            yield JsonRow(line.number, None, None)
+        else:
+            yield _parsed(line.number, line.text)
+
+
+def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
+    """Read an array of objects, or, where it does not begin with `[`, an object a line.
+
+    Args:
+        stream: The bytes.
+        name: Its name, for errors.
+
+    Raises:
+        DataError: if the array is not JSON: what follows cannot be told apart.
+    """
+    text = open_text(stream, name).past_space()
+    if text.head.lstrip().startswith(b"["):
+        return _Array(chunks_of(text, name), name).rows()
+    return read_json_lines(lines_of(text, name))
+
+
+def _parsed(number: int, text: str) -> JsonRow:
+    try:
+        return _row(number, _DECODER.decode(text))
+    except (ValueError, RecursionError) as failure:
+        return JsonRow(number, None, RecordError("invalid_json", f"not JSON: {failure}"))
+
+
+def _row(number: int, values: Any) -> JsonRow:
+    if isinstance(values, dict):
+        return JsonRow(number, values, None)
+    message = 'a JSON object is expected, such as {"text": "..."}'
+    return JsonRow(number, None, RecordError("invalid_json", message))
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+class _Array:
+    """The elements of an array, one after the other."""
+
+    def __init__(self, chunks: Iterator[str], name: str) -> None:
+        self._chunks = chunks
+        self._name = name
+        self._text = ""
+        self._start = 0
+        self._number = 0
+
+    def rows(self) -> Iterator[JsonRow]:
+        self._skip("[")
+        while self._next() != "]":
+            self._number += 1
+            yield _row(self._number, self._element())
+            if self._next() != "]":
+                self._skip(",")
+        self._skip("]")
+        if self._next():
+            raise self._error("text follows the array")
+
+    def _next(self) -> str:
+        """The next character that is no space; empty at the end."""
+        while True:
+            match = _SPACE.match(self._text, self._start)
+            assert match is not None
+            self._start = match.end()
+            if self._start < len(self._text):
+                return self._text[self._start]
+            if not self._read(0):
+                return ""
+
+    def _skip(self, character: str) -> None:
+        if self._next() != character:
+            raise self._error(f"{character!r} is missing")
+        self._start += 1
+
+    def _read(self, num_chars: int) -> bool:
+        """Read more, as many characters at least; False at the end."""
+        parts, count = [self._text[self._start :]], 0
+        for chunk in self._chunks:
+            parts.append(chunk)
+            count += len(chunk)
+            if count > num_chars:
+                break
+        self._text, self._start = "".join(parts), 0
+        return count > 0
+
+    def _element(self) -> Any:
+        while True:
+            held = len(self._text) - self._start
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._start)
+            except RecursionError as failure:
+                raise self._error(str(failure)) from None
+            except ValueError as failure:
+                # Each time as much again, so that a long element is not parsed once a chunk.
+                if held > _MAX_OBJECT_CHARS or not self._read(held):
+                    raise self._error(str(failure)) from None
+                continue
+            # The rest of a number may be in the next chunk.
+            if isinstance(value, dict) or end < len(self._text) or not self._read(held):
+                self._start = end
+                return value
+
+    def _error(self, message: str) -> DataError:
+        return DataError(
+            f"{self._name}: record {self._number}: not JSON: {message}",
+            hint="check the file with: python -m json.tool",
+        )

@@ -1,0 +1,304 @@
+"""Bytes as lines of text: compression, encoding and line ends are found by their first bytes.
+
+Nothing here waits for more bytes than it needs, so that a person at the other end of a pipe gets
+an answer to each line.
+"""
+
+import codecs
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import BinaryIO, NamedTuple, cast
+
+from swisscli.core.errors import DataError
+from swisscli.core.records import RecordError
+
+_CHUNK = 1 << 16
+# Line ends and encoding are found within so many bytes.
+_MAX_HEAD = 1 << 18
+_MIN_NULS = 8
+_GZIP = b"\x1f\x8b"
+_UTF8_BOM = codecs.BOM_UTF8
+_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SAVE_AS_CSV = "save it as CSV: in Excel, File > Save As > CSV UTF-8"
+_FOREIGN = (
+    (b"PK\x03\x04", "an Excel workbook or a zip archive", f"{_SAVE_AS_CSV}; or unzip it"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", _SAVE_AS_CSV),
+    (b"PAR1\x15", "Parquet", "give it a name that ends in .parquet, or `input_format=parquet`"),
+    *((b"BZh%d1AY" % level, "bzip2 data", "unpack it with: bunzip2") for level in range(1, 10)),
+    (b"\xfd7zXZ", "xz data", "unpack it with: unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd data", "unpack it with: unzstd"),
+    # Before UTF-16, whose mark is the first half of this one.
+    (codecs.BOM_UTF32_LE, "UTF-32", "convert it with: iconv -f UTF-32 -t UTF-8"),
+    (codecs.BOM_UTF32_BE, "UTF-32", "convert it with: iconv -f UTF-32 -t UTF-8"),
+)
+_HAS_NULS = RecordError(
+    "invalid_text", "the record has NUL characters: is it UTF-16 without a byte-order mark?"
+)
+_MAGIC = (_GZIP, _UTF8_BOM, *_UTF16_BOMS, *(magic for magic, _, _ in _FOREIGN))
+
+
+class Line(NamedTuple):
+    """One line of a text file.
+
+    Attributes:
+        number: 1-based.
+        text: Its text, without the line end.
+        end: The line end that was taken off.
+        error: Set when it is not UTF-8; `text` then has U+FFFD in the place of wrong bytes. Also
+            set when it has NUL characters.
+    """
+
+    number: int
+    text: str
+    end: str
+    error: RecordError | None
+
+
+def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
+    r"""Decode lines of UTF-8, or of UTF-16 with a byte-order mark; gzip is read through.
+
+    A line ends with `\n` and any number of `\r` before it. Where no `\n` ends the first lines, each
+    of `\r`, `\r\n` and `\n` ends one. No other character does.
+
+    Args:
+        stream: The bytes, a buffered stream.
+        name: Its name, for errors.
+        has_quotes: Whether a line end between double quotes may be part of a field.
+
+    Raises:
+        DataError: if the stream is no text, or is damaged.
+    """
+    return lines_of(open_text(stream, name), name, has_quotes=has_quotes)
+
+
+class TextStream(NamedTuple):
+    """UTF-8 without its mark.
+
+    Attributes:
+        stream: The bytes to come.
+        head: Those before, which were read already.
+    """
+
+    stream: BinaryIO
+    head: bytes
+
+    def past_space(self) -> "TextStream":
+        """The same, read ahead until the head has more than white space."""
+        head = self.head
+        while not head.strip() and (chunk := _read(self.stream)):
+            head += chunk
+        return TextStream(self.stream, head)
+
+
+def open_text(stream: BinaryIO, name: str) -> TextStream:
+    """See through compression and encoding.
+
+    Args:
+        stream: The bytes, a buffered stream.
+        name: Its name, for errors.
+
+    Raises:
+        DataError: if the stream is no text.
+    """
+    with _unpacked(name):
+        head = _first_bytes(stream)
+        if head.startswith(_GZIP):
+            unpacked = gzip.GzipFile(fileobj=cast(BinaryIO, _Rejoined(head, stream)))
+            stream = cast(BinaryIO, unpacked)
+            head = _first_bytes(stream)
+    for magic, what, remedy in _FOREIGN:
+        if head.startswith(magic):
+            raise DataError(f"{name}: {what}, not a text that swiss reads", hint=remedy)
+    if head.startswith(_UTF16_BOMS):
+        return TextStream(io.BufferedReader(_Utf16(_Rejoined(head, stream)), _CHUNK), b"")
+    return TextStream(stream, head.removeprefix(_UTF8_BOM))
+
+
+def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
+    """The lines of an opened text; see `decode_lines`."""
+    with _unpacked(name):
+        for number, raw in enumerate(_raw_lines(*text, name, has_quotes), start=1):
+            try:
+                line = raw.decode()
+            except UnicodeDecodeError as failure:
+                yield _undecodable(number, raw, failure.start)
+                continue
+            body = line.rstrip("\r\n")
+            yield Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
+
+
+def chunks_of(text: TextStream, name: str) -> Iterator[str]:
+    """An opened text, piece by piece.
+
+    Raises:
+        DataError: if it is not UTF-8, or damaged.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    chunk = text.head
+    try:
+        with _unpacked(name):
+            while chunk or (chunk := _read(text.stream)):
+                yield decoder.decode(chunk)
+                chunk = b""
+            yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: not UTF-8: {error.reason}") from None
+
+
+@contextmanager
+def _unpacked(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(
+            f"{name}: damaged gzip data: {error}", hint="check the file with: gzip --test"
+        ) from None
+
+
+def _first_bytes(stream: BinaryIO) -> bytes:
+    """Read what comes first: as few bytes as tell whether a mark is there."""
+    head = b""
+    while not head or any(head != magic and magic.startswith(head) for magic in _MAGIC):
+        if not (chunk := _read(stream)):
+            break
+        head += chunk
+    return head
+
+
+def _read(stream: BinaryIO) -> bytes:
+    """Read the bytes that are there, and wait only for the first; empty at the end."""
+    return cast(io.BufferedIOBase, stream).read1(_CHUNK)
+
+
+class _Rejoined:
+    """A stream with the bytes that were read ahead put back; reads never wait for a full block."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        if self._head:
+            taken, self._head = self._head[:size], self._head[size:]
+            return taken
+        return cast(io.BufferedIOBase, self._stream).read1(size)
+
+
+class _Utf16(io.RawIOBase):
+    """UTF-16 as UTF-8. Half a character stays one, so that its line fails and no other."""
+
+    def __init__(self, source: _Rejoined) -> None:
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+        self._ready = b""
+        self._has_ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready and not self._has_ended:
+            data = self._source.read(_CHUNK)
+            self._has_ended = not data
+            try:
+                text = self._decoder.decode(data, final=self._has_ended)
+                self._ready = text.encode("utf-8", "surrogatepass")
+            except UnicodeDecodeError:  # the data ends within a character
+                self._ready = b"\xff"
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+
+def _raw_lines(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
+    """The lines with their ends."""
+    newline = _Newline(has_quotes)
+    while not newline.is_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
+        if not (chunk := _read(stream)):
+            break
+        head += chunk
+    _refuse_utf16(head, name)
+    if newline.is_found or b"\r" not in head:
+        return _newline_lines(stream, head)
+    return _universal_lines(stream, head)
+
+
+class _Newline:
+    r"""Looks for a `\n` that ends a line: not between quotes, or with no `\r` on the way to it.
+
+    What it finds is a function of the bytes, not of the blocks in which they come.
+    """
+
+    def __init__(self, has_quotes: bool) -> None:
+        self._has_quotes = has_quotes
+        self._start = self._num_quotes = 0
+        self._has_cr = False
+        self.is_found = False
+
+    def is_in(self, head: bytes) -> bool:
+        """Go on looking in bytes that begin with those of the last call."""
+        while not self.is_found and (end := head.find(b"\n", self._start)) >= 0:
+            line = head[self._start : end].rstrip(b"\r")
+            self._start = end + 1
+            self._num_quotes += line.count(b'"')
+            self._has_cr = self._has_cr or b"\r" in line
+            is_quoted = self._has_quotes and self._num_quotes % 2 == 1
+            self.is_found = not (self._has_cr and is_quoted)
+        return self.is_found
+
+
+def _newline_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    *whole, last = io.BytesIO(head).readlines() or [b""]
+    if not last.endswith(b"\n"):
+        last += stream.readline()
+    return chain(whole, [last] if last else [], stream)
+
+
+def _universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    unfinished: list[bytes] = []
+    chunk = head
+    while chunk:
+        if unfinished and unfinished[-1].endswith(b"\r"):
+            end = b"\n" if chunk.startswith(b"\n") else b""
+            yield b"".join([*unfinished, end])
+            unfinished, chunk = [], chunk[len(end) :]
+        lines = chunk.splitlines(keepends=True)  # of bytes: at \n, \r and \r\n, nowhere else
+        for index, line in enumerate(lines):
+            unfinished.append(line)
+            # A \r at the end of the chunk may be the first half of an end.
+            if line.endswith(b"\n") or (line.endswith(b"\r") and index < len(lines) - 1):
+                yield b"".join(unfinished)
+                unfinished = []
+        chunk = _read(stream)
+    if unfinished:
+        yield b"".join(unfinished)
+
+
+def _refuse_utf16(head: bytes, name: str) -> None:
+    """Refuse UTF-16 that does not say so: every other byte of most texts is 0.
+
+    Raises:
+        DataError: naming the encoding.
+    """
+    if head.count(0) < _MIN_NULS:
+        return
+    for encoding, nuls, others in (
+        ("UTF-16LE", head[1::2], head[0::2]),
+        ("UTF-16BE", head[0::2], head[1::2]),
+    ):
+        if nuls.count(0) * 2 > len(nuls) and others.count(0) * 8 < len(others):
+            raise DataError(
+                f"{name}: is {encoding} without a byte-order mark, not UTF-8",
+                hint=f"convert it with: iconv -f {encoding} -t UTF-8",
+            )
+
+
+def _undecodable(number: int, raw: bytes, position: int) -> Line:
+    message = f"byte {position + 1} of the record is not UTF-8 (0x{raw[position]:02x})"
+    line = raw.decode("utf-8", "replace")
+    body = line.rstrip("\r\n")
+    return Line(number, body, line[len(body) :], RecordError("invalid_utf8", message))

@@ -1,0 +1,474 @@
+"""Tables: the one place that decides format, delimiter, header and columns of an input.
+
+Every command reads through `read_table`, so that a file means the same to all of them. Rows come
+one at a time and in order, one for each record; memory does not grow with the file.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import chain, islice
+from pathlib import PurePath
+from typing import Any, BinaryIO, NamedTuple
+
+from swisscli.core.columns import ColumnError, InputColumns, Layout, folded
+from swisscli.core.errors import ConfigurationError, DataError, SwissError
+from swisscli.core.io.delimited import TAB, Row, RowReader
+from swisscli.core.io.json_rows import JsonRow, read_json, read_json_lines
+from swisscli.core.io.lines import Line, decode_lines
+from swisscli.core.io.parquet import read_parquet
+from swisscli.core.io.text import is_blank, visible
+from swisscli.core.records import RecordError
+
+_MAX_LISTED = 20
+_MAX_LISTED_CHARS = 30
+_MAX_LAYOUTS = 1000
+_MAX_TITLE_ROWS = 5
+_ENTITY = re.compile(r"&#?\w+$")  # of HTML, before its semicolon
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+
+
+class InputFormat(StrEnum):
+    """How records are laid out in a file."""
+
+    TXT = "txt"
+    TSV = "tsv"
+    CSV = "csv"
+    JSONL = "jsonl"
+    JSON = "json"
+    PARQUET = "parquet"
+
+    @property
+    def is_delimited(self) -> bool:
+        """Whether a delimiter cuts lines into fields."""
+        return self in (InputFormat.TSV, InputFormat.CSV)
+
+
+_EXTENSIONS = {
+    **{f".{layout}": layout for layout in InputFormat},
+    ".tab": InputFormat.TSV,
+    ".ndjson": InputFormat.JSONL,
+}
+_EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
+
+
+def format_of(path: str) -> InputFormat | None:
+    """The format that a file's extension tells, one before `.gz` included; None if it tells none.
+
+    Raises:
+        DataError: if it is a spreadsheet.
+    """
+    name = PurePath(path.lower())
+    if name.suffix == ".gz":
+        name = name.with_suffix("")
+    if name.suffix in _EXCEL:
+        raise DataError(
+            f"{path}: spreadsheets cannot be read",
+            hint="save it as CSV: in Excel, File > Save As > CSV UTF-8",
+        )
+    return _EXTENSIONS.get(name.suffix)
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """What the user says about the columns.
+
+    Attributes:
+        has_header: Whether the first row is a header; None finds out by its names.
+        chosen: Column names or 1-based numbers, one per text; empty takes the known names, or
+            the only columns.
+        delimiter: One character; None finds out.
+    """
+
+    has_header: bool | None = None
+    chosen: tuple[str, ...] = ()
+    delimiter: str | None = None
+
+    @property
+    def by_name(self) -> bool:
+        """Whether a column is chosen by its name."""
+        return not all(name.isdecimal() for name in self.chosen)
+
+    def check(self, columns: InputColumns, formats: Iterable[InputFormat]) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ConfigurationError: if the choice does not fit the columns or the formats.
+        """
+        formats = set(formats)
+        example = f"for example: `columns={','.join('12'[: columns.arity])}`"
+        if self.chosen and len(self.chosen) != columns.arity and not columns.every:
+            raise ConfigurationError(
+                f"`columns` names {len(self.chosen)}, {columns.name} reads {columns.arity}",
+                hint=example,
+            )
+        if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
+            raise ConfigurationError(
+                "`columns` takes names, or numbers that begin with 1",
+                hint=example,
+            )
+        if self.chosen and InputFormat.TXT in formats:
+            raise ConfigurationError(
+                "`columns` has no meaning for lines of text", hint="add `input_format=tsv`"
+            )
+        is_json = not formats.isdisjoint((InputFormat.JSON, InputFormat.JSONL))
+        if is_json and any(name.isdecimal() for name in self.chosen):
+            raise ConfigurationError(
+                "`columns` with numbers has no meaning for JSON", hint="use names"
+            )
+        undelimited = sorted(layout for layout in formats if not layout.is_delimited)
+        for option, value in (("header", self.has_header), ("delimiter", self.delimiter)):
+            if value and undelimited:
+                raise ConfigurationError(
+                    f"`{option}` has no meaning for the format {undelimited[0]}",
+                    hint="add `input_format=tsv`",
+                )
+        if self.by_name and self.has_header is False:
+            raise ConfigurationError(
+                "`columns` with names needs a header",
+                hint="use numbers, or leave out `header=False`",
+            )
+
+
+def parse_delimiter(text: str) -> str:
+    """Read a delimiter: one character, or its name.
+
+    Raises:
+        ConfigurationError: if it is neither, or a character that cannot separate fields.
+    """
+    delimiter = _DELIMITER_NAMES.get(text.lower(), text)
+    if not is_delimiter(delimiter):
+        raise ConfigurationError(
+            f"`delimiter` {text!r} is not one character",
+            hint=f"for example: `delimiter=';'`, or one of {', '.join(_DELIMITER_NAMES)}",
+        )
+    return delimiter
+
+
+def is_delimiter(text: str) -> bool:
+    """Whether fields can be separated by this: one character, no quote and no line end."""
+    return len(text) == 1 and text not in '"\r\n'
+
+
+_DELIMITER_NAMES = {
+    **{"comma": ",", "tab": TAB, "semicolon": ";", "pipe": "|"},
+    "\\t": TAB,
+}
+_DELIMITERS = {InputFormat.CSV: (",", TAB, ";"), InputFormat.TSV: (TAB, ",", ";")}
+
+
+class TableRow(NamedTuple):
+    """One row of a table.
+
+    Attributes:
+        line: The 1-based line on which it begins; in an array of JSON and in Parquet its number.
+        texts: The texts; when `error` is set, those that are known.
+        label: The label as text; empty where the row has none, or none is read.
+        label_name: The name of the label's column; empty where none is read.
+        id: The row's own identifier, if it has one.
+        error: Set when the row cannot be relied on.
+        names: The names of all its columns; none where the table has no header. Rows of a table
+            share them, except in JSON.
+        fields: All its fields; none for a blank row.
+    """
+
+    line: int
+    texts: tuple[str, ...]
+    label: str
+    label_name: str
+    id: str | int | float | None
+    error: RecordError | None
+    names: tuple[str, ...]
+    fields: Sequence[Any]
+
+
+def read_table(
+    stream: BinaryIO,
+    name: str,
+    layout: InputFormat,
+    columns: InputColumns,
+    choice: ColumnChoice = ColumnChoice(),
+) -> Iterator[TableRow]:
+    """Read a table, row by row.
+
+    Args:
+        stream: Its bytes, a buffered stream.
+        name: Its name, for errors.
+        layout: Its format.
+        columns: What to read.
+        choice: What the user says about the columns.
+
+    Yields:
+        Every row in order. One that cannot be read has its `error` set.
+
+    Raises:
+        DataError: if the table as a whole cannot be read: its encoding is unknown, or no column
+            is known to be the one that is needed.
+        ConfigurationError: if it lacks a column that the user chose.
+        MissingExtraError: if it is Parquet and pyarrow is not installed.
+    """
+    match layout:
+        case InputFormat.TXT:
+            return _text_rows(decode_lines(stream, name))
+        case InputFormat.TSV | InputFormat.CSV:
+            lines = decode_lines(stream, name, has_quotes=True)
+            return _delimited_rows(lines, name, _DELIMITERS[layout], columns, choice)
+        case InputFormat.JSONL:
+            return _json_rows(read_json_lines(decode_lines(stream, name)), columns, choice)
+        case InputFormat.JSON:
+            return _json_rows(read_json(stream, name), columns, choice)
+        case InputFormat.PARQUET:
+            return _parquet_rows(stream, name, columns, choice)
+
+
+def _text_rows(lines: Iterator[Line]) -> Iterator[TableRow]:
+    for line in lines:
+        yield TableRow(line.number, (line.text,), "", "", None, line.error, (), (line.text,))
+
+
+def _delimited_rows(
+    lines: Iterator[Line],
+    name: str,
+    delimiters: Sequence[str],
+    columns: InputColumns,
+    choice: ColumnChoice,
+) -> Iterator[TableRow]:
+    first = next(lines, None)
+    stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
+    if stated:
+        first = next(lines, None)
+    # Blank lines above a header are nothing; where there is no header, they are records.
+    num_blank, start = 0, first.number if first else 1
+    while first and is_blank(first.text):
+        num_blank += 1
+        first = next(lines, None)
+    blank = (Row(number, [], None) for number in range(start, start + num_blank))
+    if first is None:
+        if columns.labels:
+            raise _refusal(f"{name}:1", columns.missing(), (), columns)
+        yield from _laid_out(blank, (), Layout(tuple(range(columns.arity))))
+        return
+    delimiter = choice.delimiter or (stated and stated[1])
+    delimiter = delimiter or _sniffed(first.text, delimiters, columns, choice)
+    rows = iter(RowReader(chain([first], lines), delimiter))
+    first_row = next(rows)
+    names = tuple(field.strip() for field in first_row.fields)
+    has_header = choice.has_header
+    if has_header is None:
+        has_header = choice.by_name or bool(columns.labels) or columns.knows(names)
+    try:
+        if has_header:
+            layout = columns.layout(names, choice.chosen, any_name=bool(choice.has_header))
+        else:
+            layout = columns.headless_layout(names, choice.chosen)
+    except ColumnError as error:
+        raise _refusal(f"{name}:{first.number}", error, names, columns) from None
+    if has_header:
+        yield from _laid_out(rows, names, layout)
+    else:
+        if choice.has_header is None and not choice.chosen:
+            rows = _without_late_header(rows, len(first_row.fields), name, delimiters, columns)
+        yield from _laid_out(chain(blank, [first_row], rows), (), layout)
+
+
+def _without_late_header(
+    rows: Iterator[Row],
+    num_fields: int,
+    name: str,
+    delimiters: Sequence[str],
+    columns: InputColumns,
+) -> Iterator[Row]:
+    """The rows after a first one that was no header.
+
+    Raises:
+        DataError: if one of the next names more columns: what stands above it is a title.
+    """
+    for row in islice(rows, _MAX_TITLE_ROWS):
+        splits = [row.fields]
+        if len(row.fields) == 1:
+            splits += [RowReader((), delimiter).split(row.fields[0]) for delimiter in delimiters]
+        for fields in splits:
+            if len(fields) > num_fields and columns.knows([field.strip() for field in fields]):
+                raise DataError(
+                    f"{name}:{row.line}: the columns are named here, below other rows",
+                    hint="delete the rows above the names of the columns",
+                )
+        yield row
+    yield from rows
+
+
+def _laid_out(rows: Iterable[Row], names: tuple[str, ...], layout: Layout) -> Iterator[TableRow]:
+    """Rows of fields as rows of a table."""
+    texts_at, label_at, id_at = layout.texts, layout.label, layout.id
+    label_name = "" if label_at is None else names[label_at]
+    num_needed = 1 + max(*texts_at, -1 if label_at is None else label_at)
+    for line, fields, error in rows:
+        if not fields:
+            yield TableRow(line, ("",) * len(texts_at), "", label_name, None, error, names, fields)
+            continue
+        num_fields = len(fields)
+        identifier = fields[id_at] if id_at is not None and id_at < num_fields else None
+        if num_fields >= num_needed:
+            texts = tuple([fields[index] for index in texts_at])
+            label = fields[label_at] if label_at is not None else ""
+        else:
+            texts, label = tuple(fields[index] for index in texts_at if index < num_fields), ""
+            error = error or _lacking(num_fields, names, layout)
+        yield TableRow(line, texts, label, label_name, identifier, error, names, fields)
+
+
+def _lacking(num_fields: int, names: Sequence[str], layout: Layout) -> RecordError:
+    needed = (*layout.texts, *(() if layout.label is None else (layout.label,)))
+    lacking = ", ".join(
+        repr(names[index]) if index < len(names) else f"column {index + 1}"
+        for index in needed
+        if index >= num_fields
+    )
+    return RecordError("missing_column", f"the row has no {lacking}")
+
+
+def _refusal(
+    where: str, error: ColumnError, names: Sequence[str], columns: InputColumns
+) -> SwissError:
+    kind = ConfigurationError if error.is_choice else DataError
+    remedy = "numbers begin with 1" if error.is_choice else columns.remedy
+    return kind(f"{where}: {error}", hint=f"the first row has: {_listed(names)}; {remedy}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names of columns, or the cells of a first row, in one line."""
+    cut = [
+        name if len(name) <= _MAX_LISTED_CHARS else f"{name[:_MAX_LISTED_CHARS]}..."
+        for name in names[:_MAX_LISTED]
+        if name.strip()
+    ]
+    more = ["..."] if len(names) > _MAX_LISTED else []
+    return visible(", ".join([*cut, *more])) or "nothing"
+
+
+def _sniffed(
+    header: str, delimiters: Sequence[str], columns: InputColumns, choice: ColumnChoice
+) -> str:
+    """Find the delimiter from the first line.
+
+    Args:
+        header: The line.
+        delimiters: Those that may be, the format's own first.
+        columns: What is read.
+        choice: What the user says about the columns.
+    """
+    splits = {delimiter: RowReader((), delimiter).split(header) for delimiter in delimiters}
+    own, *others = delimiters
+    likely = [delimiter for delimiter in delimiters if _separates(splits[delimiter])]
+    if choice.has_header is not False:
+        # By the names of what is needed; else by those of the texts alone.
+        for wanted in (columns, replace(columns, labels=())):
+            for delimiter in (own, *(other for other in others if other in likely)):
+                names = [name.strip() for name in splits[delimiter]]
+                if _names_all(names, wanted, choice):
+                    return delimiter
+    num_needed = max(map(int, filter(str.isdecimal, choice.chosen)), default=columns.arity)
+    if own == TAB and (own in header or num_needed == 1):
+        return own
+    enough = [delimiter for delimiter in likely if len(splits[delimiter]) >= num_needed]
+    exact = [delimiter for delimiter in enough if len(splits[delimiter]) == num_needed]
+    return [*exact, *enough, own][0]
+
+
+def _names_all(names: Sequence[str], columns: InputColumns, choice: ColumnChoice) -> bool:
+    if not choice.by_name:
+        return columns.knows(names)
+    keys = set(map(folded, names))
+    return all(folded(name) in keys for name in choice.chosen if not name.isdecimal())
+
+
+def _separates(fields: Sequence[str]) -> bool:
+    """Whether what lies between fields is likely to be a delimiter and not punctuation."""
+    is_prose = any(field.startswith((" ", '"')) for field in fields) or any(
+        _ENTITY.search(field) for field in fields[:-1]
+    )
+    return len(fields) > 1 and not is_prose
+
+
+def _json_rows(
+    rows: Iterable[JsonRow], columns: InputColumns, choice: ColumnChoice
+) -> Iterator[TableRow]:
+    layouts: dict[tuple[str, ...], Layout | RecordError] = {}
+    for number, values, error in rows:
+        if values is None:
+            texts = () if error else ("",) * columns.arity
+            yield TableRow(number, texts, "", "", None, error, (), ())
+            continue
+        names = tuple(values)
+        layout = layouts.get(names)
+        if layout is None:
+            if len(layouts) >= _MAX_LAYOUTS:
+                layouts.clear()
+            layout = layouts[names] = _json_layout(names, columns, choice)
+        fields = tuple(values.values())
+        if isinstance(layout, RecordError):
+            identifier = _identifier(values.get("id"))
+            yield TableRow(number, (), "", "", identifier, layout, names, fields)
+        else:
+            yield _typed_row(number, names, fields, layout)
+
+
+def _json_layout(
+    names: tuple[str, ...], columns: InputColumns, choice: ColumnChoice
+) -> Layout | RecordError:
+    try:
+        return columns.layout(names, choice.chosen)
+    except ColumnError as error:
+        return RecordError("missing_column", f"{error}; the record has: {_listed(names)}")
+
+
+def _parquet_rows(
+    stream: BinaryIO, name: str, columns: InputColumns, choice: ColumnChoice
+) -> Iterator[TableRow]:
+    number = 0
+    layout = None
+    for names, rows in read_parquet(stream, name):
+        if layout is None:
+            try:
+                layout = columns.layout(names, choice.chosen, any_name=not columns.labels)
+            except ColumnError as error:
+                raise _refusal(name, error, names, columns) from None
+            header = tuple(names)
+        for fields in rows:
+            number += 1
+            yield _typed_row(number, header, fields, layout)
+
+
+def _typed_row(
+    number: int, names: tuple[str, ...], fields: Sequence[Any], layout: Layout
+) -> TableRow:
+    """A row whose values have types: null is an empty text, and any other must be a string."""
+    texts: list[str] = []
+    error = None
+    for index in layout.texts:
+        value = fields[index]
+        if value is None:
+            texts.append("")
+        elif isinstance(value, str):
+            texts.append(value)
+        else:
+            error = error or RecordError("invalid_type", f"{names[index]!r} is not a string")
+    label = label_name = ""
+    if layout.label is not None:
+        label, label_name = _label(fields[layout.label]), names[layout.label]
+    identifier = None if layout.id is None else _identifier(fields[layout.id])
+    return TableRow(number, tuple(texts), label, label_name, identifier, error, names, fields)
+
+
+def _label(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _identifier(value: Any) -> str | int | float | None:
+    if isinstance(value, float) and not math.isfinite(value):  # 1e999
+        return None
+    return value if isinstance(value, str | int | float) else None
