@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import Swiss
 
+ASSETS = Path(__file__).parents[1] / "assets"
+
 
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
@@ -91,3 +93,22 @@ def test_all_problems_are_listed_at_once(swiss: Swiss) -> None:
     outcome = swiss("synthesize", "--count", "0", "--split", "dev", "--buckets", "sarcasm")
     assert outcome.exit_code == 2
     assert "4 problems" in outcome.stderr
+
+
+def test_the_files_train_a_model(swiss: Swiss, tmp_path: Path) -> None:
+    assert swiss("synthesize", "--output", "made", "--count", "8").exit_code == 0
+    polarity = "column=sentiment_0neg_1neu_2pos&labels=0:0-1,1:2,2:3-4"
+    outcome = swiss(
+        *("train", "--encoder", ASSETS / "tiny-encoder", "--data", ASSETS / "tiny-data"),
+        *("--train", "sentiment=made/sentiment.tsv"),
+        *("--train", f"sentiment+=made/sentiment-coarse.tsv?{polarity}"),
+        *("--train", "paraphrase=made/paraphrase.tsv", "--train", "similarity=made/similarity.tsv"),
+        *("--max-steps", 2, "--precision", "fp32", "--device", "cpu", "--output", "run"),
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    counts = {path.stem: len(read(path)) for path in (tmp_path / "made").iterdir()}
+    sentiment = counts["sentiment"] + counts["sentiment-coarse"]
+    assert (
+        f"training rows: sentiment {sentiment:,}, paraphrase {counts['paraphrase']:,},"
+        f" similarity {counts['similarity']:,};"
+    ) in outcome.stderr

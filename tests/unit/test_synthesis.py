@@ -210,19 +210,38 @@ def test_a_variant_has_the_label_of_its_original() -> None:
             assert labels[variant.original] == variant.label
 
 
-def test_duplicates_with_exchanged_names_become_different_questions() -> None:
-    rows = rows_of(
-        "paraphrase",
-        (1.0, "How do I convert Word to Excel?", "How can Word files become Excel files?"),
-        (0.0, "How do I convert Word to Excel?", "Who wrote Word?"),
-        (1.0, "How do I fly to Rome?", "How can I go to Rome by plane?"),
-    )
+@pytest.mark.parametrize(
+    ("question", "exchanged"),
+    [
+        ("How do I convert Word to Excel?", "How do I convert Excel to Word?"),
+        ("Why did Rome attack Old Carthage?", "Why did Old Carthage attack Rome?"),
+        ("Why is New York larger than Boston?", "Why is Boston larger than New York?"),
+    ],
+)
+def test_duplicates_with_exchanged_names_become_different_questions(
+    question: str, exchanged: str
+) -> None:
+    rows = rows_of("paraphrase", (1.0, question, "The same question in other words."))
     made = [m for part in PARTS for m in make("real-swaps", part=part, rows=rows)]
-    assert [(e.texts[0], e.label) for e in made[0].examples] == [
-        ("How do I convert Word to Excel?", 1.0),
-        ("How do I convert Excel to Word?", 0.0),
+    assert [(e.texts[0], e.label) for m in made for e in m.examples] == [
+        (question, 1.0),
+        (exchanged, 0.0),
     ]
-    assert len(made) == 1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How do I fly to Rome?",
+        "Did Ann meet Bob?",
+        "What would happen if Trump became President?",
+        "How can I improve my English?",
+        "How are Java and Python related?",
+    ],
+)
+def test_names_without_roles_are_not_exchanged(question: str) -> None:
+    rows = rows_of("paraphrase", (1.0, question, "The same question in other words."))
+    assert not [m for part in PARTS for m in make("real-swaps", part=part, rows=rows)]
 
 
 def test_names_on_one_level_may_be_exchanged() -> None:

@@ -8,24 +8,31 @@ from swiss_training.synthesis.registry import rewriting
 from swiss_training.synthesis.scene import Scene
 from swiss_training.synthesis.source import word_lists
 
-_NAME = r"[A-Z]\w*(?:[ .-][A-Z0-9]\w*)*(?![\w+#-])"
-# Between these words and prepositions two names have roles that cannot be exchanged.
-_ONE_WAY = re.compile(
-    rf"(?P<before>.*\b(?:from|convert|translate|move|moving|switch|transfer|travel|go|get|send)\b"
-    rf" (?:[a-z]+ ){{0,3}})(?P<a>{_NAME})(?P<between> (?:to|into) )(?P<b>{_NAME})(?P<after>.*)"
+_NAME = r"(?!I\b)[A-Z]\w*(?:[ .-][A-Z0-9]\w*)*(?![\w+#-])"
+# "did A attack B", "from A to B", "is A richer than B": the two names have roles of their own.
+_ROLES = re.compile(
+    rf"(.*\b(?:did|does|will|would|could|should|can|if|when|that) )({_NAME})"
+    rf"( [a-z]+ (?:(?:to|from|into|against|by|over|after|before|the) )*)({_NAME})(.*)"
+    r"|(.*\b(?:from|convert|translate|move|switch|transfer|travel|go|get) (?:[a-z]+ ){0,3})"
+    rf"({_NAME})( (?:to|into) )({_NAME})(.*)"
+    rf"|((?:Why|How) (?:is|are|was|were) )({_NAME})( (?:[a-z]+ )+than )({_NAME})(.*)"
 )
-_MUTUAL = re.compile(
-    rf"(?P<before>.*\b(?:between|both) )(?P<a>{_NAME})(?P<between> and )(?P<b>{_NAME})(?P<after>.*)"
+_MAY_BE_MUTUAL = re.compile(
+    r" (?:and|or|with|like|as|become|becomes|became|marry|meet|fight|equal|resemble|compare"
+    r"|play|sign) |\b(?:that|if|when) [A-Z][\w ]* is "
 )
+_MUTUAL = re.compile(rf"(.*\b(?:between|both) )({_NAME})( and )({_NAME})(.*)")
 _NUMBER = re.compile(r"(?<![\w.,$-])\d{1,4}(?![\w.,%-]*\d)")
 _KINDS = ("city", "country", "company", "language")
 
 
 def _exchanged(pattern: re.Pattern[str], text: str) -> str | None:
+    """The text with the names in groups 2 and 4 exchanged; None if it has no such two names."""
     found = pattern.fullmatch(text)
-    if found is None or found["a"] == found["b"]:
+    if found is None:
         return None
-    return "".join(found[part] for part in ("before", "b", "between", "a", "after"))
+    before, first, between, second, after = (part for part in found.groups() if part is not None)
+    return None if first == second else f"{before}{second}{between}{first}{after}"
 
 
 @rewriting("sentiment")
@@ -47,8 +54,8 @@ def real_noise(scene: Scene, row: Example) -> ContrastSet:
 @rewriting("paraphrase")
 def real_swaps(scene: Scene, row: Example) -> ContrastSet:
     """Real duplicates, and the same with two names exchanged that have different roles."""
-    swapped = _exchanged(_ONE_WAY, row.texts[0])
-    if row.label == 0 or swapped is None:
+    swapped = _exchanged(_ROLES, row.texts[0])
+    if row.label == 0 or swapped is None or _MAY_BE_MUTUAL.search(row.texts[0]):
         return []
     return [row, Example("paraphrase", (swapped, row.texts[1]), 0.0)]
 
