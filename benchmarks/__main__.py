@@ -27,6 +27,7 @@ from benchmarks.measure import (
 from benchmarks.program import measure_program
 from swisscli.core.errors import SwissError
 from swisscli.core.model.directory import ModelDirectory
+from swisscli.core.processor import processor
 from swisscli.core.tokenization import Tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -254,17 +255,8 @@ def _output(command: Sequence[str]) -> str:
 
 def _processor() -> str:
     """The processor's name, and what it has for products of integers and matrices."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return platform.processor() or platform.machine()
-    fields = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        key, _, value = line.partition(":")
-        fields[key.strip()] = value.strip()
-    flags = fields.get("flags", "").split()
-    wanted = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_bf16")
-    name = fields.get("model name", platform.machine())
-    return f"{name} ({', '.join(flag for flag in wanted if flag in flags)})"
+    name, instruction_sets = processor()
+    return f"{name or platform.machine()} ({', '.join(instruction_sets)})"
 
 
 def _cores() -> int:

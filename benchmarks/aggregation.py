@@ -17,7 +17,7 @@ from pathlib import Path
 
 from swiss_training import loop
 from swiss_training.multitask.config import TrainConfig
-from swisscli.commands.train import parse_files
+from swisscli.commands.options import parse_files
 from swisscli.core.methods import method_names
 
 ROUNDS, WARM_UP = 10, 2

@@ -24,7 +24,7 @@ from swiss_export.builder import Array, GraphBuilder
 from swiss_export.precision.int8 import quantize_weight
 from swisscli.core.model.directory import GRAPH
 from swisscli.core.model.graph import INPUTS
-from swisscli.inference.devices import allowed_cores
+from swisscli.core.processor import allowed_cores
 
 Node = tuple[str, Sequence[str], Mapping[str, Any]]
 

@@ -1,19 +1,20 @@
 """The `swiss` program: its commands, loaded when they are run, and the one error handler."""
 
-import contextlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import StringIO
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from swisscli import __version__, console
+from swisscli import __version__, console, process
 from swisscli.commands.flags import with_flags
+from swisscli.console import Color
 from swisscli.core.errors import DataError, SwissError
+from swisscli.core.io.sink import FULL, FULL_HINT
 
 COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
@@ -28,7 +29,8 @@ COMMANDS = {
     "reproduce": "Run the experiments of the paper's tables.",
     "doctor": "Show what is installed, what would be used and what a GPU needs.",
 }
-_INTERRUPTED = 130
+_SHARED = ("color", "debug")
+"""Options that may come before a command or after it."""
 # The base of typer's usage errors, under whichever package name typer keeps it.
 _UsageError: Any = typer.BadParameter.__base__
 
@@ -46,7 +48,7 @@ class _Group(TyperGroup):
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name)(getattr(module, cmd_name))
         command = typer.main.get_command(single)
-        command.params += [param for param in self.params if param.name == "debug"]
+        command.params += [param for param in self.params if param.name in _SHARED]
         return command
 
     def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
@@ -70,6 +72,11 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _choose_color(context: typer.Context, color: Color | None) -> None:
+    if color is not None or context.parent is None:
+        console.choose_color(color or Color.AUTO)
+
+
 @app.callback(no_args_is_help=True)
 def _root(
     version: Annotated[
@@ -78,6 +85,15 @@ def _root(
             "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    color: Annotated[
+        Color | None,
+        typer.Option(
+            callback=_choose_color,
+            is_eager=True,
+            expose_value=False,
+            help="Colour of tables and messages. Without it: auto, on a terminal.",
+        ),
+    ] = None,
     debug: Annotated[
         bool,
         typer.Option("--debug", expose_value=False, help="Show the traceback of an error."),
@@ -105,16 +121,20 @@ def _run(group: _Group, args: Sequence[str]) -> int:
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return process.INTERRUPTED
     except _UsageError as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        for line in shown.getvalue().rstrip("\n").split("\n"):
+            console.status(line)
         return int(error.exit_code)
     except Exception as error:
+        if process.was_interrupted():  # while native code was loaded, which said something else
+            return process.INTERRUPTED
         if "--debug" in args:
-            traceback.print_exc()
+            for line in _traceback(error):
+                console.status(line)
         return _report(error)
-    finally:
-        _abandon_closed_streams()
 
 
 def _invoke(group: _Group, args: Sequence[str]) -> int:
@@ -124,16 +144,32 @@ def _invoke(group: _Group, args: Sequence[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
-        return _INTERRUPTED
+        return process.INTERRUPTED
     return 0
+
+
+def _traceback(error: BaseException) -> list[str]:
+    """The lines of a traceback; a message is one line, whatever it holds."""
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    lines = _traceback(earlier) if earlier else []
+    lines.append("Traceback (most recent call last):")
+    for entry in traceback.format_tb(error.__traceback__):
+        lines += entry.splitlines()
+    return [*lines, f"{type(error).__qualname__}: {error}"]
 
 
 def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        error = DataError(f"{where}{error.strerror or error}")
+        error = DataError(
+            f"{where}{error.strerror or error}", hint=FULL_HINT if error.errno in FULL else None
+        )
     if isinstance(error, SwissError):
-        console.error(with_flags(error.message), error.hint and with_flags(error.hint))
+        console.error(
+            with_flags(error.summary),
+            error.hint and with_flags(error.hint),
+            map(with_flags, error.details),
+        )
         return error.exit_code
     console.error(
         f"unexpected {type(error).__name__}: {error}",
@@ -142,17 +178,11 @@ def _report(error: Exception) -> int:
     return 1
 
 
-def _abandon_closed_streams() -> None:
-    """Let the interpreter's last flush go nowhere when a stream cannot take it any more."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def main() -> NoReturn:
+    """Run the `swiss` program as a process."""
 
+    def program() -> int:
+        group: Any = typer.main.get_command(app)
+        return _run(group, sys.argv[1:])
 
-def main() -> None:
-    """The entry point of the `swiss` program."""
-    app()
+    process.run(program)

@@ -33,7 +33,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = ("good", "bad", "film", "a", "the", "##s", "!", ".", "nan", *"bcdefghijklmnopqrstuvwxyz")
 HIDDEN = 6
 
-PROGRAM = (sys.executable, "-c", "from swisscli.main import main; main()")
+PROGRAM = (sys.executable, "-m", "swisscli")
 
 
 @dataclass(frozen=True)

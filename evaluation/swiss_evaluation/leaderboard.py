@@ -5,7 +5,6 @@ a comma between spaces, a space before each line end, ids in lower case, a missp
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from swiss_evaluation.rows import Answered
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io import atomic
+from swisscli.core.io.sink import write_error
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.inference.decoding import Decoded
 
@@ -91,18 +91,23 @@ def content(answered: Answered) -> str:
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write files by name, each beside its target; none is renamed before all are written.
+    """Write files by name, all or none.
 
     Raises:
-        ConfigurationError: if one cannot be written.
+        OutputError: if one cannot be written.
     """
     if not contents:
         return
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
-    with ExitStack() as stack:
-        for name, text in contents.items():
-            stream = stack.enter_context(atomic.open_beside(folder / name))
-            stream.write(text.encode("utf-8"))
+        raise write_error(str(folder), error) from None
+    try:
+        atomic.write_together(
+            {folder / name: text.encode("utf-8") for name, text in contents.items()}
+        )
+    except BaseException:
+        if is_new:
+            folder.rmdir()
+        raise

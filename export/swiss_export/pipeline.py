@@ -217,7 +217,7 @@ def _find_dev_files(
         if request.data.is_given or request.precision != "fp32":
             raise
         hint = f" ({error.hint})" if error.hint else ""
-        return {}, f"no dev metric is measured: {error.message}{hint}"
+        return {}, f"no dev metric is measured: {'; '.join(error.details or [error.summary])}{hint}"
     return {files.task.name: files.present for files in found}, None
 
 

@@ -117,12 +117,12 @@ def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
     """
     if precision != "fp32" or all(value <= TOLERANCE for value in parity.values()):
         return
-    figures = "\n".join(
-        f"  {task}: {value:.2e}{_mark(value > TOLERANCE)}" for task, value in parity.items()
-    )
     raise VerificationError(
-        f"the graph's logits differ from torch, at most {TOLERANCE:g} is allowed:\n{figures}",
+        f"the graph's logits differ from torch, at most {TOLERANCE:g} is allowed:",
         hint="nothing was written; please report this with the model's config.json",
+        details=[
+            f"{task}: {value:.2e}{_mark(value > TOLERANCE)}" for task, value in parity.items()
+        ],
     )
 
 
@@ -158,15 +158,14 @@ def check_dev(figures: Mapping[str, DevFigure], precision: Precision, max_drop: 
     limit = max_drop + 1e-9
     if all(figure.drop <= limit for figure in figures.values()):
         return
-    lines = "\n".join(
-        f"  {task}: {figure.metric} {figure.torch:.4f} -> {figure.graph:.4f},"
-        f" drop {figure.drop:.4f} on {figure.rows} rows{_mark(figure.drop > limit)}"
-        for task, figure in figures.items()
-    )
     raise VerificationError(
-        f"the {precision} graph falls behind the trained model, at most {max_drop:g} is"
-        f" allowed:\n{lines}",
+        f"the {precision} graph falls behind the trained model, at most {max_drop:g} is allowed:",
         hint="nothing was written; use --precision fp32, or allow more with --max-drop",
+        details=[
+            f"{task}: {figure.metric} {figure.torch:.4f} -> {figure.graph:.4f},"
+            f" drop {figure.drop:.4f} on {figure.rows} rows{_mark(figure.drop > limit)}"
+            for task, figure in figures.items()
+        ],
     )
 
 

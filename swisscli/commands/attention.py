@@ -9,7 +9,7 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.console import Color
+from swisscli.commands.options import ForceOption
 from swisscli.core.errors import ConfigurationError, Problems
 
 _SUFFIXES = (".png", ".svg")
@@ -53,8 +53,7 @@ def attention(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Draw to FILE, a .png or .svg."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")] = False,
-    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
+    force: ForceOption = False,
 ) -> None:
     """Show what one head of the encoder attends to in a text or a pair.
 
@@ -67,7 +66,6 @@ def attention(
 
     Exit status: 0 all well; 2 wrong usage; 4 no usable model; 5 the extra is not installed.
     """  # noqa: D301
-    console.choose_color(color)
     problems = Problems()
     texts = (text_a,) if text_b is None else (text_a, text_b)
     if not all(text.strip() for text in texts):

@@ -13,7 +13,6 @@ import typer
 
 from swisscli import console
 from swisscli.commands.synthesize import parse_sources
-from swisscli.console import Color
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io import atomic
 
@@ -70,7 +69,6 @@ def check(
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
     ] = "auto",
-    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
 ) -> None:
     """Measure how often a model fails in each bucket of errors.
 
@@ -99,7 +97,6 @@ def check(
     from swisscli.core.tasks import TASKS
     from swisscli.inference.predictor import Predictor
 
-    console.choose_color(color)
     problems = Problems()
     chosen, files = [], {}
     with problems.collected():

@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,21 +11,31 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.commands.train import parse_files
-from swisscli.console import Color
-from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.commands.options import (
+    BackendOption,
+    DevFiles,
+    DeviceOption,
+    ModelArgument,
+    parse_files,
+)
+from swisscli.core.errors import Problems
 
 if TYPE_CHECKING:
     from swiss_evaluation.evaluate import Evaluated, Request
 
-FORMATS = ("table", "tsv", "json")
 _COLUMNS = (("task", 12), ("metric", 10), ("value", 8), ("rows", 8))
 
 
+class FiguresFormat(StrEnum):
+    """How the figures are written."""
+
+    TABLE = "table"
+    TSV = "tsv"
+    JSON = "json"
+
+
 def evaluate(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Run folder of swiss train, or model directory.")
-    ],
+    model: ModelArgument,
     data: Annotated[
         str | None,
         typer.Option(
@@ -33,40 +44,25 @@ def evaluate(
             " it: the files that the run was trained with.",
         ),
     ] = None,
-    dev: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK=FILE",
-            help="A dev file in place of the task's in --data; TASK+=FILE: besides it. Repeat for"
-            " several.",
-        ),
-    ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            metavar="onnx|torch",
-            help="Run the graph, or the float32 weights with torch. Without it: the graph where"
-            " there is one.",
-        ),
-    ] = None,
+    dev: DevFiles = None,
+    backend: BackendOption = None,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the leaderboard's prediction files.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder for the leaderboard's prediction files."
+        ),
     ] = Path("predictions"),
     force: Annotated[
         bool, typer.Option("--force", help="Replace prediction files that are there.")
     ] = False,
     output_format: Annotated[
-        str | None,
+        FiguresFormat | None,
         typer.Option(
             "--format",
-            metavar="table|tsv|json",
             help="Of the figures on standard output: table on a terminal, tsv otherwise.",
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
-    ] = "auto",
-    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
+    device: DeviceOption = "auto",
 ) -> None:
     """Measure a model on the dev sets, and write the leaderboard's files for dev and test.
 
@@ -83,18 +79,11 @@ def evaluate(
     Exit status: 0 all well; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
     5 torch is asked for and not installed; 6 the device is not there.
     """  # noqa: D301
-    console.choose_color(color)
     problems = Problems()
     dev_files: dict[str, list[str]] = {}
     extra_dev_files: dict[str, list[str]] = {}
     with problems.collected():
         dev_files, extra_dev_files = parse_files("--dev", dev or [])
-    if output_format not in (None, *FORMATS):
-        problems.add(
-            ConfigurationError(
-                f"unknown --format {output_format!r}", hint=f"choose one of: {', '.join(FORMATS)}"
-            )
-        )
     with requires_extra("train"):
         from swiss_evaluation.evaluate import Request
         from swiss_evaluation.source import Source
@@ -106,11 +95,12 @@ def evaluate(
             device=device,
             data=DataChoice(data, dev_files, extra_dev_files),
         )
-        default = "table" if console.is_terminal(sys.stdout) else "tsv"
+        on_terminal = console.is_terminal(sys.stdout)
+        default = FiguresFormat.TABLE if on_terminal else FiguresFormat.TSV
         _evaluate(Request(source, output, force), problems, output_format or default)
 
 
-def _evaluate(request: "Request", problems: Problems, output_format: str) -> None:
+def _evaluate(request: "Request", problems: Problems, output_format: FiguresFormat) -> None:
     """Evaluate, with the figures on standard output and the rest on standard error."""
     from swiss_evaluation import evaluate
 
@@ -139,8 +129,8 @@ def _ignore(count: int) -> None:
     """Show no progress."""
 
 
-def _show(done: "Evaluated", output_format: str) -> None:
-    if output_format == "json":
+def _show(done: "Evaluated", output_format: FiguresFormat) -> None:
+    if output_format is FiguresFormat.JSON:
         typer.echo(json.dumps(done.evaluation.to_json(), indent=2))
         return
     rows = [
@@ -148,7 +138,7 @@ def _show(done: "Evaluated", output_format: str) -> None:
         for task, score in done.evaluation.scores.items()
     ]
     rows.append(("overall", "mean", f"{done.evaluation.overall:.4f}", ""))
-    if output_format == "table":
+    if output_format is FiguresFormat.TABLE:
         layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
         cells = [[(text, "") for text in row] for row in rows]
         typer.echo(layout.header() + layout.rows(cells), nl=False)

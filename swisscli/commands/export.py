@@ -1,6 +1,7 @@
 """`swiss export`: read options, export, show the figures."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
@@ -24,19 +26,28 @@ _COLUMNS = (
 )
 
 
+class Precision(StrEnum):
+    """Of the encoder in the graph."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of swiss train.")],
     precision: Annotated[
-        str,
+        Precision,
         typer.Option(
-            metavar="fp32|fp16|int8",
             help="Of the encoder: fp32 runs anywhere, fp16 is for GPUs, int8 is for CPUs: a quarter"
             " of the size and about twice as fast.",
         ),
-    ] = "fp32",
+    ] = Precision.FP32,
     output: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
             help="Write a new directory with what prediction needs and leave RUN as it is; without"
             " it the graph is added to RUN.",
         ),
@@ -77,16 +88,8 @@ def export(
         from swiss_export.pipeline import Request, open_run
         from swiss_export.precision import BACKENDS
         from swiss_training.multitask.data_files import DataChoice
-        from swisscli.commands.train import parse_files
 
     problems = Problems()
-    known = next((name for name in BACKENDS if name == precision), None)
-    if known is None:
-        problems.add(
-            ConfigurationError(
-                f"unknown precision {precision!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
-            )
-        )
     if not max_drop >= 0:
         problems.add(
             ConfigurationError(
@@ -109,12 +112,11 @@ def export(
     with problems.collected():
         directory = open_run(run, choice.tasks)
     problems.check()
-    assert known is not None
     assert directory is not None
     _export(
         Request(
             run=directory,
-            precision=known,
+            precision=next(name for name in BACKENDS if name == precision),
             output=output,
             force=force,
             max_drop=max_drop,

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from swisscli import console
-from swisscli.console import Color
+from swisscli.commands.options import ForceOption
+from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.io.atomic import check_output, open_output
 from swisscli.core.io.tables import ColumnChoice, InputFormat, parse_delimiter
@@ -27,7 +28,6 @@ from swisscli.inference.writers import (
     CsvWriter,
     JsonlWriter,
     OutputFormat,
-    TableWriter,
     TsvWriter,
     Writer,
 )
@@ -110,9 +110,14 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write to FILE, which appears when it is complete."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to FILE, which appears when it is complete.",
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")] = False,
+    force: ForceOption = False,
     no_text: Annotated[
         bool, typer.Option("--no-text", help="Leave the texts out of the results.")
     ] = False,
@@ -140,7 +145,6 @@ def predict(
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Most tokens in a batch, padding included.")
     ] = None,
-    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
 ) -> None:
     """Predict the sentiment of texts, or whether two texts say the same, or how alike they are.
 
@@ -162,7 +166,6 @@ def predict(
     Exit status: 0 all well; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
     usable model; 6 the device is not there.
     """  # noqa: D301
-    console.choose_color(color)
     choice = ColumnChoice(
         header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
     )

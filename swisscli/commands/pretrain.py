@@ -1,7 +1,7 @@
 """`swiss pretrain`: read options, pretrain, show what happens."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -9,10 +9,6 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.tables import parse_delimiter
-
-if TYPE_CHECKING:
-    from swiss_training.masked_lm.events import Event
-    from swisscli.console import TrainingDisplay
 
 DEFAULTS = {name: f.default for name, f in PretrainConfig.__dataclass_fields__.items()}
 
@@ -171,7 +167,7 @@ def run(what: PretrainConfig | Path) -> None:
         from swiss_training import log
         from swiss_training.masked_lm import loop
         from swiss_training.masked_lm.events import Finished, Saved, Started
-    from swisscli.console import TrainingDisplay
+    from swisscli.console.training import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
@@ -180,7 +176,7 @@ def run(what: PretrainConfig | Path) -> None:
         saved = 0
         try:
             for event in log.logged(folder, events):
-                show(event, display)
+                display.show(event)
                 if isinstance(event, Started | Saved):
                     saved = event.step
         except KeyboardInterrupt:
@@ -192,30 +188,3 @@ def run(what: PretrainConfig | Path) -> None:
         typer.echo(f"dev\tperplexity\t{event.best.perplexity:.4f}\t{event.best.num_tokens}")
     display.line(f"the encoder of step {event.best_step} is in {folder}")
     display.line(f"next: swiss train --encoder {folder}")
-
-
-def show(event: "Event", display: "TrainingDisplay") -> None:
-    """Show an event."""
-    from swiss_training.masked_lm import events
-
-    match event:
-        case events.Started():
-            display.line(
-                f"text: {event.train_sequences:,} sequences of {event.train_tokens:,} tokens, and"
-                f" {event.dev_sequences:,} held out; {event.num_steps:,} steps on {event.device}"
-                f" in {event.precision}"
-            )
-            for note in event.notes:
-                display.line(note)
-            display.start(event.num_steps, event.step)
-        case events.StepsDone():
-            display.steps(
-                step=event.step,
-                epoch=event.epoch,
-                sequences_per_second=event.sequences_per_second,
-                learning_rate=event.learning_rate,
-                losses={"masked tokens": event.loss},
-                weights={},
-            )
-        case events.Evaluated():
-            display.dev_loss(event.step, event.dev.loss, event.dev.perplexity, best=event.best)

@@ -9,8 +9,14 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.commands.train import parse_files
-from swisscli.console import Color
+from swisscli.commands.options import (
+    BackendOption,
+    DevFiles,
+    DeviceOption,
+    ForceOption,
+    ModelArgument,
+    parse_files,
+)
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 
 if TYPE_CHECKING:
@@ -20,9 +26,7 @@ _MAX_PAIRS = 8
 
 
 def report(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Run folder of swiss train, or model directory.")
-    ],
+    model: ModelArgument,
     data: Annotated[
         str | None,
         typer.Option(
@@ -34,15 +38,8 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page to write.")
     ] = Path("report.html"),
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")] = False,
-    dev: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK=FILE",
-            help="A dev file in place of the task's in --data; TASK+=FILE: besides it. Repeat for"
-            " several.",
-        ),
-    ] = None,
+    force: ForceOption = False,
+    dev: DevFiles = None,
     pair: Annotated[
         tuple[str, str] | None,
         typer.Option(
@@ -71,18 +68,8 @@ def report(
         str, typer.Option(metavar="N[,N]", help="Heads of these heatmaps, counted from 0.")
     ] = "0",
     errors: Annotated[int, typer.Option(min=1, help="Worst errors to list for each task.")] = 10,
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            metavar="onnx|torch",
-            help="Run the graph, or the float32 weights with torch. Without it: the graph where"
-            " there is one.",
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
-    ] = "auto",
-    color: Annotated[Color, typer.Option(help="Colour of messages.")] = Color.AUTO,
+    backend: BackendOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Write one self-contained page about a trained model.
 
@@ -99,7 +86,6 @@ def report(
     Exit status: 0 all well; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
     5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
-    console.choose_color(color)
     problems = Problems()
     dev_files: dict[str, list[str]] = {}
     extra_dev_files: dict[str, list[str]] = {}

@@ -23,8 +23,8 @@ from swiss_training.experiments.selection import (
 )
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.commands.train import parse_files, show
-from swisscli.core.errors import ConfigurationError
+from swisscli.commands.options import parse_files
+from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def reproduce(
     output: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
             metavar="DIR",
             help="Folder of the ledger and the runs. [default: runs/reproduce/TABLE[-small]]",
         ),
@@ -152,17 +154,15 @@ def reproduce(
         show_ledger(chosen, small, output, layout)
         return
     changes = {name: params[name] for name in _CHANGES if params[name] is not None}
-    problems = []
+    problems = Problems()
     for split, specs in (("train", train_files), ("dev", dev_files)):
-        try:
+        with problems.collected():
             own, extra = parse_files(f"--{split}", specs or [])
-        except ConfigurationError as error:
-            problems.append(error.message)
-        else:
             named = {f"{split}_files": own, f"extra_{split}_files": extra}
             changes |= {key: files for key, files in named.items() if files}
     names = [name.strip() for name in rows.split(",")] if rows else []
-    try:
+    selection: Selection | None = None
+    with problems.collected():
         selection = select(
             chosen,
             small=small,
@@ -171,10 +171,8 @@ def reproduce(
             seeds=1 if seeds is None else seeds,
             changes=changes,
         )
-    except ConfigurationError as error:
-        problems.append(error.message)
-    if problems:
-        raise ConfigurationError("\n".join(problems), hint="see: swiss reproduce --help")
+    problems.check()
+    assert selection is not None
     run(_Request(selection, layout, keep_models, dry_run, _command_line(params)))
 
 
@@ -230,13 +228,14 @@ def run(request: _Request) -> None:
 def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry":
     """Run one experiment to its end, and write it into the ledger."""
     from swiss_training.experiments import reproduction
+    from swisscli.console.training import TrainingDisplay
 
-    with console.TrainingDisplay() as display:
+    with TrainingDisplay() as display:
         display.line(f"{count}: {experiment.name}")
         for event in reproduction.run(experiment):
             # Elsewhere than on a terminal, its steps would bury the lines of the runs.
             if console.is_terminal(sys.stderr):
-                show(event, display)
+                display.show(event)
         entry = reproduction.make_entry(request.selection, experiment, request.command)
         ledger.append(request.selection.folder, entry)
         reproduction.tidy(experiment, keep_model=request.keep_models)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swisscli import console
-from swisscli.commands.train import parse_files
-from swisscli.console import Color
+from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ def synthesize(
         bool, typer.Option("--list", help="Show the buckets, write nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
-    color: Annotated[Color, typer.Option(help="Colour of tables and messages.")] = Color.AUTO,
 ) -> None:
     """Write labelled examples of the errors that models make, for swiss train.
 
@@ -75,7 +73,6 @@ def synthesize(
     from swiss_training.synthesis.source import as_part
     from swisscli.core.tasks import TASKS
 
-    console.choose_color(color)
     if listed:
         width = max(map(len, BUCKETS))
         for each in BUCKETS.values():

@@ -3,21 +3,18 @@
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of, with_flags
+from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.directory import METRICS
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
-
-if TYPE_CHECKING:
-    from swiss_training.events import Event
-    from swisscli.console import TrainingDisplay
 
 DEFAULT = TrainConfig()
 
@@ -206,41 +203,6 @@ def train(
     run(what)
 
 
-def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Read `TASK=FILE` and `TASK+=FILE`.
-
-    Args:
-        option: The option's name, for errors.
-        specs: What was given to it.
-
-    Returns:
-        Files by task that replace the task's own, and files that add to them.
-
-    Raises:
-        ConfigurationError: listing every one that has another form or names no task.
-    """
-    own: dict[str, list[str]] = {}
-    extra: dict[str, list[str]] = {}
-    problems = Problems()
-    for spec in specs:
-        name, separator, file = spec.partition("=")
-        if not (separator and file):
-            problems.add(
-                ConfigurationError(
-                    f"{option} {spec!r} is not TASK=FILE",
-                    hint=f"type for example: {option} sst=my.tsv",
-                )
-            )
-            continue
-        files = extra if name.endswith("+") else own
-        try:
-            files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
-        except ConfigurationError as error:
-            problems.add(ConfigurationError(f"{option} {spec!r}: {error.message}", hint=error.hint))
-    problems.check()
-    return own, extra
-
-
 def parse_task_numbers(option: str, text: str) -> dict[str, float]:
     """Read `TASK=N,TASK=N`.
 
@@ -252,23 +214,27 @@ def parse_task_numbers(option: str, text: str) -> dict[str, float]:
         ConfigurationError: naming all parts that have another form, name no task or name one again.
     """
     numbers: dict[str, float] = {}
-    wrong = []
+    problems = Problems()
     for part in text.split(","):
         name, _, number = part.partition("=")
+        problem = ""
         try:
             task = resolve_task(name.strip()).name
             if task in numbers:
-                wrong.append(f"{option} {part!r} names {task} again")
+                problem = f" names {task} again"
             numbers[task] = float(number)
         except ConfigurationError as error:
-            wrong.append(f"{option} {part!r}: {error.message}")
+            problem = f": {error.message}"
         except ValueError:
-            wrong.append(f"{option} {part!r} is not TASK=N")
-    if wrong:
-        raise ConfigurationError(
-            "; ".join(wrong),
-            hint=f"type for example: {option} sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
-        )
+            problem = " is not TASK=N"
+        if problem:
+            problems.add(
+                ConfigurationError(
+                    f"{option} {part!r}{problem}",
+                    hint=f"type for example: {option} sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
+                )
+            )
+    problems.check()
     return numbers
 
 
@@ -281,7 +247,7 @@ def run(what: TrainConfig | Path) -> None:
         from swiss_training import log, loop
         from swiss_training.events import Saved, Started
         from swiss_training.multitask.metrics import Metrics
-    from swisscli.console import TrainingDisplay
+    from swisscli.console.training import TrainingDisplay
 
     folder = what if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
@@ -290,7 +256,7 @@ def run(what: TrainConfig | Path) -> None:
         saved = 0
         try:
             for event in log.logged(folder, events):
-                show(event, display)
+                display.show(event)
                 if isinstance(event, Started | Saved):
                     saved = event.step
         except KeyboardInterrupt:
@@ -303,26 +269,3 @@ def run(what: TrainConfig | Path) -> None:
     typer.echo(f"overall\tmean\t{best.dev.overall:.4f}")
     display.line(f"the best state, of step {best.step}, is in {folder}")
     display.line(f"next: swiss export {folder}")
-
-
-def show(event: "Event", display: "TrainingDisplay") -> None:
-    """Show an event."""
-    from swiss_training import events
-
-    match event:
-        case events.Started():
-            rows = ", ".join(f"{task} {count:,}" for task, count in event.train_rows.items())
-            display.line(
-                f"training rows: {rows}; {event.num_steps:,} steps on {event.device}"
-                f" in {event.precision}"
-            )
-            for note in event.notes:
-                display.line(note)
-            display.start(event.num_steps, event.step)
-        case events.StepsDone():
-            display.steps(**vars(event))
-        case events.Evaluated():
-            scores = {task: score.value for task, score in event.evaluation.scores.items()}
-            display.evaluation(event.step, scores, event.evaluation.overall, best=event.best)
-        case events.Finished(stopped_early=True):
-            display.line(f"stopped early at step {event.step}")

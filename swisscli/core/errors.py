@@ -9,16 +9,23 @@ class SwissError(Exception):
     """Base of every expected failure. `main.py` prints it without a traceback.
 
     Args:
-        message: What went wrong and where (`file:line` when there is one).
+        message: What went wrong and where (`file:line` when there is one), in one line.
         hint: What to do next. Here and in the message, a parameter stands between backticks as a
             Python caller passes it, `device=cpu`; the program shows it as a flag.
+        details: Lines that belong below the message.
+
+    Attributes:
+        message: All of it, the details as lines of their own.
+        summary: Its first line.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: str, hint: str | None = None, details: Sequence[str] = ()) -> None:
+        self.summary = message
+        self.details = tuple(details)
+        self.message = "\n".join([message, *(f"  {line}" for line in details)])
+        super().__init__(self.message)
         self.hint = hint
         self._listed: tuple[SwissError, ...] = ()
 
@@ -30,9 +37,11 @@ class SwissError(Exception):
         # One of them may be such a list itself.
         each = [one for error in errors for one in error._listed or (error,)]
         first = min(each, key=lambda error: error.exit_code)
-        lines = [f"{e.message} ({e.hint})" if e.hint else e.message for e in each]
-        listing = "\n".join(f"  {line}" for line in lines)
-        combined = type(first)(f"{len(each)} problems:\n{listing}")
+        lines = []
+        for error in each:
+            lines.append(f"{error.summary} ({error.hint})" if error.hint else error.summary)
+            lines += [f"  {line}" for line in error.details]
+        combined = type(first)(f"{len(each)} problems:", details=lines)
         combined._listed = tuple(each)
         return combined
 
@@ -45,6 +54,12 @@ class ConfigurationError(SwissError):
 
 class DataError(SwissError):
     """Input data that cannot be read."""
+
+    exit_code = 3
+
+
+class OutputError(SwissError):
+    """Results that cannot be written."""
 
     exit_code = 3
 

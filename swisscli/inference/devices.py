@@ -1,11 +1,9 @@
-"""What the machine has to compute on: the names of devices, NVIDIA GPUs, processor cores."""
+"""The names of devices, and what the NVIDIA driver knows of its GPUs."""
 
 import ctypes
-import os
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from swisscli.core.errors import ConfigurationError
@@ -15,7 +13,6 @@ Kind = Literal["auto", "cpu", "cuda", "tensorrt"]
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 _MAX_NAME_BYTES = 100
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
-_INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "amx_bf16")
 
 
 @dataclass(frozen=True)
@@ -92,34 +89,3 @@ def _gpu(driver: Any, index: int) -> Gpu:
     driver.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, handle)
     spelled = name.value.decode("utf-8", "replace")
     return Gpu(spelled, memory.value, f"{major.value}.{minor.value}")
-
-
-def allowed_cores() -> int:
-    """Physical cores that this process may use."""
-    if not hasattr(os, "sched_getaffinity"):
-        return os.cpu_count() or 1
-    allowed = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in allowed:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text())
-        except OSError:
-            return len(allowed)
-    return len(cores)
-
-
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str | None, tuple[str, ...]]:
-    """The processor's name and those of its instruction sets that matter for the speed.
-
-    Returns:
-        None and nothing where the system does not tell.
-    """
-    try:
-        text = cpuinfo.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None, ()
-    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
-    flags = re.search(r"^flags\s*: (.+)$", text, re.MULTILINE)
-    known = set(flags[1].split()) if flags else set()
-    return name and name[1].strip(), tuple(item for item in _INSTRUCTION_SETS if item in known)

@@ -14,6 +14,7 @@ from typing import Any
 from swisscli import __version__
 from swisscli.core.errors import ModelError, SwissError
 from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory, default_model
+from swisscli.core.processor import allowed_cores, processor
 from swisscli.inference import devices
 
 _PACKAGES = ("tokenizers", "numpy", "torch")
@@ -79,13 +80,13 @@ def _version(package: str) -> str | None:
 
 
 def _machine() -> Facts:
-    name, instruction_sets = devices.processor()
+    name, instruction_sets = processor()
     driver = devices.driver_cuda_version()
     return {
         "system": platform.platform(),
         "processor": name or platform.processor() or platform.machine(),
         "instruction_sets": list(instruction_sets),
-        "cores": str(devices.allowed_cores()),
+        "cores": str(allowed_cores()),
         "nvidia_driver": f"for CUDA up to {driver}" if driver else "not found",
         "gpus": [
             f"{gpu.name}, {gpu.memory_bytes / 2**30:.0f} GiB, compute capability "

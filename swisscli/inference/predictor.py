@@ -20,10 +20,10 @@ from swisscli.core.model.directory import (
     ModelDirectory,
     default_model,
 )
+from swisscli.core.processor import allowed_cores
 from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.core.tokenization import Encoding, Tokenizer, pad
-from swisscli.inference import devices
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
@@ -129,7 +129,7 @@ class Predictor:
         )
         # On a CPU every core computes a batch of its own: cores that share one wait for each other
         # after every operator.
-        cores = self._threads or devices.allowed_cores()
+        cores = self._threads or allowed_cores()
         self._num_workers = cores if self.device == "cpu" else 1
         self._cache = LogitsCache()
 

@@ -5,7 +5,7 @@ import io
 import os
 import re
 import sys
-import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -18,8 +18,11 @@ import numpy.typing as npt
 from swisscli.core.errors import DeviceError, ModelError
 from swisscli.core.io.text import visible
 from swisscli.core.model.graph import INPUTS, check_graph
+from swisscli.core.processor import allowed_cores
 from swisscli.core.tokenization import Int64
 from swisscli.inference import devices
+
+_END = b"\0"
 
 
 @contextlib.contextmanager
@@ -31,17 +34,28 @@ def _native_stderr() -> Iterator[list[str]]:
     except OSError:  # the program runs without a standard error
         yield lines
         return
-    with tempfile.TemporaryFile() as sink:
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield lines
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            sink.seek(0)
-            lines.extend(sink.read().decode("utf-8", "replace").splitlines())
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    read_end, write_end = os.pipe()  # no temporary file: there may be no place for one
+    reader = threading.Thread(target=_read_lines, args=(read_end, lines), daemon=True)
+    reader.start()
+    os.dup2(write_end, 2)
+    try:
+        yield lines
+    finally:
+        os.dup2(saved, 2)
+        os.write(write_end, _END)
+        reader.join()
+        for descriptor in (saved, read_end, write_end):
+            os.close(descriptor)
+
+
+def _read_lines(descriptor: int, lines: list[str]) -> None:
+    """Read up to the end mark; the pipe's own end may be held open by another process."""
+    text = b""
+    while not text.endswith(_END):
+        text += os.read(descriptor, 1 << 16)
+    lines.extend(text.removesuffix(_END).decode("utf-8", "replace").splitlines())
 
 
 with _native_stderr():  # some builds warn on import about a GPU that is not there
@@ -114,7 +128,7 @@ class Session:
         check_graph(graph)
         self._graph = graph
         self._tasks = tuple(tasks)
-        self._options = _session_options(threads or devices.allowed_cores())
+        self._options = _session_options(threads or allowed_cores())
         self._run_options = onnxruntime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         self._run_options.log_severity_level = _ERRORS_ONLY

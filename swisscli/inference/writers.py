@@ -5,14 +5,11 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from itertools import zip_longest
 from typing import Any, Protocol
 
-from swisscli import console
 from swisscli.core.records import Prediction, Predictions, RecordError, failure_of
 from swisscli.core.tasks import TaskSpec
 
-_SCORE_WIDTH = len("0.1234")
 _WHITESPACE = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -43,13 +40,14 @@ def column_names(tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
     results = [
         prefix + name
         for prefix, task in zip(prefixes, tasks, strict=True)
-        for name in _result_names(task)
+        for name in result_names(task)
     ]
     texts = ["text"] if tasks[0].arity == 1 else ["text_a", "text_b"]
     return results + (texts if with_texts else [])
 
 
-def _result_names(task: TaskSpec) -> list[str]:
+def result_names(task: TaskSpec) -> list[str]:
+    """The columns of one task's answer."""
     return ["label", "score"] if task.labels else ["score"]
 
 
@@ -74,7 +72,7 @@ def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: b
 
 def _result_cells(prediction: Prediction, task: TaskSpec) -> list[str]:
     if prediction.error:
-        return [f"error:{prediction.error.code}"] + [""] * (len(_result_names(task)) - 1)
+        return [f"error:{prediction.error.code}"] + [""] * (len(result_names(task)) - 1)
     score = "" if prediction.score is None else f"{prediction.score:.4f}"
     return [prediction.label or "", score] if task.labels else [score]
 
@@ -205,57 +203,3 @@ def _result(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
         values["label"] = None
     values["score"] = None if prediction.score is None else round(prediction.score, 6)
     return values
-
-
-class TableWriter:
-    """A table for a terminal, printed piece by piece with fixed column widths.
-
-    Args:
-        tasks: The tasks.
-        with_texts: Whether to repeat the texts.
-        colored: Whether to colour labels and errors.
-    """
-
-    def __init__(self, tasks: Sequence[TaskSpec], *, with_texts: bool, colored: bool) -> None:
-        self._tasks = tasks
-        self._with_texts = with_texts
-        names = column_names(tasks, with_texts=with_texts)
-        widths = [
-            max(map(len, task.labels)) if name == "label" else _SCORE_WIDTH
-            for task in tasks
-            for name in _result_names(task)
-        ]
-        fixed = [max(width, len(name)) for width, name in zip(widths, names, strict=False)]
-        columns = tuple(zip_longest(names, fixed))
-        self._layout = console.TableLayout(columns, colored)
-
-    def header(self) -> str:
-        """The column names and a rule."""
-        return self._layout.header()
-
-    def rows(self, records: Sequence[Predictions]) -> str:
-        """The predictions of records; a long text is wrapped."""
-        return self._layout.rows([self._cells(item) for item in records])
-
-    def _cells(self, predictions: Predictions) -> list[tuple[str, str]]:
-        cells = row_of(predictions, self._tasks, with_texts=self._with_texts)
-        error = failure_of(predictions)
-        if error and self._with_texts:
-            cells[-1] = f"{error.code}: {error.message}"
-        styles = [""] * len(cells)
-        column = 0
-        for prediction, task in zip(predictions, self._tasks, strict=True):
-            styles[column] = _style(prediction, task)
-            if prediction.error:
-                cells[column] = "error"
-            column += len(_result_names(task))
-        return list(zip(cells, styles, strict=True))
-
-
-def _style(prediction: Prediction, task: TaskSpec) -> str:
-    if prediction.error:
-        return "bold red"
-    if prediction.class_index is None:
-        return ""
-    side = 2 * prediction.class_index - (len(task.labels) - 1)
-    return "red" if side < 0 else "green" if side > 0 else ""

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 
 from swisscli import __version__
+from swisscli.core.processor import processor
 from swisscli.inference import devices
 
 NAMES = [
@@ -160,5 +161,5 @@ def test_an_engine_that_cannot_be_loaded(spawn, environment, tmp_path):
 def test_the_processor(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("model name\t: Test CPU\nflags\t\t: fpu avx2 avx512_vnni amx_int8 x\n")
-    assert devices.processor(cpuinfo) == ("Test CPU", ("avx2", "avx512_vnni", "amx_int8"))
-    assert devices.processor(tmp_path / "none") == (None, ())
+    assert processor(cpuinfo) == ("Test CPU", ("avx2", "avx512_vnni", "amx_int8"))
+    assert processor(tmp_path / "none") == (None, ())

@@ -230,6 +230,8 @@ def test_all_problems_of_all_recipes_together(
     with pytest.raises(ConfigurationError) as caught:
         selection.select(table, small=False, folder=None, rows=["e"], seeds=0, changes={})
     lines = caught.value.message.splitlines()
+    assert lines[0] == "5 problems:"
+    lines = [line.strip() for line in lines[1:]]
     assert lines[0] == "seeds is 0, it must be at least 1"
     assert lines[1] == "no row 'e' to run in t, which has 1 a, 2 b, 3 c, 4 d"
     assert lines[2] == "a: unknown key 'epoch'; dropout is 2.0, it must be in [0, 1)"

@@ -1,13 +1,15 @@
 """Files that are written whole or not at all, and the checks before any work is done."""
 
 import contextlib
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.sink import Sink, write_error
 
 
 def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> None:
@@ -79,7 +81,8 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
         path: The file to write; None is standard output.
 
     Raises:
-        ConfigurationError: if it cannot be written.
+        ConfigurationError: if standard output is closed.
+        OutputError: if it cannot be written.
     """
     if path is None:
         if sys.stdout is None:
@@ -95,20 +98,51 @@ def open_beside(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write beside its target; it is renamed when the block ends well.
 
     Raises:
-        ConfigurationError: if it cannot be written.
+        OutputError: if it cannot be written.
     """
-    target = path.resolve()  # behind a link, the file and not the link is replaced
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        stream = partial.open("xb")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
-    try:
-        with stream:
+    with _partial_of(path) as partial:
+        with _create(partial, path) as stream:
             yield stream
-        partial.replace(target)
+        _rename(partial, path)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, all or none: each is complete before the first is renamed.
+
+    Raises:
+        OutputError: if one of them cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        partials = {path: stack.enter_context(_partial_of(path)) for path in contents}
+        for path, content in contents.items():
+            with _create(partials[path], path) as stream:
+                stream.write(content)
+        for path, partial in partials.items():
+            _rename(partial, path)
+
+
+@contextlib.contextmanager
+def _partial_of(path: Path) -> Iterator[Path]:
+    """A name beside a file, that nobody can know before; no file of that name stays."""
+    partial = path.resolve().with_name(f".swiss-{os.urandom(8).hex()}.partial")
+    try:
+        yield partial
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _create(partial: Path, path: Path) -> BinaryIO:
+    try:
+        return io.BufferedWriter(Sink(io.FileIO(partial, "x"), str(path)))
+    except OSError as error:
+        raise write_error(str(path), error) from None
+
+
+def _rename(partial: Path, path: Path) -> None:
+    try:
+        partial.replace(path.resolve())  # behind a link, the file and not the link is replaced
+    except OSError as error:
+        raise write_error(str(path), error) from None
 
 
 def _writing_to(stream: BinaryIO) -> Callable[[str], None]:

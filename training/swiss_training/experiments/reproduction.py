@@ -21,6 +21,7 @@ from swiss_training.multitask.examples import read_tasks
 from swiss_training.multitask.metrics import Metrics
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model.directory import METRICS, WEIGHTS, ModelDirectory
+from swisscli.core.processor import processor
 from swisscli.core.tasks import Split
 
 State = Literal["done", "begun", "new"]
@@ -157,21 +158,11 @@ def machine(device: str) -> dict[str, Any]:
     gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
         "platform": platform.platform(terse=True),
-        "processor": _processor(),
+        "processor": processor()[0] or platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
     }
-
-
-def _processor() -> str:
-    # Linux leaves platform.processor() empty.
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, "") or platform.processor() or platform.machine()
 
 
 def tidy(experiment: Experiment, *, keep_model: bool) -> None:

@@ -9,7 +9,7 @@ from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.multitask.config import TrainConfig
-from swisscli.core.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError, Problems
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 OUTPUT = Path("runs") / "reproduce"
@@ -127,13 +127,17 @@ def select(
     Raises:
         ConfigurationError: naming every unknown row and every problem of every recipe.
     """
-    problems = [f"seeds is {seeds}, it must be at least 1"] if seeds < 1 else []
+    problems = Problems()
+    if seeds < 1:
+        problems.add(ConfigurationError(f"seeds is {seeds}, it must be at least 1"))
     numbered = {str(number): row for number, row in enumerate(table.rows, start=1) if row.recipes}
     known = numbered | {row.slug: row for row in numbered.values()}
     if unknown := [name for name in rows if name not in known]:
         slugs = ", ".join(f"{number} {row.slug}" for number, row in numbered.items())
-        problems.append(
-            f"no row {', '.join(map(repr, unknown))} to run in {table.name}, which has {slugs}"
+        problems.add(
+            ConfigurationError(
+                f"no row {', '.join(map(repr, unknown))} to run in {table.name}, which has {slugs}"
+            )
         )
     configs, wrong = {}, {}
     for recipe in (recipe for row in table.rows for recipe in row.recipes):
@@ -142,9 +146,9 @@ def select(
             configs[recipe] = TrainConfig.read(path, **changes)
         except ConfigurationError as error:
             wrong[recipe] = [error.message.removeprefix(f"{path}: ")]
-    problems += _by_recipe(wrong)
-    if problems:
-        raise ConfigurationError("\n".join(problems))
+    for problem in _by_recipe(wrong):
+        problems.add(ConfigurationError(problem))
+    problems.check()
     wanted = {known[name].slug for name in rows} or set(known)
     return Selection(
         table=table,
@@ -182,8 +186,9 @@ def refuse_changes(path: Path, wrong: Mapping[str, list[str]]) -> None:
     """
     if wrong:
         raise ConfigurationError(
-            "\n".join([f"{path}: runs of another configuration are there:", *_by_recipe(wrong)]),
+            f"{path}: runs of another configuration are there:",
             hint="give the options that they had, or another --output DIR",
+            details=list(_by_recipe(wrong)),
         )
 
 

@@ -1,0 +1,79 @@
+"""The options that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.tasks import resolve_task
+
+
+class Backend(StrEnum):
+    """What runs a model that is measured."""
+
+    ONNX = "onnx"
+    TORCH = "torch"
+
+
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Run folder of swiss train, or model directory.")
+]
+DevFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dev",
+        metavar="TASK=FILE",
+        help="A dev file in place of the task's in --data; TASK+=FILE: besides it. Repeat for"
+        " several.",
+    ),
+]
+BackendOption = Annotated[
+    Backend | None,
+    typer.Option(
+        "--backend",
+        help="Run the graph, or the float32 weights with torch. Without it: the graph where"
+        " there is one.",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")]
+
+
+def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Read `TASK=FILE` and `TASK+=FILE`.
+
+    Args:
+        option: The option's name, for errors.
+        specs: What was given to it.
+
+    Returns:
+        Files by task that replace the task's own, and files that add to them.
+
+    Raises:
+        ConfigurationError: listing every one that has another form or names no task.
+    """
+    own: dict[str, list[str]] = {}
+    extra: dict[str, list[str]] = {}
+    problems = Problems()
+    for spec in specs:
+        name, separator, file = spec.partition("=")
+        if not (separator and file):
+            problems.add(
+                ConfigurationError(
+                    f"{option} {spec!r} is not TASK=FILE",
+                    hint=f"type for example: {option} sst=my.tsv",
+                )
+            )
+            continue
+        files = extra if name.endswith("+") else own
+        try:
+            files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+        except ConfigurationError as error:
+            problems.add(ConfigurationError(f"{option} {spec!r}: {error.message}", hint=error.hint))
+    problems.check()
+    return own, extra

@@ -1,0 +1,118 @@
+"""Tables on standard output."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import TYPE_CHECKING, Literal
+
+from swisscli.console.messages import is_colored
+from swisscli.core.io.text import visible
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MIN_TABLE_WIDTH = 40
+_MAX_LABEL = 16
+_HEAT_CELL = 6
+_HEAT = (235, 17, 18, 19, 25, 31, 37, 43, 79, 120, 156, 192, 229)
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table with fixed column widths, so that its rows can be printed as they come.
+
+    Attributes:
+        columns: Name and width in cells of every column; None shares what the terminal has left.
+        colored: Whether to colour it.
+    """
+
+    columns: tuple[tuple[str, int | None], ...]
+    colored: bool
+
+    def header(self) -> str:
+        """The names and a rule."""
+        return self._render(self._table(with_header=True))
+
+    def rows(self, rows: Sequence[Sequence[tuple[str, str]]]) -> str:
+        """Rows of cells, each a text and a style; the text is never read as markup."""
+        from rich.text import Text
+
+        table = self._table(with_header=False)
+        for row in rows:
+            table.add_row(*(Text(visible(text), style) for text, style in row))
+        return self._render(table) if rows else ""
+
+    def _table(self, *, with_header: bool) -> "Table":
+        from rich import box
+        from rich.table import Table
+
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            show_header=with_header,
+            show_edge=False,
+            pad_edge=False,
+            expand=any(width is None for _, width in self.columns),
+        )
+        for name, width in self.columns:
+            ratio = 1 if width is None else None
+            table.add_column(name, width=width, ratio=ratio, overflow="fold")
+        return table
+
+    def _render(self, table: "Table") -> str:
+        return _rendered(table, self.colored, "standard")
+
+
+def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
+    """A square matrix of numbers from 0 to 1 as a table on standard output.
+
+    Cells are numbers on a colour, the lightest for the largest; numbers alone without colour.
+    Columns that do not fit beside each other follow below, with their rows' tokens again.
+    """
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    names = [visible(token) for token in tokens]
+    width = max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
+    label_width = min(max(map(cell_len, names)), _MAX_LABEL)
+    per_block = max(1, (width - label_width) // (_HEAT_CELL + 1))
+    colored = is_colored(sys.stdout)
+    largest = max(map(max, rows)) or 1.0
+    blocks = [visible(title) + "\n"]
+    for start in range(0, len(names), per_block):
+        table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1))
+        table.add_column("", width=label_width, overflow="fold", no_wrap=False)
+        columns = range(start, min(start + per_block, len(names)))
+        for column in columns:
+            header = Text(names[column], overflow="fold")
+            table.add_column(header, width=_HEAT_CELL, justify="right")
+        for name, row in zip(names, rows, strict=True):
+            cells = (Text(f"{row[c]:.2f}", _heat_style(row[c] / largest)) for c in columns)
+            table.add_row(Text(name), *cells)
+        blocks.append(_rendered(table, colored, "256"))
+    return "\n".join(blocks)
+
+
+def _heat_style(value: float) -> str:
+    """Dark for 0 to light for 1, in the greys and blues of the 256 colours."""
+    level = min(int(value * len(_HEAT)), len(_HEAT) - 1)
+    text = "color(231)" if level < len(_HEAT) - 3 else "color(16)"
+    return f"{text} on color({_HEAT[level]})"
+
+
+def _rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
+    """A table as text of the terminal's width."""
+    from rich.console import Console
+
+    text = StringIO()
+    Console(
+        file=text,
+        width=max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns),
+        force_terminal=colored,
+        color_system=colors if colored else None,
+        no_color=not colored,
+        legacy_windows=False,
+    ).print(table)
+    return text.getvalue()
