@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from swiss_training.multitask.metrics import BATCH_SIZE
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model.directory import GRAPH, WEIGHTS, ModelDirectory
 from swisscli.core.tasks import TaskSpec
@@ -19,6 +18,8 @@ BackendName = Literal["onnx", "torch"]
 BACKENDS: tuple[BackendName, ...] = ("onnx", "torch")
 
 Logits = npt.NDArray[np.float32]
+
+_BATCH_SIZE = 128
 
 
 class Backend(Protocol):
@@ -99,7 +100,7 @@ def check_backend(wanted: str | None) -> BackendName | None:
     known = next((name for name in BACKENDS if name == wanted), None)
     if known is None and wanted is not None:
         raise ConfigurationError(
-            f"unknown --backend {wanted!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
+            f"unknown `backend` {wanted!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
         )
     return known
 
@@ -114,7 +115,7 @@ def choose_backend(model: ModelDirectory, wanted: BackendName | None) -> Backend
     if wanted is None:
         if not any(has.values()):
             raise ModelError(
-                f"{model.path}: neither {GRAPH} nor {WEIGHTS} is there",
+                f"{model.path}: neither {GRAPH} nor {WEIGHTS} exists",
                 hint="copy, train or export the model again",
             )
         return "onnx" if has["onnx"] else "torch"
@@ -122,13 +123,13 @@ def choose_backend(model: ModelDirectory, wanted: BackendName | None) -> Backend
         if not has["onnx"]:
             raise ModelError(
                 f"{model.path}: has no {GRAPH}",
-                hint=f"write it with: swiss export {model.path}; or use --backend torch",
+                hint=f"write it with: swiss export {model.path}; or use `backend=torch`",
             )
         return "onnx"
     if not has["torch"]:
         raise ModelError(
             f"{model.path}: has no {WEIGHTS}, only a graph",
-            hint="name the run folder that it was exported from, or use --backend onnx",
+            hint="name the run folder that it was exported from, or use `backend=onnx`",
         )
     return "torch"
 
@@ -155,15 +156,15 @@ def predict_logits(
 ) -> Logits:
     """Logits of every row in order, (N, C).
 
-    The batches are those of the evaluation in training and export: with int8, whose scales are a
-    batch's own, the same batches give the same figures.
+    Rows of similar length share a batch. In which batch a row is computed changes no more than the
+    last bits of its logits, with int8 too, whose scales are fixed.
 
     Args:
         backend: The model.
         task: Whose head to run.
         encodings: The sequences of each row.
         pad_token_id: The encoder's padding token.
-        advance: Told after each batch how many rows it had.
+        advance: Called after each batch with the number of its rows.
 
     Raises:
         ModelError: if a logit is not finite.
@@ -171,8 +172,8 @@ def predict_logits(
     logits_NC = np.empty((len(encodings), task.num_outputs), dtype=np.float32)
     lengths = [max(map(len, sequences)) for sequences in encodings]
     order = np.argsort(lengths, kind="stable").tolist()
-    for start in range(0, len(order), BATCH_SIZE):
-        indices = order[start : start + BATCH_SIZE]
+    for start in range(0, len(order), _BATCH_SIZE):
+        indices = order[start : start + _BATCH_SIZE]
         sequences = chain.from_iterable(encodings[index] for index in indices)
         inputs = pad(list(sequences), pad_token_id)
         logits_NC[indices] = backend.run(task.name, inputs)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from swiss_evaluation import leaderboard
 from swiss_evaluation.backends import Backend
-from swiss_evaluation.source import Advance, Gathered, Source, gather
+from swiss_evaluation.data import Advance, EvaluationInput, EvaluationSource, read_input
 from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import Problems
 from swisscli.core.model.directory import ModelDirectory
@@ -25,7 +25,7 @@ class Request:
         force: Whether prediction files may be replaced.
     """
 
-    source: Source
+    source: EvaluationSource
     output: Path = Path("predictions")
     force: bool = False
 
@@ -60,49 +60,56 @@ class Evaluated:
 Event = Note | Opened | Evaluated
 
 
-def evaluate(request: Request, problems: Problems, advance: Advance) -> Iterator[Event]:
-    """Measure a model on its dev files, and write its predictions for dev and test.
-
-    Args:
-        request: What to do.
-        problems: What the caller has found already; raised with all that is found here.
-        advance: Told how many more rows are predicted.
+def prepare(request: Request) -> EvaluationInput:
+    """Read everything that an evaluation needs, before any long work.
 
     Raises:
-        ConfigurationError: if a prediction file may not be written.
-        ModelError: if the model is missing, damaged or of an unknown format.
-        DataError: if there is no dev file, or one cannot be read.
-        DeviceError: if the device asked for is not there.
+        SwissError: one that lists everything that is wrong: a prediction file that may not be
+            written, a damaged model, missing or unreadable data.
     """
-    model = None
+    problems = Problems()
+    model = inputs = None
     with problems.collected():
         model = ModelDirectory.open(request.source.model)
     with problems.collected():
         # Without a model any task may be its, and any file may be in the way.
         tasks = model.config.tasks if model else tuple(TASKS.values())
         leaderboard.check_folder(request.output, tasks, force=request.force)
-    gathered = gather(request.source, model, _SPLITS, problems)
-    backend = gathered.open()
+    with problems.collected():
+        inputs = read_input(request.source, model, _SPLITS)
+    problems.check()
+    assert inputs is not None
+    return inputs
+
+
+def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Iterator[Event]:
+    """Measure a model on its dev rows, and write its predictions for dev and test.
+
+    Args:
+        request: What to do.
+        inputs: What `prepare` read for it.
+        advance: Called after each batch with the number of its rows.
+
+    Raises:
+        ModelError: if the model is damaged.
+        DeviceError: if the device asked for is missing.
+        ConfigurationError: if a prediction file cannot be written.
+    """
+    backend = inputs.open()
     yield Opened(backend)
-    for message in (*backend.notes, *gathered.notes):
+    for message in (*backend.notes, *inputs.notes):
         yield Note(message)
-    yield from _measure(request, gathered, backend, advance)
-
-
-def _measure(
-    request: Request, gathered: Gathered, backend: Backend, advance: Advance
-) -> Iterator[Event]:
     scores, contents, files = {}, {}, {}
-    for split, tasks in gathered.rows.items():
+    for split, tasks in inputs.rows.items():
         for name, rows in tasks.items():
-            answered = gathered.answer(backend, rows, advance)
+            predicted = inputs.predict(backend, rows, advance)
             if split == "dev":
-                scores[name] = answered.score()
+                scores[name] = predicted.score()
             if not any(row.id for row in rows.rows):
                 yield Note(f"{name}: no {split} row has an id, so no predictions are written")
                 continue
             file = leaderboard.file_name(resolve_task(name), split)
-            contents[file] = leaderboard.content(answered)
+            contents[file] = leaderboard.content(predicted)
             files[request.output / file] = contents[file].count("\n") - 1
     leaderboard.write(request.output, contents)
     yield Evaluated(Evaluation(scores), files)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from swiss_evaluation.rows import Answered
+from swiss_evaluation.data import PredictedRows
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io import atomic
 from swisscli.core.io.sink import write_error
@@ -75,16 +75,16 @@ def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> Non
     present = [name for name in names if (folder / name).exists()]
     if present and not force:
         raise ConfigurationError(
-            f"--output {folder}: holds {', '.join(present)} already",
-            hint="name another folder with --output DIR, or add --force",
+            f"{folder}: holds {', '.join(present)} already",
+            hint="name another folder with `output=DIR`, or add `force=True`",
         )
 
 
-def content(answered: Answered) -> str:
+def content(predicted: PredictedRows) -> str:
     """A file's content: a line for each row that has an id."""
-    layout = _layout(answered.task)
+    layout = _layout(predicted.task)
     lines = [f"id \t {layout.column} \n"]
-    for row, decoded in zip(answered.rows.rows, answered.decoded(), strict=True):
+    for row, decoded in zip(predicted.rows.rows, predicted.decoded(), strict=True):
         if row.id:
             lines.append(f"{row.id.lower()} , {layout.value(decoded)} \n")
     return "".join(lines)

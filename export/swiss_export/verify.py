@@ -12,8 +12,8 @@ import torch
 from swiss_export.precision.backend import Precision
 from swiss_export.sentences import texts
 from swiss_training.multitask.data import TaskDataset
-from swiss_training.multitask.evaluation import predict_logits
-from swiss_training.multitask.metrics import BATCH_SIZE, score
+from swiss_training.multitask.evaluation import BATCH_SIZE, predict_logits
+from swiss_training.multitask.metrics import score
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.errors import VerificationError
 from swisscli.core.model.model_config import ModelConfig

@@ -95,13 +95,13 @@ def attention(
 
 def _attention(request: _Request, problems: Problems) -> None:
     """Compute, then draw to the file or show on standard output."""
-    from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_shape
+    from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_size
 
     with problems.collected():
         directory = open_directory(request.model)
-        shape = read_shape(directory)
-        layer = shape.layers - 1 if request.layer is None else request.layer
-        shape.check(layer, request.head)
+        size = read_size(directory)
+        layer = size.layers - 1 if request.layer is None else request.layer
+        size.check(layer, request.head)
     problems.check()
     found = AttentionReader(directory).read(request.texts)
     matrix = found.probabilities_LHTT[layer, request.head]

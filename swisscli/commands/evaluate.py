@@ -85,11 +85,11 @@ def evaluate(
     with problems.collected():
         dev_files, extra_dev_files = parse_files("--dev", dev or [])
     with requires_extra("train"):
+        from swiss_evaluation.data import EvaluationSource
         from swiss_evaluation.evaluate import Request
-        from swiss_evaluation.source import Source
         from swiss_training.multitask.data_files import DataChoice
 
-        source = Source(
+        source = EvaluationSource(
             model=model,
             backend=backend,
             device=device,
@@ -104,11 +104,16 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
     """Evaluate, with the figures on standard output and the rest on standard error."""
     from swiss_evaluation import evaluate
 
+    inputs = None
+    with problems.collected():
+        inputs = evaluate.prepare(request)
+    problems.check()
+    assert inputs is not None
     # The progress would run through messages that are printed meanwhile.
     shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
     done = None
     with shown as advance:
-        for event in evaluate.evaluate(request, problems, advance):
+        for event in evaluate.evaluate(request, inputs, advance):
             match event:
                 case evaluate.Opened(backend):
                     console.status(

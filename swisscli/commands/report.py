@@ -97,12 +97,12 @@ def report(
     with problems.collected():
         texts = _texts(pair, pairs)
     with requires_extra("report"):
+        from swiss_evaluation.data import EvaluationSource
+        from swiss_evaluation.report.attention_views import Choice
         from swiss_evaluation.report.build import Request
-        from swiss_evaluation.report.heads import Choice
-        from swiss_evaluation.source import Source
         from swiss_training.multitask.data_files import DataChoice
 
-        source = Source(
+        source = EvaluationSource(
             model=model,
             backend=backend,
             device=device,
@@ -159,9 +159,14 @@ def _report(request: "Request", problems: Problems) -> None:
     """Write the page, with the steps on standard error."""
     from swiss_evaluation.report import build
 
+    prepared = None
+    with problems.collected():
+        prepared = build.prepare(request)
+    problems.check()
+    assert prepared is not None
     shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
     with shown as advance:
-        for event in build.report(request, problems, advance):
+        for event in build.report(request, prepared, advance):
             match event:
                 case build.Step(description):
                     console.status(description)

@@ -225,7 +225,7 @@ def test_everything_wrong_is_told_at_once(swiss: Any, run: Path, tmp_path: Path)
         lines[1:],
         (
             "--dev 'sst' is not TASK=FILE",
-            "--output predictions: holds sst-dev-output.csv already",
+            "predictions: holds sst-dev-output.csv already",
             f"{run}: has no model.onnx (write it with: swiss export {run}",
             "--data gone: no such folder",
         ),

@@ -278,7 +278,7 @@ def write_log(run: Path) -> None:
         (("run", "--pairs", "pairs.tsv"), 2, ("more than 8 pairs",)),
         (("run", "--pairs", "absent.tsv"), 3, ("absent.tsv",)),
         (("run", "--data", "."), 3, ("no dev file of sentiment, paraphrase, similarity",)),
-        (("absent",), 4, ("absent: no model directory",)),
+        (("absent",), 4, ("so absent is no model directory",)),
         (
             ("run", "--layers", "9", "--heads", "8", "-o", "pairs.tsv", "--data", "gone"),
             2,
@@ -316,7 +316,7 @@ def test_damaged_metrics_are_found_before_the_model_runs(swiss: Any, tmp_path: P
     (write_run(tmp_path / "run", make_model()) / "metrics.json").write_text("{")
     outcome = swiss("report", "run")
     assert outcome.exit_code == 4
-    assert "run/metrics.json: cannot be read" in outcome.stderr
+    assert "run/metrics.json: its sha256 differs from the manifest" in outcome.stderr
     assert "fp32 on cpu" not in outcome.stderr
 
 

@@ -13,7 +13,7 @@ from transformers import BertModel
 from swiss_evaluation.attention import heatmap
 from swiss_evaluation.attention.reader import (
     AttentionReader,
-    Shape,
+    EncoderSize,
     attention_probabilities,
     open_directory,
 )
@@ -117,18 +117,18 @@ def test_an_additive_bias_is_part_of_it(by_name: bool) -> None:
 
 def test_a_model_directory_and_its_encoder_give_probabilities(tmp_path: Path) -> None:
     reader = AttentionReader(open_directory(write_run(tmp_path / "run", make_model())))
-    assert reader.shape == Shape(2, 4)
+    assert reader.size == EncoderSize(2, 4)
     found = reader.read(("word " * 100,))
     assert found.truncated
     assert found.probabilities_LHTT.shape == (2, 4, 64, 64)
 
 
 def test_a_layer_or_head_out_of_range() -> None:
-    Shape(12, 12).check(11, 0)
-    with pytest.raises(ConfigurationError, match="--layer is 12, this model's are 0 to 11"):
-        Shape(12, 12).check(12, 0)
-    with pytest.raises(ConfigurationError, match=r"--layer is -1.*; --head is 4.* 0 to 3"):
-        Shape(2, 4).check(-1, 4)
+    EncoderSize(12, 12).check(11, 0)
+    with pytest.raises(ConfigurationError, match="`layer` is 12, this model's are 0 to 11"):
+        EncoderSize(12, 12).check(12, 0)
+    with pytest.raises(ConfigurationError, match=r"`layer` is -1.*; `head` is 4.* 0 to 3"):
+        EncoderSize(2, 4).check(-1, 4)
 
 
 def test_labels_of_a_long_input_do_not_overlap() -> None:

@@ -13,7 +13,7 @@ from swisscli.commands.flags import flag_of, with_flags
 from swisscli.main import COMMANDS, app
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = ("swisscli/inference",)
+LIBRARIES = ("swisscli/inference", "evaluation")
 PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=[^`]*)?`")
 
 

@@ -5,25 +5,26 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from swiss_evaluation.data import PredictedRows, TaskRows
 from swiss_evaluation.report import figures
 from swiss_evaluation.report.analysis import (
     Distribution,
-    Judged,
+    LabelledPredictions,
     by_length,
     confusion,
     distribution,
-    judge,
     reliability,
     worst,
 )
-from swiss_evaluation.report.heads import default_layers
-from swiss_evaluation.rows import Answered, TaskRows
+from swiss_evaluation.report.attention_views import default_layers
 from swiss_training.multitask.examples import DataRow
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Encoding
 
 
-def answered(task: str, logits: list[list[float]], targets: list[float | None]) -> Answered:
+def predicted_rows(
+    task: str, logits: list[list[float]], targets: list[float | None]
+) -> PredictedRows:
     """Row i has i + 3 tokens and the text `text i`."""
     spec = TASKS[task]
     rows = [
@@ -34,26 +35,28 @@ def answered(task: str, logits: list[list[float]], targets: list[float | None]) 
         (Encoding(np.zeros(i + 3, dtype=np.int32), np.zeros(i + 3, dtype=np.int32), False),)
         for i in range(len(rows))
     ]
-    return Answered(TaskRows(spec, "dev", rows, []), encodings, np.array(logits, dtype=np.float32))
+    return PredictedRows(
+        TaskRows(spec, "dev", rows, []), encodings, np.array(logits, dtype=np.float32)
+    )
 
 
-def binary(probabilities: list[float], targets: list[float | None]) -> Judged:
+def binary(probabilities: list[float], targets: list[float | None]) -> LabelledPredictions:
     logits = [[float(np.log(p / (1 - p)))] for p in probabilities]
-    return judge(answered("paraphrase", logits, targets))
+    return LabelledPredictions.of(predicted_rows("paraphrase", logits, targets))
 
 
-def test_rows_without_a_label_are_judged_by_nobody() -> None:
-    judged = binary([0.9, 0.2, 0.7], [1.0, None, 0.0])
-    assert judged.where == ["dev.tsv:2", "dev.tsv:4"]
-    assert judged.lengths.tolist() == [3, 5]
-    assert judged.truth.tolist() == [1, 0]
-    assert judged.predicted.tolist() == [1, 1]
-    assert judged.errors.tolist() == [0, 1]
+def test_rows_without_a_label_are_in_no_figure() -> None:
+    labelled = binary([0.9, 0.2, 0.7], [1.0, None, 0.0])
+    assert labelled.where == ["dev.tsv:2", "dev.tsv:4"]
+    assert labelled.lengths.tolist() == [3, 5]
+    assert labelled.truth.tolist() == [1, 0]
+    assert labelled.predicted.tolist() == [1, 1]
+    assert labelled.errors.tolist() == [0, 1]
 
 
 def test_confusion_has_the_truth_in_its_rows() -> None:
     logits = [[0, 9, 0, 0, 0], [9, 0, 0, 0, 0], [0, 0, 0, 0, 9], [0, 9, 0, 0, 0]]
-    counts = confusion(judge(answered("sentiment", logits, [1, 1, 4, 3])))
+    counts = confusion(LabelledPredictions.of(predicted_rows("sentiment", logits, [1, 1, 4, 3])))
     expected = np.zeros((5, 5), dtype=int)
     expected[1, 1] = expected[1, 0] = expected[4, 4] = expected[3, 1] = 1
     assert counts.tolist() == expected.tolist()
@@ -65,22 +68,24 @@ def test_reliability_and_its_error() -> None:
     assert [(b.low, b.count, b.accuracy) for b in bins] == [(0.6, 2, 1.0), (0.9, 2, 0.5)]
     assert [b.confidence for b in bins] == pytest.approx([0.635, 0.935])
     assert error == pytest.approx((2 * 0.365 + 2 * 0.435) / 4)
-    certain, error = reliability(judge(answered("paraphrase", [[900.0]], [1])))
+    certain, error = reliability(
+        LabelledPredictions.of(predicted_rows("paraphrase", [[900.0]], [1]))
+    )
     assert (certain[0].high, error) == (1.0, 0.0)
 
 
 def test_accuracy_and_error_by_length() -> None:
-    judged = binary([0.9] * 12, [1, 0] * 6)
-    bins = by_length(judged, num_bins=3)
+    labelled = binary([0.9] * 12, [1, 0] * 6)
+    bins = by_length(labelled, num_bins=3)
     assert [(b.shortest, b.longest, b.count) for b in bins] == [(3, 6, 4), (7, 10, 4), (11, 14, 4)]
     assert [b.value for b in bins] == [0.5, 0.5, 0.5]
-    scores = judge(answered("similarity", [[1.0], [9.0]], [2.0, 4.0]))
+    scores = LabelledPredictions.of(predicted_rows("similarity", [[1.0], [9.0]], [2.0, 4.0]))
     assert [b.value for b in by_length(scores)] == [1.0, 1.0]  # 9 is clipped to 5
 
 
 def test_one_length_is_one_bin() -> None:
-    judged = binary([0.9], [1])
-    assert [(b.shortest, b.longest, b.count) for b in by_length(judged)] == [(3, 3, 1)]
+    labelled = binary([0.9], [1])
+    assert [(b.shortest, b.longest, b.count) for b in by_length(labelled)] == [(3, 3, 1)]
 
 
 def test_the_worst_errors_come_first_and_right_answers_never() -> None:
@@ -95,16 +100,18 @@ def test_the_worst_errors_come_first_and_right_answers_never() -> None:
 
 
 def test_a_text_is_shown_without_characters_that_act() -> None:
-    judged = judge(answered("paraphrase", [[3.0]], [0.0]))
+    labelled = LabelledPredictions.of(predicted_rows("paraphrase", [[3.0]], [0.0]))
     text = "a\x1b[31m\u202e\nb" + 3000 * "x"
-    (row,), _ = worst(replace(judged, texts=[(text, "b")]), 1)
+    (row,), _ = worst(replace(labelled, texts=[(text, "b")]), 1)
     assert row.texts[0].startswith(r"a\u001b[31m\u202e" + "\nbx")
     assert row.texts[0].endswith("x… (3,009 characters)")
 
 
 def test_the_worst_scores_are_the_farthest() -> None:
-    judged = judge(answered("similarity", [[1.0], [4.5], [-3.0]], [1.5, 0.5, 1.0]))
-    rows, counted = worst(judged, 2)
+    labelled = LabelledPredictions.of(
+        predicted_rows("similarity", [[1.0], [4.5], [-3.0]], [1.5, 0.5, 1.0])
+    )
+    rows, counted = worst(labelled, 2)
     assert counted == 3
     assert [(row.truth, row.predicted, row.size) for row in rows] == [
         ("0.50", "4.50", "off by 4.00"),

@@ -40,7 +40,7 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Shape:
+class EncoderSize:
     """How many layers and heads an encoder has."""
 
     layers: int
@@ -53,7 +53,7 @@ class Shape:
             ConfigurationError: naming the valid range of each that is out of it.
         """
         wrong = [
-            f"--{name} is {value}, this model's are 0 to {count - 1}"
+            f"`{name}` is {value}, this model's are 0 to {count - 1}"
             for name, value, count in (("layer", layer, self.layers), ("head", head, self.heads))
             if not 0 <= value < count
         ]
@@ -81,13 +81,13 @@ def open_directory(path: Path) -> ModelDirectory | EncoderDirectory:
     if missing:
         raise ModelError(
             f"{path}: neither a run folder nor an encoder directory, it lacks {', '.join(missing)}",
-            hint="name one with --model DIR",
+            hint="name one with `model=DIR`",
         )
     return EncoderDirectory(path, read_encoder_config(path / CONFIG))
 
 
-def read_shape(directory: ModelDirectory | EncoderDirectory) -> Shape:
-    """The shape of an encoder.
+def read_size(directory: ModelDirectory | EncoderDirectory) -> EncoderSize:
+    """The size of an encoder.
 
     Raises:
         ModelError: if it is in a model directory without weights.
@@ -99,9 +99,9 @@ def read_shape(directory: ModelDirectory | EncoderDirectory) -> Shape:
     else:
         raise ModelError(
             f"{directory.path}: has a graph only, attention is computed from {WEIGHTS}",
-            hint="name a run folder of swiss train, or an encoder directory, with --model DIR",
+            hint="name a run folder of swiss train, or an encoder directory, with `model=DIR`",
         )
-    return Shape(encoder.num_hidden_layers, encoder.num_attention_heads)
+    return EncoderSize(encoder.num_hidden_layers, encoder.num_attention_heads)
 
 
 class AttentionReader:
@@ -115,7 +115,7 @@ class AttentionReader:
     """
 
     def __init__(self, directory: ModelDirectory | EncoderDirectory) -> None:
-        self.shape = read_shape(directory)
+        self.size = read_size(directory)
         if isinstance(directory, ModelDirectory):
             self._tokenizer = Tokenizer.of(directory)
             model = load_model(directory)
@@ -158,7 +158,7 @@ class AttentionReader:
             [tuple(map(readable, texts))], self._pair_encoding
         )
         size = sum(map(len, sequences))
-        probabilities_LHTT = np.zeros((self.shape.layers, self.shape.heads, size, size), np.float32)
+        probabilities_LHTT = np.zeros((self.size.layers, self.size.heads, size, size), np.float32)
         start = 0
         for encoding in sequences:
             inputs = map(torch.from_numpy, pad([encoding], self._pad_token_id))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swiss_evaluation.rows import Answered
+from swiss_evaluation.data import PredictedRows
 from swisscli.core.io.text import visible
 from swisscli.core.tasks import TaskSpec
 
@@ -20,8 +20,8 @@ _MAX_CHARS = 2000
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The labelled rows of a task beside the model's answers to them, (N,) each.
+class LabelledPredictions:
+    """The labelled rows of a task beside the model's predictions for them, (N,) each.
 
     Attributes:
         task: The task.
@@ -41,6 +41,28 @@ class Judged:
     predicted: Float
     probabilities_NC: Float | None
 
+    @classmethod
+    def of(cls, predicted: PredictedRows) -> "LabelledPredictions":
+        """Put the labels of the rows with one class or a score beside their predictions."""
+        rows = predicted.of_one_class()
+        decoded = list(rows.decoded())
+        return cls(
+            task=rows.task,
+            texts=[row.texts for row in rows.rows.rows],
+            where=[row.where for row in rows.rows.rows],
+            lengths=np.array(
+                [sum(map(len, sequences)) for sequences in rows.encodings], dtype=np.int64
+            ),
+            truth=rows.targets.astype(np.float64),
+            predicted=np.array(
+                [row.class_index if rows.task.labels else row.score for row in decoded],
+                dtype=np.float64,
+            ),
+            probabilities_NC=(
+                np.array([row.probabilities for row in decoded]) if rows.task.labels else None
+            ),
+        )
+
     @property
     def errors(self) -> Float:
         """How wrong each row is: 0 or 1 for classes, the absolute difference for scores."""
@@ -49,33 +71,11 @@ class Judged:
         return (self.predicted != self.truth).astype(np.float64)
 
 
-def judge(answered: Answered) -> Judged:
-    """Put the rows with one class or a score beside their answers."""
-    rows = answered.of_one_class()
-    decoded = list(rows.decoded())
-    return Judged(
-        task=rows.task,
-        texts=[row.texts for row in rows.rows.rows],
-        where=[row.where for row in rows.rows.rows],
-        lengths=np.array(
-            [sum(map(len, sequences)) for sequences in rows.encodings], dtype=np.int64
-        ),
-        truth=rows.targets.astype(np.float64),
-        predicted=np.array(
-            [row.class_index if rows.task.labels else row.score for row in decoded],
-            dtype=np.float64,
-        ),
-        probabilities_NC=(
-            np.array([row.probabilities for row in decoded]) if rows.task.labels else None
-        ),
-    )
-
-
-def confusion(judged: Judged) -> Int:
+def confusion(labelled: LabelledPredictions) -> Int:
     """Rows by true class and predicted class, (C, C)."""
-    num_classes = len(judged.task.labels)
+    num_classes = len(labelled.task.labels)
     counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts_CC, (judged.truth.astype(int), judged.predicted.astype(int)), 1)
+    np.add.at(counts_CC, (labelled.truth.astype(int), labelled.predicted.astype(int)), 1)
     return counts_CC
 
 
@@ -98,7 +98,9 @@ class ConfidenceBin:
     accuracy: float
 
 
-def reliability(judged: Judged, num_bins: int = 10) -> tuple[list[ConfidenceBin], float]:
+def reliability(
+    labelled: LabelledPredictions, num_bins: int = 10
+) -> tuple[list[ConfidenceBin], float]:
     """Accuracy by confidence, the probability of the class that is predicted.
 
     Returns:
@@ -106,9 +108,9 @@ def reliability(judged: Judged, num_bins: int = 10) -> tuple[list[ConfidenceBin]
         the difference between a bin's accuracy and its confidence (Guo et al. 2017,
         arXiv:1706.04599, eq. 3).
     """
-    assert judged.probabilities_NC is not None
-    confidence_N = judged.probabilities_NC.max(axis=1)
-    right_N = 1 - judged.errors
+    assert labelled.probabilities_NC is not None
+    confidence_N = labelled.probabilities_NC.max(axis=1)
+    right_N = 1 - labelled.errors
     index_N = np.minimum((confidence_N * num_bins).astype(int), num_bins - 1)
     bins = []
     for index in np.unique(index_N).tolist():
@@ -143,17 +145,19 @@ class LengthBin:
     value: float
 
 
-def by_length(judged: Judged, num_bins: int = 6) -> list[LengthBin]:
+def by_length(labelled: LabelledPredictions, num_bins: int = 6) -> list[LengthBin]:
     """Accuracy, or mean absolute error, of rows of like length; about as many rows in each bin."""
-    values_N = judged.errors if judged.probabilities_NC is None else 1 - judged.errors
-    order = np.argsort(judged.lengths, kind="stable")
-    edges = {int(judged.lengths[part[0]]) for part in np.array_split(order, num_bins) if len(part)}
+    values_N = labelled.errors if labelled.probabilities_NC is None else 1 - labelled.errors
+    order = np.argsort(labelled.lengths, kind="stable")
+    edges = {
+        int(labelled.lengths[part[0]]) for part in np.array_split(order, num_bins) if len(part)
+    }
     starts = sorted(edges)
-    index_N = np.searchsorted(starts, judged.lengths, side="right")
+    index_N = np.searchsorted(starts, labelled.lengths, side="right")
     bins = []
     for index in np.unique(index_N).tolist():
         of_bin = index_N == index
-        lengths = judged.lengths[of_bin]
+        lengths = labelled.lengths[of_bin]
         bins.append(
             LengthBin(
                 int(lengths.min()),
@@ -184,36 +188,36 @@ class WrongRow:
     size: str
 
 
-def worst(judged: Judged, count: int) -> tuple[list[WrongRow], int]:
-    """The worst errors: the least probable truths of misjudged rows, or the farthest scores.
+def worst(labelled: LabelledPredictions, count: int) -> tuple[list[WrongRow], int]:
+    """The worst errors: the least probable truths of wrong rows, or the farthest scores.
 
     Returns:
         At most `count` of them, and how many rows are wrong at all; for scores, all rows.
     """
-    probabilities_NC = judged.probabilities_NC
+    probabilities_NC = labelled.probabilities_NC
     if probabilities_NC is None:
-        wrong = list(range(len(judged.truth)))
-        badness: Any = judged.errors
+        wrong = list(range(len(labelled.truth)))
+        badness: Any = labelled.errors
     else:
-        wrong = np.flatnonzero(judged.errors).tolist()
-        of_truth_N = probabilities_NC[np.arange(len(judged.truth)), judged.truth.astype(int)]
+        wrong = np.flatnonzero(labelled.errors).tolist()
+        of_truth_N = probabilities_NC[np.arange(len(labelled.truth)), labelled.truth.astype(int)]
         badness = -np.log(np.maximum(of_truth_N, _SMALLEST))
     chosen = sorted(wrong, key=lambda index: -badness[index])[:count]
-    return [_wrong_row(judged, index) for index in chosen], len(wrong)
+    return [_wrong_row(labelled, index) for index in chosen], len(wrong)
 
 
-def _wrong_row(judged: Judged, index: int) -> WrongRow:
-    truth, predicted = judged.truth[index], judged.predicted[index]
-    if judged.probabilities_NC is None:
+def _wrong_row(labelled: LabelledPredictions, index: int) -> WrongRow:
+    truth, predicted = labelled.truth[index], labelled.predicted[index]
+    if labelled.probabilities_NC is None:
         said = (f"{truth:.2f}", f"{predicted:.2f}")
         size = f"off by {abs(predicted - truth):.2f}"
     else:
-        labels, of_row = judged.task.labels, judged.probabilities_NC[index]
+        labels, of_row = labelled.task.labels, labelled.probabilities_NC[index]
         names = [f"{labels[int(c)]} ({of_row[int(c)]:.1%})" for c in (truth, predicted)]
         said = (names[0], names[1])
         size = f"loss {-np.log(max(of_row[int(truth)], _SMALLEST)):.2f}"
-    texts = tuple(map(_readable, judged.texts[index]))
-    return WrongRow(texts, judged.where[index], said[0], said[1], size)
+    texts = tuple(map(_readable, labelled.texts[index]))
+    return WrongRow(texts, labelled.where[index], said[0], said[1], size)
 
 
 def _readable(text: str) -> str:

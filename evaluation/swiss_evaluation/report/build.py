@@ -8,19 +8,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from swiss_evaluation.attention.reader import AttentionReader, read_shape
+from swiss_evaluation.attention.reader import AttentionReader, read_size
 from swiss_evaluation.backends import Backend
-from swiss_evaluation.report import heads
-from swiss_evaluation.report.analysis import judge
-from swiss_evaluation.report.heads import Choice
+from swiss_evaluation.data import (
+    Advance,
+    EvaluationInput,
+    EvaluationSource,
+    TaskRows,
+    read_input,
+)
+from swiss_evaluation.report import attention_views
+from swiss_evaluation.report.analysis import LabelledPredictions
+from swiss_evaluation.report.attention_views import Choice
 from swiss_evaluation.report.page import Page, Section, render
 from swiss_evaluation.report.sections import label_section, task_section, training_section
-from swiss_evaluation.rows import TaskRows
-from swiss_evaluation.source import Advance, Gathered, Source, gather
 from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Metrics, Score
 from swisscli import __version__
-from swisscli.core.errors import DataError, ModelError, Problems
+from swisscli.core.errors import DataError, ModelError, Problems, SwissError
 from swisscli.core.io.atomic import check_output, open_beside
 from swisscli.core.model.directory import GRAPH, METRICS, WEIGHTS, ModelDirectory
 
@@ -39,7 +44,7 @@ class Request:
         num_errors: Rows of each table of worst errors.
     """
 
-    source: Source
+    source: EvaluationSource
     output: Path
     force: bool = False
     choice: Choice = field(default_factory=Choice)
@@ -71,62 +76,96 @@ class Written:
 Event = Step | Note | Written
 
 
-def report(request: Request, problems: Problems, advance: Advance) -> Iterator[Event]:
-    """Measure a model on its dev rows and write the page.
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is read before the model runs.
 
-    Args:
-        request: What to do.
-        problems: What the caller has found already; raised with all that is found here.
-        advance: Told how many more rows are predicted.
+    Attributes:
+        inputs: The model and its data.
+        log: The entries of the run's log; none without a log.
+        without_weights: Why there is no attention to show; None if there is.
+    """
+
+    inputs: EvaluationInput
+    log: list[dict[str, Any]]
+    without_weights: str | None
+
+
+def prepare(request: Request) -> Prepared:
+    """Read everything that a report needs, before any long work.
 
     Raises:
-        ConfigurationError: if the page may not be written, or a layer or head is not there.
-        ModelError: if the model is missing, damaged or of an unknown format.
-        DataError: if there is no dev file, or a file or the log cannot be read.
+        SwissError: one that lists everything that is wrong: a page that may not be written, a
+            layer or head that does not exist, a damaged model, missing or unreadable data.
     """
     source, choice = request.source, request.choice
+    problems = Problems()
     with problems.collected():
         check_output(request.output, force=request.force, inputs=())
-    model = without_weights = None
+    model = inputs = without_weights = None
     with problems.collected():
         model = ModelDirectory.open(source.model)
     if model is not None:
         try:
-            choice.check(read_shape(model), problems)
+            choice.check(read_size(model))
         except ModelError as error:
             without_weights = error.message
             if choice.is_given:
                 problems.add(error)
+        except SwissError as error:
+            problems.add(error)
     entries: list[dict[str, Any]] = []
     with problems.collected():
         entries = _read_log(source.model)
-    gathered = gather(source, model, ("dev", "train"), problems)
-    backend = gathered.open()
+    with problems.collected():
+        inputs = read_input(source, model, ("dev", "train"))
+    problems.check()
+    assert inputs is not None
+    return Prepared(inputs, entries, without_weights)
+
+
+def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[Event]:
+    """Measure a model on its dev rows and write the page.
+
+    Args:
+        request: What to do.
+        prepared: What `prepare` read for it.
+        advance: Called after each batch with the number of its rows.
+
+    Raises:
+        ModelError: if the model is damaged.
+        DeviceError: if the device asked for is missing.
+        ConfigurationError: if the encoder cannot read a pair, or the page cannot be written.
+    """
+    inputs, choice = prepared.inputs, request.choice
+    source, without_weights = inputs.source, prepared.without_weights
+    backend = inputs.open()
     # Before the rows are predicted, so that a damaged file is not found after minutes of work.
-    reader = AttentionReader(gathered.model) if without_weights is None else None
+    reader = AttentionReader(inputs.model) if without_weights is None else None
     if reader is not None:
         for texts in choice.texts:
             reader.check(texts)
-    facts = _facts(gathered, backend)
+    facts = _facts(inputs, backend)
     yield Step(f"{source.model} by {backend.name}, {backend.precision} on {backend.device}")
-    for message in (*backend.notes, *gathered.notes):
+    for message in (*backend.notes, *inputs.notes):
         yield Note(message)
 
     scores: dict[str, Score] = {}
     tasks: list[Section] = []
-    for name, rows in gathered.rows["dev"].items():
-        answered = gathered.answer(backend, rows, advance)
-        scores[name] = answered.score()
-        tasks.append(task_section(judge(answered), scores[name], request.num_errors))
+    for name, rows in inputs.rows["dev"].items():
+        predicted = inputs.predict(backend, rows, advance)
+        scores[name] = predicted.score()
+        labelled = LabelledPredictions.of(predicted)
+        tasks.append(task_section(labelled, scores[name], request.num_errors))
     yield Step("computing attention and drawing")
-    dev_rows = list(gathered.rows["dev"].values())
+    dev_rows = list(inputs.rows["dev"].values())
     attention, data = _attention(reader, choice, dev_rows, without_weights)
     page = Page(
         title=f"Report on {source.model.resolve().name}",
         scores=_score_rows(scores),
         facts=facts,
-        notes=gathered.notes,
-        sections=[training_section(entries), label_section(gathered), *tasks],
+        notes=inputs.notes,
+        sections=[training_section(prepared.log), label_section(inputs), *tasks],
         attention=attention,
         attention_data=data,
     )
@@ -156,7 +195,7 @@ def _attention(
     if reader is None:
         intro = f"There is no attention to show: {without_weights}."
         return Section("attention", "Attention", intro), None
-    return heads.section(reader, choice, rows)
+    return attention_views.section(reader, choice, rows)
 
 
 def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
@@ -164,9 +203,9 @@ def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
     return [*rows, ("overall", "mean", f"{Evaluation(dict(scores)).overall:.4f}", "")]
 
 
-def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
+def _facts(inputs: EvaluationInput, backend: Backend) -> list[tuple[str, str]]:
     """How it was measured, for whoever wants to measure it again."""
-    model, config = gathered.model, gathered.model.config
+    model, config = inputs.model, inputs.model.config
     manifest = model.manifest
     used = GRAPH if backend.name == "onnx" else WEIGHTS
     metrics = _metrics(model)
@@ -187,7 +226,7 @@ def _facts(gathered: Gathered, backend: Backend) -> list[tuple[str, str]]:
             f"{config.pooling}, {config.max_length} tokens",
         ),
         ("trained", trained),
-        ("data", gathered.source.data.data or "the files that the run was trained with"),
+        ("data", inputs.source.data.data or "the files that the run was trained with"),
         ("split", "dev, the rows with a label"),
         ("date", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")),
         ("versions", ", ".join(f"{name} {found}" for name, found in versions.items())),

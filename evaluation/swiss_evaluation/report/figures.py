@@ -13,7 +13,12 @@ from matplotlib.figure import Figure
 
 from swiss_evaluation.attention import heatmap
 from swiss_evaluation.attention.heatmap import drawing_style
-from swiss_evaluation.report.analysis import ConfidenceBin, Distribution, Judged, LengthBin
+from swiss_evaluation.report.analysis import (
+    ConfidenceBin,
+    Distribution,
+    LabelledPredictions,
+    LengthBin,
+)
 
 # Stands for the page's text colour, light or dark, until the SVG is in the page.
 _INK = "#010203"
@@ -189,18 +194,18 @@ def reliability(bins: Sequence[ConfidenceBin]) -> Figure:
     return figure
 
 
-def scatter(judged: Judged) -> tuple[Figure, int]:
+def scatter(labelled: LabelledPredictions) -> tuple[Figure, int]:
     """Predicted over true scores; also how many points are drawn."""
-    assert judged.task.score_range is not None
-    low, high = judged.task.score_range
-    chosen = np.arange(len(judged.truth))
+    assert labelled.task.score_range is not None
+    low, high = labelled.task.score_range
+    chosen = np.arange(len(labelled.truth))
     if len(chosen) > MAX_POINTS:
         chosen = np.random.default_rng(0).choice(chosen, MAX_POINTS, replace=False)
     figure, axes = _axes(4.4, 4.0, axis="both")
     axes.plot([low, high], [low, high], color=_INK, lw=1, ls="--", label="perfect")
     axes.scatter(
-        judged.truth[chosen],
-        judged.predicted[chosen],
+        labelled.truth[chosen],
+        labelled.predicted[chosen],
         s=11,
         color=_COLORS[0],
         alpha=0.45,

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swiss_evaluation.data import EvaluationInput, TaskRows
 from swiss_evaluation.report import figures
 from swiss_evaluation.report.analysis import (
-    Judged,
+    LabelledPredictions,
     by_length,
     confusion,
     distribution,
@@ -13,8 +14,6 @@ from swiss_evaluation.report.analysis import (
     worst,
 )
 from swiss_evaluation.report.page import Chart, Section, WrongRows
-from swiss_evaluation.rows import TaskRows
-from swiss_evaluation.source import Gathered
 from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli.core.model.schema import Place
@@ -82,20 +81,20 @@ def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
     return _by_task(flat, "dev")
 
 
-def label_section(gathered: Gathered) -> Section:
+def label_section(inputs: EvaluationInput) -> Section:
     """How the labels of train and dev are spread (the paper's Figure 4)."""
     charts = []
-    for task in gathered.model.config.tasks:
+    for task in inputs.model.config.tasks:
         found = {
             split: rows
             for split in ("train", "dev")
-            if (rows := gathered.rows[split].get(task.name)) is not None
+            if (rows := inputs.rows[split].get(task.name)) is not None
         }
         charts.append(_label_chart(task, found))
     intro = "Rows by label in each split, as in the paper's Figure 4; numbers above bars are rows."
     if any(
         isinstance(row.target, tuple)
-        for rows in gathered.rows.values()
+        for rows in inputs.rows.values()
         for task in rows.values()
         for row in task.rows
     ):
@@ -123,28 +122,28 @@ def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
     return Chart(title, " and ".join(parts) + "".join(absent) + ".", drawing)
 
 
-def task_section(judged: Judged, score: Score, num_errors: int) -> Section:
+def task_section(labelled: LabelledPredictions, score: Score, num_errors: int) -> Section:
     """What the model gets right and wrong on one task's dev rows."""
-    name, rows = judged.task.name, f"{len(judged.truth):,} dev rows"
-    if judged.probabilities_NC is None:
-        charts, length_label = [_scatter(judged)], "mean absolute error"
+    name, rows = labelled.task.name, f"{len(labelled.truth):,} dev rows"
+    if labelled.probabilities_NC is None:
+        charts, length_label = [_scatter(labelled)], "mean absolute error"
     else:
-        charts, length_label = [_confusion(judged), _reliability(judged)], "accuracy"
-    bins = by_length(judged)
+        charts, length_label = [_confusion(labelled), _reliability(labelled)], "accuracy"
+    bins = by_length(labelled)
     title = f"{length_label.capitalize()} by length"
     drawing = figures.svg(f"length-{name}", title, lambda: figures.by_length(bins, length_label))
     ranges = "1 range" if len(bins) == 1 else f"{len(bins)} ranges"
     caption = f"{rows} in {ranges} of length, as evenly as rows of one length allow (n: rows)."
     charts.append(Chart(title, caption, drawing))
     intro = f"{score.metric} {score.value:.4f} on {rows}."
-    return Section(name, name.capitalize(), intro, charts, _worst(judged, num_errors))
+    return Section(name, name.capitalize(), intro, charts, _worst(labelled, num_errors))
 
 
-def _confusion(judged: Judged) -> Chart:
-    counts_CC, labels = confusion(judged), judged.task.labels
+def _confusion(labelled: LabelledPredictions) -> Chart:
+    counts_CC, labels = confusion(labelled), labelled.task.labels
     drawing = figures.svg(
-        f"confusion-{judged.task.name}",
-        f"Confusion matrix of {judged.task.name}",
+        f"confusion-{labelled.task.name}",
+        f"Confusion matrix of {labelled.task.name}",
         lambda: figures.confusion(counts_CC, labels),
     )
     caption = (
@@ -153,38 +152,38 @@ def _confusion(judged: Judged) -> Chart:
     return Chart("Confusion matrix", caption, drawing)
 
 
-def _reliability(judged: Judged) -> Chart:
-    bins, error = reliability(judged)
+def _reliability(labelled: LabelledPredictions) -> Chart:
+    bins, error = reliability(labelled)
     drawing = figures.svg(
-        f"reliability-{judged.task.name}",
-        f"Reliability diagram of {judged.task.name}",
+        f"reliability-{labelled.task.name}",
+        f"Reliability diagram of {labelled.task.name}",
         lambda: figures.reliability(bins),
     )
     caption = (
-        f"Expected calibration error {error:.4f} on {len(judged.truth):,} dev rows. Confidence is"
+        f"Expected calibration error {error:.4f} on {len(labelled.truth):,} dev rows. Confidence is"
         " the probability of the predicted class; the numbers at the top are the rows of each bin."
     )
     return Chart("Reliability diagram", caption, drawing)
 
 
-def _scatter(judged: Judged) -> Chart:
+def _scatter(labelled: LabelledPredictions) -> Chart:
     drawn: list[int] = []
 
     def draw() -> Any:
-        figure, count = figures.scatter(judged)
+        figure, count = figures.scatter(labelled)
         drawn.append(count)
         return figure
 
-    name = judged.task.name
+    name = labelled.task.name
     drawing = figures.svg(f"scatter-{name}", f"Scores of {name}", draw)
-    sample = "" if drawn[0] == len(judged.truth) else f"; a random {drawn[0]:,} of them are drawn"
-    return Chart("Predicted over true score", f"{len(judged.truth):,} dev rows{sample}.", drawing)
+    sample = "" if drawn[0] == len(labelled.truth) else f"; a random {drawn[0]:,} of them are drawn"
+    return Chart("Predicted over true score", f"{len(labelled.truth):,} dev rows{sample}.", drawing)
 
 
-def _worst(judged: Judged, num_errors: int) -> WrongRows:
-    rows, num_wrong = worst(judged, num_errors)
-    of_all = f"{len(judged.truth):,} dev rows"
-    if judged.probabilities_NC is None:
+def _worst(labelled: LabelledPredictions, num_errors: int) -> WrongRows:
+    rows, num_wrong = worst(labelled, num_errors)
+    of_all = f"{len(labelled.truth):,} dev rows"
+    if labelled.probabilities_NC is None:
         return WrongRows(f"The {len(rows)} predictions farthest from the truth, of {of_all}.", rows)
     if not rows:
         return WrongRows(f"None of {of_all} is wrong.", rows)

@@ -7,8 +7,11 @@ import numpy.typing as npt
 import torch
 
 from swiss_training.multitask.data import TaskDataset
-from swiss_training.multitask.metrics import BATCH_SIZE, Evaluation, score
+from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
+
+BATCH_SIZE = 128
+"""Rows of a batch."""
 
 
 def predict_logits(

@@ -19,9 +19,6 @@ from swisscli.core.model.schema import (
 )
 from swisscli.core.tasks import TaskSpec
 
-BATCH_SIZE = 128
-"""Rows of a batch in evaluation."""
-
 
 @dataclass(frozen=True)
 class Score:

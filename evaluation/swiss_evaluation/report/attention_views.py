@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from swiss_evaluation.attention.reader import Attention, AttentionReader, Shape
+from swiss_evaluation.attention.reader import Attention, AttentionReader, EncoderSize
+from swiss_evaluation.data import TaskRows
 from swiss_evaluation.report import figures
 from swiss_evaluation.report.page import Chart, Section
-from swiss_evaluation.rows import TaskRows
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.text import visible
 
@@ -44,20 +44,26 @@ class Choice:
         """Whether the user chose anything."""
         return self != Choice()
 
-    def check(self, shape: Shape, problems: Problems) -> None:
-        """Add what the encoder does not have."""
-        for option, values, count in (
-            ("--layers", self.layers, shape.layers),
-            ("--heads", self.heads, shape.heads),
+    def check(self, size: EncoderSize) -> None:
+        """Refuse layers and heads that the encoder does not have.
+
+        Raises:
+            ConfigurationError: listing all of them.
+        """
+        problems = Problems()
+        for name, values, count in (
+            ("layers", self.layers, size.layers),
+            ("heads", self.heads, size.heads),
         ):
             wrong = [str(value) for value in values if not 0 <= value < count]
             if wrong:
                 problems.add(
                     ConfigurationError(
-                        f"{option} names {', '.join(wrong)}, this model's are 0 to {count - 1}",
-                        hint=f"for example: {option} 0,{count - 1}",
+                        f"`{name}` names {', '.join(wrong)}, this model's are 0 to {count - 1}",
+                        hint=f"for example: `{name}=0,{count - 1}`",
                     )
                 )
+        problems.check()
 
 
 def default_layers(num_layers: int) -> tuple[int, ...]:
@@ -80,7 +86,7 @@ def section(
     reader: AttentionReader, choice: Choice, rows: Sequence[TaskRows]
 ) -> tuple[Section, dict[str, Any]]:
     """The part of the page, and the data of every layer and head."""
-    layers = choice.layers or default_layers(reader.shape.layers)
+    layers = choice.layers or default_layers(reader.size.layers)
     views, charts = [], []
     readable = [t for t in default_texts(rows) if len(t) == 1 or reader.reads_pairs]
     for number, texts in enumerate(choice.texts or readable):
@@ -90,13 +96,13 @@ def section(
             for head in choice.heads:
                 charts.append(_chart(number, texts, found, layer, head))
     intro = (
-        f"Probabilities of the encoder's {reader.shape.layers} layers and {reader.shape.heads}"
+        f"Probabilities of the encoder's {reader.size.layers} layers and {reader.size.heads}"
         " heads, both counted from 0, computed from the float32 weights without dropout; every"
         " row of a heatmap sums to 1."
     )
     data = {
-        "layers": reader.shape.layers,
-        "heads": reader.shape.heads,
+        "layers": reader.size.layers,
+        "heads": reader.size.heads,
         "layer": layers[-1],
         "head": choice.heads[0],
         "views": views,
