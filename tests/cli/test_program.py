@@ -53,6 +53,8 @@ def test_version(swiss):
         "from swisscli.main import app; run(['predict', '--help'])",
         "from swisscli.main import app; run(['pretrain', '--help'])",
         "from swisscli.main import app; run(['evaluate', '--help'])",
+        "from swisscli.main import app; run(['synthesize', '--help'])",
+        "from swisscli.main import app; run(['check', '--help'])",
         "from swisscli.main import app; run(['report', '--help'])",
         "from swisscli.main import app; run(['attention', '--help'])",
         "from swisscli.main import app; run(['doctor', '--help'])",

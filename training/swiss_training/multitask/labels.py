@@ -5,13 +5,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-import numpy as np
-import numpy.typing as npt
 
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Target = float | tuple[int, ...]
 """A class or score; or the classes that a coarse label allows, in order."""
@@ -118,12 +120,14 @@ class DataFile(os.PathLike[str]):
 _KEYS = ("column", "labels", "range", "tolerance", "weight", "share")
 
 
-def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> npt.NDArray[np.float32]:
+def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.float32]":
     """The targets of N rows as one array.
 
     Returns:
         Classes or scores, (N,); where a label is coarse, (N, C) with 1 at every class allowed.
     """
+    import numpy as np  # here, because help texts need this module and must not wait for numpy
+
     if not any(isinstance(target, tuple) for target in targets):
         return np.array(targets, dtype=np.float32)
     allowed_NC = np.zeros((len(targets), len(task.labels)), dtype=np.float32)
