@@ -9,7 +9,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel
 
 from swiss_training import checkpoint, optim
@@ -101,6 +100,7 @@ class Run:
         self.average: AveragedModel | None = None
         if config.ema_decay:
             self.average = optim.moving_average(self.model, config.ema_decay)
+        words = cast(nn.Embedding, self.model.encoder.embeddings.word)
         self.optimizer = optim.make_optimizer(
             self.model,
             self.weighting,
@@ -108,6 +108,7 @@ class Run:
             weighting_learning_rate=config.awl_learning_rate,
             weight_decay=config.weight_decay,
             layer_decay=config.layer_decay,
+            by_row=words if self._reads_few_words() else None,
         )
         tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
@@ -154,6 +155,13 @@ class Run:
         if self.config.freeze_encoder:
             model.encoder.requires_grad_(False)
         return model
+
+    def _reads_few_words(self) -> bool:
+        """Whether a step reads only the word embeddings of its batches, and updates them."""
+        config = self.config
+        averages = config.ema_decay or vars(config)["bregman_weight"]
+        reads_all = averages or config.freeze_encoder or config.aggregation != "none"
+        return self.device.type == "cpu" and not reads_all
 
     def _make_tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
@@ -266,6 +274,7 @@ class Run:
             for _ in range(drawn[task]):
                 batch = self.streams[task].next().to(self.device)
                 examples += len(batch.targets_B)
+                self.optimizer.catch_up(batch.input_ids_ST)
                 for part in batch.split(config.micro_batch_tokens):
                     share = len(part.targets_B) / len(batch.targets_B)
                     loss = self._loss(index, task, part, share)
@@ -277,7 +286,7 @@ class Run:
             generator.manual_seed(config.seed + self.progress.step)
             gradients.give(self.aggregation, generator)
         if config.max_grad_norm:
-            clip_grad_norm_(self.model.parameters(), config.max_grad_norm)
+            optim.clip_gradients(self.model.parameters(), config.max_grad_norm)
         optim.set_learning_rate(self.optimizer, self._factor(self.progress.step))
         self.optimizer.step()
         for regularizer in self.regularizers:
@@ -325,6 +334,7 @@ class Run:
 
     def _evaluate(self) -> Evaluated:
         progress = self.progress
+        self.optimizer.catch_up()
         self._check_finite()
         model = cast(MultitaskModel, self.average.module) if self.average else self.model
         evaluation = evaluate(model, self.dev, self.autocast)

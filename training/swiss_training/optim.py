@@ -1,16 +1,17 @@
 """AdamW's parameter groups and the learning rate schedule."""
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from swiss_training.multitask.config import Schedule
 from swiss_training.multitask.model import MultitaskModel
+from swiss_training.row_adamw import RowAdamW
 
 
 def make_optimizer(
@@ -21,7 +22,8 @@ def make_optimizer(
     weighting_learning_rate: float,
     weight_decay: float,
     layer_decay: float = 1.0,
-) -> AdamW:
+    by_row: nn.Embedding | None = None,
+) -> RowAdamW:
     """AdamW over the model and the loss weighting, which has its own learning rate.
 
     Args:
@@ -31,6 +33,8 @@ def make_optimizer(
         weighting_learning_rate: Peak learning rate of the loss weighting.
         weight_decay: Of the model's matrices.
         layer_decay: Factor of the learning rate from each encoder layer to the one below it.
+        by_row: Embeddings whose gradients are made sparse, and whose rows are updated when a step
+            reads them; each is to `catch_up` before that.
 
     Reference: Howard and Ruder 2018, arXiv:1801.06146, section 3.2 (layer-wise decay).
     """
@@ -43,7 +47,10 @@ def make_optimizer(
     )
     if own := list(weighting.parameters()):
         groups.append({"params": own, "peak": weighting_learning_rate, "weight_decay": 0.0})
-    return AdamW(groups, fused=True)
+    if by_row is None:
+        return RowAdamW(groups, None)
+    by_row.sparse = True
+    return RowAdamW(groups, cast(nn.Parameter, by_row.weight))
 
 
 def model_groups(
@@ -101,6 +108,19 @@ def schedule_factor(
     if schedule == "constant":
         return 1.0
     return max(0.0, (num_steps - step) / max(1, num_steps - num_warmup))
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
+    """Scale gradients, sparse ones among them, down to a common L2 norm if theirs is larger."""
+    values = []
+    for parameter in parameters:
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            values.append(parameter.grad.values())
+        elif parameter.grad is not None:
+            values.append(parameter.grad)
+    share = max_norm / (get_total_norm(values) + 1e-6)
+    torch._foreach_mul_(values, share.clamp(max=1.0))
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
