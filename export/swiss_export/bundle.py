@@ -46,12 +46,12 @@ def check_output(output: Path, force: bool) -> None:
     foreign = sorted({path.name for path in output.iterdir()} - _DEPLOYABLE)
     if foreign:
         raise ConfigurationError(
-            f"{output}: holds {foreign[0]}, which swiss export --output does not write",
-            hint="choose another folder; to add the graph to a run, leave out --output",
+            f"{output}: holds {foreign[0]}, which swiss export does not write",
+            hint="choose another folder; to add the graph to a run, leave out `output`",
         )
     if not force:
         raise ConfigurationError(
-            f"{output}: exists already", hint="choose another folder or add --force"
+            f"{output}: exists already", hint="choose another folder or add `force=True`"
         )
 
 

@@ -208,7 +208,7 @@ def _find_dev_files(
             problems.add(
                 DataError(
                     f"the dev data of {name} is missing: {wanted}",
-                    hint=f"name it with: --dev {name}=FILE, or the folder with: --data DIR",
+                    hint=f"name it with: `dev_files={name}=FILE`, or the folder with: `data=DIR`",
                 )
             )
     try:

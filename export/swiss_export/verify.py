@@ -160,7 +160,7 @@ def check_dev(figures: Mapping[str, DevFigure], precision: Precision, max_drop: 
         return
     raise VerificationError(
         f"the {precision} graph falls behind the trained model, at most {max_drop:g} is allowed:",
-        hint="nothing was written; use --precision fp32, or allow more with --max-drop",
+        hint="nothing was written; use `precision=fp32`, or allow more with `max_drop`",
         details=[
             f"{task}: {figure.metric} {figure.torch:.4f} -> {figure.graph:.4f},"
             f" drop {figure.drop:.4f} on {figure.rows} rows{_mark(figure.drop > limit)}"
@@ -178,6 +178,6 @@ def _logits(session: Session, task: str, inputs: Inputs) -> npt.NDArray[np.float
     if not np.isfinite(logits_BC).all():
         raise VerificationError(
             f"the graph's logits for {task} are not finite, for a batch of shape {inputs[0].shape}",
-            hint="nothing was written; use --precision fp32",
+            hint="nothing was written; use `precision=fp32`",
         )
     return logits_BC

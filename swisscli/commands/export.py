@@ -9,6 +9,7 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.flags import with_flags
 from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 
@@ -134,7 +135,7 @@ def _export(request: "Request") -> None:
             case pipeline.Step():
                 console.note(event.description)
             case pipeline.Note():
-                console.warning(event.message)
+                console.warning(with_flags(event.message))
             case pipeline.Exported():
                 _show(event)
 

@@ -79,7 +79,7 @@ def test_recipes_are_valid(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"heads": "cosine"}, "turn it off .pair_encoding = false, --no-pair-encoding"),
+        ({"heads": "cosine"}, "turn it off .`pair_encoding=False`"),
         (
             {"heads": "cosine", "pair_encoding": False, "tasks": ["sentiment"]},
             "has no two texts to compare",

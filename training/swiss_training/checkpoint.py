@@ -184,7 +184,7 @@ def check_new_run(run: Path, config: Path = RUN_CONFIG, command: str = "swiss tr
         ConfigurationError: if the folder holds anything.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        begun = f"go on with: {command} --resume {run}; or " if (run / config).exists() else ""
+        begun = f"go on with: {command} `resume={run}`; or " if (run / config).exists() else ""
         raise ConfigurationError(
-            f"{run}: exists and is not an empty folder", hint=f"{begun}choose another --output"
+            f"{run}: exists and is not an empty folder", hint=f"{begun}choose another `output`"
         )

@@ -22,7 +22,7 @@ def choose_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"unknown device {name!r}", hint="use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name}: no such GPU", hint="use --device cpu")
+        raise DeviceError(f"{name}: no such GPU", hint="use `device=cpu`")
     return device
 
 

@@ -55,7 +55,7 @@ def resume(run: Path) -> Iterator[Event]:
     if not (run / RUN_CONFIG).is_file():
         raise ConfigurationError(
             f"{run}: no run to resume, {RUN_CONFIG} is not there",
-            hint="start one: swiss train --output DIR",
+            hint="start one: swiss train `output=DIR`",
         )
     config = TrainConfig.read(run / RUN_CONFIG, output=str(run))
     try:
@@ -319,7 +319,7 @@ class Run:
             if not math.isfinite(loss):
                 raise SwissError(
                     f"step {progress.step}: the loss of {task} is not finite",
-                    hint="lower --learning-rate, or use --precision fp32",
+                    hint="lower `learning_rate`, or use `precision=fp32`",
                 )
         self.losses_2N.zero_()
         weights = self.weighting.weights().tolist()
@@ -360,7 +360,7 @@ class Run:
         if not all(bool(torch.isfinite(p).all()) for p in self.model.parameters()):
             raise SwissError(
                 f"step {self.progress.step}: the model's weights are not finite",
-                hint="lower --learning-rate, or use --precision fp32",
+                hint="lower `learning_rate`, or use `precision=fp32`",
             )
 
     def _save_last(self) -> Saved:

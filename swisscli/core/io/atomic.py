@@ -34,7 +34,7 @@ def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> No
     if path.exists() and not path.is_file():
         raise ConfigurationError(f"{path}: is not a regular file", hint="name a file to write")
     if path.exists() and not force:
-        raise ConfigurationError(f"{path}: exists already", hint="add --force to replace it")
+        raise ConfigurationError(f"{path}: exists already", hint="add `force=True` to replace it")
     if not path.parent.is_dir():
         raise ConfigurationError(f"{path.parent}: no such directory", hint="make it first")
     check_folder(path.resolve().parent)  # where `open_beside` writes
@@ -86,7 +86,7 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
     """
     if path is None:
         if sys.stdout is None:
-            raise ConfigurationError("standard output is closed", hint="add --output FILE")
+            raise ConfigurationError("standard output is closed", hint="add `output=FILE`")
         yield _writing_to(sys.stdout.buffer)
         return
     with open_beside(path) as stream:

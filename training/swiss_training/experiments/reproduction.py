@@ -69,8 +69,8 @@ def _check_data(selection: Selection, left: Sequence[Experiment], entries: Seque
     if missing:
         raise DataError(
             f"no such file: {', '.join(map(str, missing))}",
-            hint="name the folder of the CS224N files with --data DIR, or files with"
-            " --train TASK=FILE and --dev TASK=FILE",
+            hint="name the folder of the CS224N files with `data=DIR`, or files with"
+            " `train_files=TASK=FILE` and `dev_files=TASK=FILE`",
         )
     rows: dict[str, dict[str, int]] = {}
     for experiment in left:
@@ -88,7 +88,7 @@ def _check_data(selection: Selection, left: Sequence[Experiment], entries: Seque
         run, (what,) = next(iter(changed.items()))
         raise ConfigurationError(
             f"{selection.folder / ledger.FILE}: the training data has changed: {run}: {what}",
-            hint="restore the data, or give another --output DIR",
+            hint="restore the data, or give another `output=DIR`",
         )
 
 

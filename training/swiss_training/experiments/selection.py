@@ -187,7 +187,7 @@ def refuse_changes(path: Path, wrong: Mapping[str, list[str]]) -> None:
     if wrong:
         raise ConfigurationError(
             f"{path}: runs of another configuration are there:",
-            hint="give the options that they had, or another --output DIR",
+            hint="give the options that they had, or another `output=DIR`",
             details=list(_by_recipe(wrong)),
         )
 

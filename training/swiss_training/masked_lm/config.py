@@ -72,7 +72,7 @@ class PretrainConfig:
         """
         problems = [*self._text_problems(), *self._shared_problems()]
         if problems:
-            raise ConfigurationError("; ".join(problems), hint="see: swiss pretrain --help")
+            raise ConfigurationError("; ".join(problems), hint="see: swiss pretrain `help`")
 
     def _text_problems(self) -> list[str]:
         problems = [] if self.files else ["no file of text is named"]

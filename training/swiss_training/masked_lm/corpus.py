@@ -79,7 +79,7 @@ def hold_out(texts: Iterable[str], share: float, seed: int) -> npt.NDArray[np.bo
     distinct = np.unique(hashes_N)
     if len(distinct) < 2:
         raise DataError(
-            "all texts are the same: none can be held out", hint="add text, or use --dev-share 0"
+            "all texts are the same: none can be held out", hint="add text, or use `dev_share=0`"
         )
     num_held_out = min(max(1, round(share * len(distinct))), len(distinct) - 1)
     return hashes_N <= distinct[num_held_out - 1]

@@ -87,7 +87,7 @@ def resume(run: Path) -> Iterator[Event]:
     if not (run / RUN_CONFIG).is_file():
         raise ConfigurationError(
             f"{run}: no run to resume, {RUN_CONFIG} is not there",
-            hint="start one: swiss pretrain FILE... --output DIR",
+            hint="start one: swiss pretrain FILE... `output=DIR`",
         )
     config = PretrainConfig.read(run / RUN_CONFIG, output=str(run))
     try:
@@ -341,7 +341,7 @@ class Run:
     def _diverged(self, what: str) -> SwissError:
         return SwissError(
             f"step {self.progress.step}: {what} not finite",
-            hint="lower --learning-rate, or use --precision fp32",
+            hint="lower `learning_rate`, or use `precision=fp32`",
         )
 
     def _save_last(self) -> Saved:

@@ -147,7 +147,7 @@ class TrainConfig:
         """
         problems = [*self._wrong_values(), *self._wrong_combinations()]
         if problems:
-            raise ConfigurationError("; ".join(problems), hint="see: swiss train --help")
+            raise ConfigurationError("; ".join(problems), hint="see: swiss train `help`")
 
     def _wrong_values(self) -> Iterator[str]:
         for f in fields(self):
@@ -198,7 +198,7 @@ class TrainConfig:
             yield (
                 "heads is 'cosine', which compares two texts that are encoded separately, but"
                 " pair encoding makes one sequence of them: turn it off"
-                " (pair_encoding = false, --no-pair-encoding)"
+                " (`pair_encoding=False`)"
             )
         if self.heads == "cosine" and not pairs:
             yield f"heads is 'cosine', but {' and '.join(self.tasks)} has no two texts to compare"

@@ -53,7 +53,7 @@ class DataChoice:
             config = TrainConfig(data=self.data)
         else:
             raise DataError(
-                f"--data {self.data}: no such folder", hint="name the folder with the data files"
+                f"`data={self.data}`: no such folder", hint="name the folder with the data files"
             )
         dev = {task: list(files) for task, files in self.dev_files.items()}
         extra = {task: list(files) for task, files in self.extra_dev_files.items()}
@@ -75,7 +75,7 @@ def _run_config(run: Path) -> TrainConfig:
     if not path.is_file():
         raise ConfigurationError(
             f"{path}: no such file, so the data is not known",
-            hint="name the data folder with --data DIR",
+            hint="name the data folder with `data=DIR`",
         )
     return TrainConfig.read(path)
 

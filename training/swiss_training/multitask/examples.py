@@ -49,7 +49,7 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
         file for split in _SPLITS for task in config.tasks for file in config.files(split, task)
     ]
     if not any(file.path.is_file() for file in wanted):
-        raise DataError(f"{config.data or 'no --data'}: no task's files", hint=_looked_for(config))
+        raise DataError(f"{config.data or 'no `data`'}: no task's files", hint=_looked_for(config))
     train, dev = ({task: _read(config, split, task) for task in config.tasks} for split in _SPLITS)
     return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
 
@@ -83,7 +83,7 @@ def _read(config: TrainConfig, split: Split, task: str) -> Examples:
     if not files or (default and has_default and not default.is_file()):
         raise DataError(
             f"{task} has no {split} file" + (f": {default} is not there" if default else ""),
-            hint=f"name one with --{split} {task}=FILE, or leave the task out with --tasks;"
+            hint=f"name one with `{split}_files={task}=FILE`, or leave the task out with `tasks`;"
             f" {_looked_for(config)}",
         )
     return read_files(TASKS[task], files)
@@ -95,7 +95,8 @@ def _looked_for(config: TrainConfig) -> str:
     )
     return (
         f"looked in {config.data or 'no folder'} for {names or 'nothing'};"
-        " name the folder with --data DIR, or files with --train TASK=FILE and --dev TASK=FILE"
+        " name the folder with `data=DIR`, or files with `train_files=TASK=FILE` and"
+        " `dev_files=TASK=FILE`"
     )
 
 

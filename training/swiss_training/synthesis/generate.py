@@ -67,7 +67,7 @@ def choose_buckets(names: Sequence[str], tasks_to_rewrite: Iterable[str] = ()) -
         if reads not in readable:
             raise ConfigurationError(
                 f"the bucket {name} rewrites rows of {reads}, and none are given",
-                hint=f"add --from {reads}=FILE",
+                hint=f"add `from={reads}=FILE`",
             )
     return [
         each
@@ -165,8 +165,8 @@ def check_output(folder: Path, *, force: bool) -> None:
     present = [_file(grain) for grain in TASK_OF if (folder / _file(grain)).exists()]
     if present and not force:
         raise ConfigurationError(
-            f"--output {folder}: holds {', '.join(present)} already",
-            hint="name another folder with --output DIR, or add --force",
+            f"{folder}: holds {', '.join(present)} already",
+            hint="name another folder with `output=DIR`, or add `force=True`",
         )
 
 

@@ -28,7 +28,7 @@ def as_part(name: str) -> Part:
     for part in PARTS:
         if part == name:
             return part
-    raise ConfigurationError(f"unknown --split {name!r}", hint=f"choose one of: {', '.join(PARTS)}")
+    raise ConfigurationError(f"unknown `split` {name!r}", hint=f"choose one of: {', '.join(PARTS)}")
 
 
 def _lines(path: Path) -> Iterator[str]:
