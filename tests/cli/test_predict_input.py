@@ -245,6 +245,13 @@ def test_several_inputs_in_turn(swiss, jsonl, tmp_path):
         (["sst", "x.txt", "--device", "gpu"], 2, "unknown device 'gpu'", "cuda:N"),
         (["sst", "x.txt", "--device", "cuda"], 6, "cuda:0 cannot be used: ", "--device cpu"),
         (["sst", "x.txt", "--device", "cuda:7"], 6, "cuda:7 cannot be used: ", "--device cpu"),
+        (["sst", ""], 2, "a file name is empty", "standard input"),
+        (["sst", "-", "/dev/stdin"], 2, "standard input is named twice", "leave out"),
+        (["sst", "x.txt", "--model", ""], 2, "the model's directory is an empty name", "name a"),
+        (["sst", "x.tsv", "--columns", ""], 2, "--columns takes names", "--columns 1"),
+        (["sst", "x.tsv"], 3, "x.tsv:1: the table has 2 columns", "--columns"),
+        (["sst", "x.tsv", "--delimiter", "ab"], 2, "--delimiter 'ab' is not one", "semicolon"),
+        (["sst", "x.txt", "--delimiter", ";"], 2, "--delimiter has no meaning", "--input-format"),
         (["sst", "x.txt", "--model", "nowhere"], 4, "not found", "name a directory"),
         (["sst", "x.txt", "--output", "x.tsv"], 2, "x.tsv: exists already", "--force"),
         (

@@ -11,9 +11,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.labels import DataFile
 from swisscli import Predictor
 from swisscli.core.errors import DataError
 from swisscli.core.io.tables import ColumnChoice, InputFormat
+from swisscli.core.io.text import is_blank
 from swisscli.core.records import Record
 from swisscli.core.tasks import TASKS, input_columns
 from swisscli.inference.chunks import Flush
@@ -193,3 +196,38 @@ def test_chunks_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, 
             assert (answer.label, answer.skipped) == (expected.label, expected.skipped)
             assert answer.num_tokens == expected.num_tokens
             assert answer.score == pytest.approx(expected.score, abs=1e-5)
+
+
+@anything
+@given(
+    rows=st.lists(st.tuples(text.filter(lambda value: "\0" not in value), st.integers(0, 4))),
+    names=st.sampled_from([("text", "label"), ("Review Text", "LABEL"), ("title", "Sentiment")]),
+    delimiter=st.sampled_from([",", "\t", ";"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    damage=st.sampled_from([b"", b'"', b",", b"\t", b";"]),
+)
+@pytest.mark.parametrize("layout", TABLES)
+def test_prediction_and_training_read_the_same(
+    tmp_path, layout, rows, names, delimiter, quoting, end, encoding, damage
+):
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerow(names)
+    writer.writerows(rows)
+    data = stream.getvalue().encode(encoding) + (damage if encoding != "utf-16" else b"")
+    path = tmp_path / f"x.{layout}"
+    path.write_bytes(data)
+    columns = input_columns([SENTIMENT])
+    records = list(read_records(Source(str(path), layout), columns, ColumnChoice()))
+    if not damage and quoting != csv.QUOTE_MINIMAL:
+        assert [record.texts for record in records] == [(value,) for value, _ in rows]
+    try:
+        examples = read_files(SENTIMENT, [DataFile(path)])
+    except DataError:
+        failed = any(record.error for record in records)
+        assert failed or damage or all(is_blank(record.texts[0]) for record in records)
+    else:
+        kept = [record.texts[0].strip() for record in records if not is_blank(record.texts[0])]
+        assert [texts[0] for texts in examples.texts] == kept

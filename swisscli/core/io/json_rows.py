@@ -51,8 +51,9 @@ def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
     """
     text = open_text(stream, name).past_space()
     if text.head.lstrip().startswith(b"["):
-        return _Array(chunks_of(text, name), name).rows()
-    return read_json_lines(lines_of(text, name))
+        yield from _Array(chunks_of(text, name), name).rows()
+    else:
+        yield from read_json_lines(lines_of(text, name))
 
 
 def _parsed(number: int, text: str) -> JsonRow:

@@ -72,7 +72,7 @@ def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> It
     Raises:
         DataError: if the stream is no text, or is damaged.
     """
-    return lines_of(open_text(stream, name), name, has_quotes=has_quotes)
+    yield from lines_of(open_text(stream, name), name, has_quotes=has_quotes)
 
 
 class TextStream(NamedTuple):

@@ -269,16 +269,12 @@ def _delimited_rows(
         yield from _laid_out(rows, names, layout)
     else:
         if choice.has_header is None and not choice.chosen:
-            rows = _without_late_header(rows, len(first_row.fields), name, delimiters, columns)
+            rows = _without_late_header(rows, name, delimiters, columns)
         yield from _laid_out(chain(blank, [first_row], rows), (), layout)
 
 
 def _without_late_header(
-    rows: Iterator[Row],
-    num_fields: int,
-    name: str,
-    delimiters: Sequence[str],
-    columns: InputColumns,
+    rows: Iterator[Row], name: str, delimiters: Sequence[str], columns: InputColumns
 ) -> Iterator[Row]:
     """The rows after a first one that was no header.
 
@@ -290,7 +286,7 @@ def _without_late_header(
         if len(row.fields) == 1:
             splits += [RowReader((), delimiter).split(row.fields[0]) for delimiter in delimiters]
         for fields in splits:
-            if len(fields) > num_fields and columns.knows([field.strip() for field in fields]):
+            if len(fields) > columns.arity and columns.knows([field.strip() for field in fields]):
                 raise DataError(
                     f"{name}:{row.line}: the columns are named here, below other rows",
                     hint="delete the rows above the names of the columns",
