@@ -15,18 +15,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from swiss_training import loop
+from swiss_training.engine import take_step
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.objective import Multitask
 from swisscli.commands.options import parse_files
 from swisscli.core.methods import method_names
 
 ROUNDS, WARM_UP = 10, 2
 
 
-def make_run(options: argparse.Namespace, method: str, folder: Path) -> loop.Run:
-    """A run ready to step."""
+def make_objective(options: argparse.Namespace, method: str, folder: Path) -> Multitask:
+    """An objective ready to step."""
     train_files, extra_train_files = parse_files("--train", options.train)
-    run = loop.Run(
+    return Multitask(
         TrainConfig(
             encoder=options.encoder,
             data=options.data,
@@ -39,14 +40,12 @@ def make_run(options: argparse.Namespace, method: str, folder: Path) -> loop.Run
             output=str(folder / method),
         )
     )
-    run.model.train()
-    return run
 
 
-def step(run: loop.Run) -> float:
+def step(objective: Multitask) -> float:
     """Take a step; returns its seconds."""
     begun = time.perf_counter()
-    run._step([run.tasks])
+    take_step(objective, 0)
     return time.perf_counter() - begun
 
 
@@ -60,16 +59,17 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.memory_of:
-            run = make_run(options, options.memory_of, Path(folder))
-            step(run)
-            step(run)
+            objective = make_objective(options, options.memory_of, Path(folder))
+            step(objective)
+            step(objective)
             # Unlike ru_maxrss, this does not begin with what the parent process held.
             status = Path("/proc/self/status").read_text()
             print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
             return
-        runs = {name: make_run(options, name, Path(folder)) for name in method_names("aggregation")}
-        rounds = [{name: step(run) for name, run in runs.items()} for _ in range(ROUNDS)]
-    for name in runs:
+        names = method_names("aggregation")
+        each = {name: make_objective(options, name, Path(folder)) for name in names}
+        rounds = [{name: step(one) for name, one in each.items()} for _ in range(ROUNDS)]
+    for name in each:
         ratios = [seconds[name] / seconds["none"] for seconds in rounds[WARM_UP:]]
         command = [sys.executable, *sys.argv, "--memory-of", name]
         megabytes = float(subprocess.run(command, check=True, capture_output=True).stdout)

@@ -1,26 +1,35 @@
 """`swiss pretrain`: read options, pretrain, show what happens."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swiss_training.masked_lm.config import PretrainConfig
+from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.tables import parse_delimiter
 
-DEFAULTS = {name: f.default for name, f in PretrainConfig.__dataclass_fields__.items()}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from swiss_training.events import Event
+    from swiss_training.interruption import Interruption
+
+_OPTIONS = {
+    "output": "Run folder; it becomes the encoder's directory.",
+    "dev_share": "Share of the distinct texts held out to measure the loss on; 0: none.",
+    **RUN_OPTIONS,
+    "max_length": "Longest sequence in tokens; 0: as long as the encoder takes. Longer texts are"
+    " divided.",
+    "epochs": "Passes over the text.",
+}
+"""The options that set one configuration key each, and what they say of it."""
 
 
-def _option(name: str, text: str, **extra: Any) -> Any:
-    """An option that shows the configuration's default and is None unless it is given."""
-    key = name.removeprefix("--").replace("-", "_")
-    return typer.Option(name, help=text, show_default=str(DEFAULTS.get(key, "")) or False, **extra)
-
-
+@with_options(PretrainConfig, _OPTIONS)
 def pretrain(
-    context: typer.Context,
     files: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,17 +38,6 @@ def pretrain(
             " known to hold text; .gz of any of them.",
             show_default=False,
         ),
-    ] = None,
-    encoder: Annotated[
-        str | None,
-        _option(
-            "--encoder",
-            "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
-            " name on the Hub.",
-        ),
-    ] = None,
-    output: Annotated[
-        str | None, _option("--output", "Run folder; it becomes the encoder's directory.")
     ] = None,
     columns: Annotated[
         str | None,
@@ -60,66 +58,19 @@ def pretrain(
             show_default=False,
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Recipe (TOML); options given besides it win."),
+    ] = None,
     resume: Annotated[
         Path | None,
-        _option(
-            "--resume",
-            "Go on with the run in this folder where its last checkpoint stands.",
+        typer.Option(
+            help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
+            " named.",
             metavar="RUN",
         ),
     ] = None,
-    dev_share: Annotated[
-        float | None,
-        _option(
-            "--dev-share",
-            "Share of the distinct texts held out to measure the loss on; 0: none.",
-        ),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        _option(
-            "--max-length",
-            "Longest sequence in tokens; 0: as long as the encoder takes. Longer texts are"
-            " divided.",
-        ),
-    ] = None,
-    epochs: Annotated[int | None, _option("--epochs", "Passes over the text.")] = None,
-    max_steps: Annotated[
-        int | None, _option("--max-steps", "Optimizer steps; 0: by --epochs.")
-    ] = None,
-    batch_size: Annotated[int | None, _option("--batch-size", "Sequences per batch.")] = None,
-    gradient_accumulation_steps: Annotated[
-        int | None,
-        _option("--gradient-accumulation-steps", "Batches in an optimizer step."),
-    ] = None,
-    learning_rate: Annotated[
-        float | None, _option("--learning-rate", "Peak learning rate.")
-    ] = None,
-    warmup_ratio: Annotated[
-        float | None,
-        _option(
-            "--warmup-ratio",
-            "Share of the steps over which the learning rate rises; it then falls to 0.",
-        ),
-    ] = None,
-    weight_decay: Annotated[
-        float | None, _option("--weight-decay", "AdamW's weight decay.")
-    ] = None,
-    max_grad_norm: Annotated[
-        float | None, _option("--max-grad-norm", "Gradient clipping; 0: none.")
-    ] = None,
-    precision: Annotated[
-        str | None, _option("--precision", "fp32, bf16 (autocast) or auto.")
-    ] = None,
-    device: Annotated[str | None, _option("--device", "auto, cpu, cuda or cuda:N.")] = None,
-    seed: Annotated[
-        int | None, _option("--seed", "Of the held-out share, masks, order and dropout.")
-    ] = None,
-    eval_every: Annotated[
-        int | None, _option("--eval-every", "Steps between evaluations; 0: after each pass.")
-    ] = None,
-    save_every: Annotated[int | None, _option("--save-every", "Steps between checkpoints.")] = None,
-    log_every: Annotated[int | None, _option("--log-every", "Steps between log lines.")] = None,
+    **options: Any,
 ) -> None:
     """Train an encoder further on unlabelled text, by masked language modelling.
 
@@ -134,12 +85,7 @@ def pretrain(
     Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable text; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
-    given = {
-        name: value
-        for name, value in context.params.items()
-        if value is not None and name in PretrainConfig.__dataclass_fields__
-    }
-    given.pop("files", None)  # typer gives an empty tuple where none is named
+    given = given_options(options)
     if files:
         given["files"] = files
     if columns is not None:
@@ -147,15 +93,15 @@ def pretrain(
     if delimiter is not None:
         given["delimiter"] = parse_delimiter(delimiter)
     if not resume:
-        run(PretrainConfig(**given))
-    elif given:
+        run(PretrainConfig.read(config, **given) if config else PretrainConfig(**given))
+        return
+    if given or config:
+        names = ", ".join(sorted([*given, *(["config"] if config else [])]))
         raise ConfigurationError(
-            f"--resume goes on with the run's own configuration, but {', '.join(sorted(given))}"
-            " was given",
+            f"--resume takes the run's own configuration, but {names} was given",
             hint=f"type: swiss pretrain --resume {resume}",
         )
-    else:
-        run(resume)
+    run(resume)
 
 
 def run(what: PretrainConfig | Path) -> None:
@@ -164,27 +110,21 @@ def run(what: PretrainConfig | Path) -> None:
     The loss on the held-out text goes to standard output, the rest to standard error.
     """
     with requires_extra("train"):
-        from swiss_training import log
-        from swiss_training.masked_lm import loop
-        from swiss_training.masked_lm.events import Finished, Saved, Started
+        from swiss_training.masked_lm import objective
+        from swiss_training.run_folder import folder_of
+    from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
-    folder = what if isinstance(what, Path) else Path(what.output)
+    def train(stop: "Interruption") -> "Iterator[Event]":
+        return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
+
+    folder = folder_of(what) if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
         display.line("reading text and encoder")
-        events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
-        saved = 0
-        try:
-            for event in log.logged(folder, events):
-                display.show(event)
-                if isinstance(event, Started | Saved):
-                    saved = event.step
-        except KeyboardInterrupt:
-            display.line(f"interrupted; swiss pretrain --resume {folder} goes on from step {saved}")
-            raise
-    assert isinstance(event, Finished)
-    if event.best:
-        typer.echo(f"dev\tloss\t{event.best.loss:.4f}\t{event.best.num_tokens}")
-        typer.echo(f"dev\tperplexity\t{event.best.perplexity:.4f}\t{event.best.num_tokens}")
-    display.line(f"the encoder of step {event.best_step} is in {folder}")
+        finished = follow(train, folder, PretrainConfig, display)
+    if finished.best:
+        assert isinstance(finished.best, objective.DevLoss)
+        typer.echo(f"dev\tloss\t{finished.best.loss:.4f}\t{finished.best.num_tokens}")
+        typer.echo(f"dev\tperplexity\t{finished.best.perplexity:.4f}\t{finished.best.num_tokens}")
+    display.line(f"the encoder of step {finished.best_step} is in {folder}")
     display.line(f"next: swiss train --encoder {folder}")

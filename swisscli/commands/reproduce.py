@@ -227,15 +227,20 @@ def run(request: _Request) -> None:
 
 def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry":
     """Run one experiment to its end, and write it into the ledger."""
+    from swiss_training.events import Interrupted
     from swiss_training.experiments import reproduction
+    from swiss_training.interruption import Interruption
     from swisscli.console.training import TrainingDisplay
 
     with TrainingDisplay() as display:
         display.line(f"{count}: {experiment.name}")
-        for event in reproduction.run(experiment):
-            # Elsewhere than on a terminal, its steps would bury the lines of the runs.
-            if console.is_terminal(sys.stderr):
-                display.show(event)
+        with Interruption() as stop:
+            for event in reproduction.run(experiment, stop):
+                # Elsewhere than on a terminal, its steps would bury the lines of the runs.
+                if console.is_terminal(sys.stderr):
+                    display.show(event)
+                if isinstance(event, Interrupted):
+                    stop.obey()
         entry = reproduction.make_entry(request.selection, experiment, request.command)
         ledger.append(request.selection.folder, entry)
         reproduction.tidy(experiment, keep_model=request.keep_models)

@@ -1,22 +1,23 @@
 """`swiss train`: read options, train, show what happens."""
 
-from collections.abc import Callable, Iterable, Iterator
-from inspect import Parameter, Signature, signature
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from swiss_training.multitask.config import TrainConfig
+from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
 from swisscli.commands.extras import requires_extra
-from swisscli.commands.flags import flag_of, with_flags
+from swisscli.commands.flags import flag_of
 from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
-from swisscli.core.model.directory import METRICS
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
-DEFAULT = TrainConfig()
+if TYPE_CHECKING:
+    from swiss_training.events import Event
+    from swiss_training.interruption import Interruption
 
 
 def _listed(specs: Iterable[MethodSpec | HeadSpec]) -> str:
@@ -34,8 +35,7 @@ def _help_of_methods() -> Iterator[tuple[str, str]]:
 
 _OPTIONS = {
     "data": "Folder with the files of the CS224N project.",
-    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
-    " name on the Hub.",
+    "encoder": RUN_OPTIONS["encoder"],
     "output": "Run folder; it becomes the model directory.",
     "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
     " states, better for encoders made for sentence embeddings.",
@@ -54,57 +54,20 @@ _OPTIONS = {
     " each step; 0: off.",
     "layer_decay": "Layer-wise learning-rate decay (Howard and Ruder 2018 (arXiv:1801.06146),"
     " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
+    "dropout": "Dropout before the heads.",
+    "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
+    **RUN_OPTIONS,
     "epochs": "Epochs, as the task sampler defines them.",
-    "max_steps": "Optimizer steps; 0: by --epochs.",
     "batch_size": "Examples per task and batch.",
     "micro_batch_tokens": "Most tokens that a pass computes: a larger batch is cut into parts whose"
     " gradients add up; 0: no limit.",
     "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
-    "learning_rate": "Peak learning rate.",
-    "schedule": "After the warm-up, linear: the learning rate falls to 0; constant: it stays.",
-    "warmup_ratio": "Share of the steps over which the learning rate rises.",
-    "weight_decay": "AdamW's weight decay.",
-    "max_grad_norm": "Gradient clipping; 0: none.",
-    "dropout": "Dropout before the heads.",
-    "max_length": "Longest input in tokens; 0: as long as the encoder takes.",
-    "precision": "fp32, bf16 (autocast) or auto.",
-    "device": "auto, cpu, cuda or cuda:N.",
-    "seed": "Of initialisation, data order and dropout.",
-    "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
-    "eval_every": "Steps between dev evaluations; 0: after each epoch.",
-    "save_every": "Steps between checkpoints.",
-    "log_every": "Steps between log lines.",
-    "patience": "Evaluations without a better overall score after which to stop; 0: never.",
 }
 """The options that set one configuration key each, and what they say of it."""
 _TASK_NAMES = ", ".join(task_names())
 
 
-def _parameter(key: str) -> Parameter:
-    """An option whose default is the configuration's, so that a recipe can set it as well."""
-    default = getattr(DEFAULT, key)
-    kind, flag, shown, metavar = type(default), flag_of(key), str(default), None
-    if isinstance(default, bool):
-        off = flag.replace("--", "--no-")
-        flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
-    elif isinstance(default, dict):
-        kind, shown, metavar = str, "", "TASK=N[,...]"
-    about = with_flags(_OPTIONS[key])
-    option = typer.Option(flag, help=about, show_default=shown or False, metavar=metavar)
-    annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
-    return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `_OPTIONS` in place of its `**options`."""
-    own = [p for p in signature(command).parameters.values() if p.kind != Parameter.VAR_KEYWORD]
-    parameters = [*own, *map(_parameter, _OPTIONS)]
-    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
-
-
-@_with_options
+@with_options(TrainConfig, _OPTIONS)
 def train(
     train_files: Annotated[
         list[str] | None,
@@ -134,7 +97,8 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with the run in this folder where its last checkpoint stands.",
+            help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
+            " named.",
             metavar="RUN",
         ),
     ] = None,
@@ -157,7 +121,7 @@ def train(
     Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
     """  # noqa: D301
-    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    given = given_options(options)
     problems = Problems()
     if tasks is not None:
         wanted = [name.strip() for name in tasks.split(",")]
@@ -174,8 +138,8 @@ def train(
             given |= {name: files for name, files in tables.items() if files}
     for option in method_options():
         if option.is_per_task and option.key in given:
+            text = given.pop(option.key)
             with problems.collected():
-                text = given.pop(option.key)
                 given[option.key] = parse_task_numbers(flag_of(option.key), text)
     if awl:
         weighting = given.setdefault("weighting", "awl")
@@ -190,7 +154,7 @@ def train(
         names = ", ".join(sorted([*given, *(["config"] if config else [])]))
         problems.add(
             ConfigurationError(
-                f"--resume goes on with the run's own configuration, but {names} was given",
+                f"--resume takes the run's own configuration, but {names} was given",
                 hint=f"type: swiss train --resume {resume}",
             )
         )
@@ -244,28 +208,22 @@ def run(what: TrainConfig | Path) -> None:
     The dev metrics of the best state go to standard output, the rest to standard error.
     """
     with requires_extra("train"):
-        from swiss_training import log, loop
-        from swiss_training.events import Saved, Started
-        from swiss_training.multitask.metrics import Metrics
+        from swiss_training.multitask import objective
+        from swiss_training.run_folder import folder_of
+    from swiss_training.multitask.metrics import Evaluation
+    from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
-    folder = what if isinstance(what, Path) else Path(what.output)
+    def train(stop: "Interruption") -> "Iterator[Event]":
+        return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
+
+    folder = folder_of(what) if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
         display.line("reading data and encoder")
-        events = loop.resume(what) if isinstance(what, Path) else loop.fit(what)
-        saved = 0
-        try:
-            for event in log.logged(folder, events):
-                display.show(event)
-                if isinstance(event, Started | Saved):
-                    saved = event.step
-        except KeyboardInterrupt:
-            display.line(f"interrupted; swiss train --resume {folder} goes on from step {saved}")
-            raise
-    best = Metrics.read(folder / METRICS).train
-    assert best is not None
-    for task, score in best.dev.scores.items():
+        finished = follow(train, folder, TrainConfig, display)
+    assert isinstance(finished.best, Evaluation)
+    for task, score in finished.best.scores.items():
         typer.echo(f"{task}\t{score.metric}\t{score.value:.4f}\t{score.rows}")
-    typer.echo(f"overall\tmean\t{best.dev.overall:.4f}")
-    display.line(f"the best state, of step {best.step}, is in {folder}")
+    typer.echo(f"overall\tmean\t{finished.best.overall:.4f}")
+    display.line(f"the best state, of step {finished.best_step}, is in {folder}")
     display.line(f"next: swiss export {folder}")

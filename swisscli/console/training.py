@@ -5,8 +5,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from swiss_training import events
-from swiss_training.masked_lm import events as masked_lm_events
+from swiss_training.events import Evaluated, Event, Finished, Started, StepsDone
 from swisscli.console.messages import is_colored, is_terminal
 from swisscli.core.io.text import visible
 
@@ -25,6 +24,7 @@ class TrainingDisplay:
         self._num_steps = self._first_step = 0
         self._began = 0.0
         self._rows: dict[str, dict[str, float]] = {}
+        self._dev: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         if is_terminal(sys.stderr):
@@ -58,36 +58,23 @@ class TrainingDisplay:
         else:
             print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 
-    def show(self, event: events.Event | masked_lm_events.Event) -> None:
+    def show(self, event: Event) -> None:
         """Show an event; those that say nothing new to a person are passed over."""
         match event:
-            case events.Started():
-                rows = ", ".join(f"{task} {count:,}" for task, count in event.train_rows.items())
-                self._start(event, f"training rows: {rows}")
-            case masked_lm_events.Started():
-                self._start(
-                    event,
-                    f"text: {event.train_sequences:,} sequences of {event.train_tokens:,} tokens,"
-                    f" and {event.dev_sequences:,} held out",
-                )
-            case events.StepsDone():
-                self._steps(event, event.losses, event.weights)
-            case masked_lm_events.StepsDone():
-                self._steps(event, {"masked tokens": event.loss}, {})
-            case events.Evaluated():
-                scores = {task: score.value for task, score in event.evaluation.scores.items()}
-                for task, value in scores.items():
-                    self._rows.setdefault(task, {}).update(dev=value)
-                tasks = "  ".join(f"{task} {value:.4f}" for task, value in scores.items())
-                self._evaluated(event, f"dev overall {event.evaluation.overall:.4f}  {tasks}")
-            case masked_lm_events.Evaluated():
-                loss = f"dev loss {event.dev.loss:.4f}  perplexity {event.dev.perplexity:.2f}"
-                self._evaluated(event, loss)
-            case events.Finished(stopped_early=True):
+            case Started():
+                self._start(event)
+            case StepsDone():
+                self._steps(event)
+            case Evaluated():
+                self._dev = event.evaluation.figures
+                named = "  ".join(f"{name} {value:.4f}" for name, value in self._dev.items())
+                mark = "  best so far" if event.best else ""
+                self.line(f"step {event.step}  dev {named}{mark}")
+            case Finished(stopped_early=True):
                 self.line(f"stopped early at step {event.step}")
 
-    def _start(self, event: events.Started | masked_lm_events.Started, data: str) -> None:
-        self.line(f"{data}; {event.num_steps:,} steps on {event.device} in {event.precision}")
+    def _start(self, event: Started) -> None:
+        self.line(f"{event.data}; {event.num_steps:,} steps on {event.device} in {event.precision}")
         for note in event.notes:
             self.line(note)
         self._num_steps, self._first_step = event.num_steps, event.step
@@ -95,18 +82,13 @@ class TrainingDisplay:
         if self._bar:
             self._bar.add_task("training", total=event.num_steps, completed=event.step, rate="")
 
-    def _steps(
-        self,
-        event: events.StepsDone | masked_lm_events.StepsDone,
-        losses: dict[str, float],
-        weights: dict[str, float],
-    ) -> None:
+    def _steps(self, event: StepsDone) -> None:
         steps_left, steps_done = self._num_steps - event.step, event.step - self._first_step
         left = timedelta(seconds=round(steps_left * (monotonic() - self._began) / steps_done))
         rate = f"{event.sequences_per_second:,.0f} sequences/s  {left} left"
-        for task, loss in losses.items():
+        for task, loss in event.losses.items():
             self._rows.setdefault(task, {}).update(loss=loss)
-        for task, weight in weights.items():
+        for task, weight in event.weights.items():
             self._rows.setdefault(task, {}).update(weight=weight)
         if self._bar:
             self._bar.update(
@@ -116,15 +98,14 @@ class TrainingDisplay:
                 description=f"epoch {event.epoch}",
             )
         else:
-            factors = {task: f" (x{weight:.3f})" for task, weight in weights.items()}
-            tasks = "  ".join(f"{t} {loss:.4f}{factors.get(t, '')}" for t, loss in losses.items())
+            factors = {task: f" (x{weight:.3f})" for task, weight in event.weights.items()}
+            tasks = "  ".join(
+                f"{t} {loss:.4f}{factors.get(t, '')}" for t, loss in event.losses.items()
+            )
             self.line(
                 f"step {event.step}/{self._num_steps}  epoch {event.epoch}"
                 f"  lr {event.learning_rate:.2e}  {rate}  loss: {tasks}"
             )
-
-    def _evaluated(self, event: events.Evaluated | masked_lm_events.Evaluated, scores: str) -> None:
-        self.line(f"step {event.step}  {scores}{'  best so far' if event.best else ''}")
 
     def _render(self) -> "RenderableType":
         from rich.console import Group
@@ -135,6 +116,6 @@ class TrainingDisplay:
         for name in ("task", "loss", "weight", "dev"):
             table.add_column(name, justify="left" if name == "task" else "right")
         for task, row in self._rows.items():
-            cells = (f"{row[key]:.4f}" if key in row else "" for key in ("loss", "weight", "dev"))
-            table.add_row(task, *cells)
+            values = (row.get("loss"), row.get("weight"), self._dev.get(task))
+            table.add_row(task, *("" if value is None else f"{value:.4f}" for value in values))
         return Group(table, self._bar)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from swiss_training import loop
 from swiss_training.events import Saved
+from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.flags import with_flags
 from swisscli.core.methods import HEADS, METHODS, find_method
-from tests.unit.test_loop import tiny
+from tests.unit.test_engine import tiny
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DATA = ASSETS / "tiny-data"
@@ -52,7 +52,7 @@ def test_every_listed_method_has_a_switch(
         assert config[kind] == name
     summary = with_flags(summary)
     shown = " ".join(swiss("train", "--help").stdout.decode().split())
-    assert summary in shown.replace(summary[0].upper() + summary[1:], summary)
+    assert with_flags(summary) in shown.replace(summary[0].upper() + summary[1:], summary)
 
 
 @pytest.mark.parametrize("option", ["ema-decay", "layer-decay"])
@@ -95,7 +95,7 @@ def test_separate_encoding_is_exported_and_predicted(
 
 
 def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path) -> None:
-    list(loop.fit(tiny(tmp_path / "teacher", max_steps=2)))
+    list(multitask.fit(tiny(tmp_path / "teacher", max_steps=2)))
     values = {
         "aggregation": "gradvac",
         "sampler": "annealed",
@@ -111,11 +111,11 @@ def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path
         "save_every": 1,
         "eval_every": 3,
     }
-    list(loop.fit(tiny(tmp_path / "whole", **values)))
-    for event in loop.fit(tiny(tmp_path / "cut", **values)):
+    list(multitask.fit(tiny(tmp_path / "whole", **values)))
+    for event in multitask.fit(tiny(tmp_path / "cut", **values)):
         if isinstance(event, Saved) and event.step == 4:
             break
-    list(loop.resume(tmp_path / "cut"))
+    list(multitask.resume(tmp_path / "cut"))
     for file in ("model.safetensors", "checkpoints/last.safetensors"):
         whole, cut = (load_file(tmp_path / run / file) for run in ("whole", "cut"))
         assert whole.keys() == cut.keys()
@@ -129,5 +129,5 @@ def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path
 def test_tasks_that_are_not_trained_in_an_interval_have_no_loss_in_the_log(tmp_path: Path) -> None:
     weights = {"sentiment": 1e-9, "paraphrase": 1.0, "similarity": 1e-9}
     config = tiny(tmp_path / "run", sampler="biased", sampling_weights=weights, max_steps=2)
-    losses = [event.losses for event in loop.fit(config) if hasattr(event, "losses")]
+    losses = [event.losses for event in multitask.fit(config) if hasattr(event, "losses")]
     assert [set(by_task) for by_task in losses] == [{"paraphrase"}]

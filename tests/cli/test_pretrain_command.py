@@ -1,6 +1,7 @@
 """`swiss pretrain`: output, errors, exit codes, and a run that is killed."""
 
 import json
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -39,10 +40,13 @@ def test_a_run_prints_its_loss_and_what_it_writes_can_be_trained(
     assert lines[0] == "reading text and encoder"
     # 2 lines, 96 sentences, 2 questions each of 128 pairs and one of the pair without a label.
     started = json.loads((tmp_path / "run" / "log.jsonl").open().readline())
-    assert started["train_sequences"] + started["dev_sequences"] == 2 + 96 + 257
+    train, dev = started["train_rows"]["sequences"], started["dev_rows"]["sequences"]
+    assert train + dev == 2 + 96 + 257
+    tokens = re.search(r"of ([\d,]+) tokens", lines[1])
+    assert tokens
     assert lines[1] == (
-        f"text: {started['train_sequences']} sequences of {started['train_tokens']:,} tokens, and"
-        f" {started['dev_sequences']} held out; {started['num_steps']} steps on cpu in fp32"
+        f"text: {train} sequences of {tokens[1]} tokens, and {dev} held out;"
+        f" {started['num_steps']} steps on cpu in fp32"
     )
     assert lines[2] == f"{ENCODER} has no masked language head: a new one is initialised"
     assert lines[3].startswith("step 0  dev loss ")
@@ -143,19 +147,19 @@ def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
         (
             ("--resume", "absent"),
             2,
-            "absent: no run to resume, checkpoints/pretrain_config.json is not there",
-            "start one: swiss pretrain FILE... --output DIR",
+            "absent: no run to resume, checkpoints/pretrain_config.toml is missing",
+            "start one: swiss pretrain --output DIR",
         ),
         (
             (TEXT, "--resume", "run", "--seed", 1),
             2,
-            "--resume goes on with the run's own configuration, but files, seed was given",
+            "--resume takes the run's own configuration, but files, seed was given",
             "type: swiss pretrain --resume run",
         ),
         (
             ("--resume", "run", "--columns", "text"),
             2,
-            "--resume goes on with the run's own configuration, but columns was given",
+            "--resume takes the run's own configuration, but columns was given",
             "type: swiss pretrain --resume run",
         ),
     ],
@@ -219,7 +223,7 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_
     assert process.returncode == -signal.SIGKILL
     again = swiss(*options, "--output", "killed")
     assert again.exit_code == 2
-    assert "go on with: swiss pretrain --resume killed; or choose another" in again.stderr
+    assert "resume it with: swiss pretrain --resume killed; or choose another" in again.stderr
     outcome = swiss("pretrain", "--resume", "killed")
     assert outcome.exit_code == 0, outcome.stderr
     for file in ("model.safetensors", "checkpoints/last.safetensors"):
@@ -229,7 +233,13 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_
     losses = []
     for run in ("whole", "killed"):
         entries = [json.loads(line) for line in (tmp_path / run / "log.jsonl").open()]
-        losses.append([e.get("loss") or e["dev"] for e in entries if "loss" in e or "dev" in e])
+        losses.append(
+            [
+                e.get("losses") or e["evaluation"]
+                for e in entries
+                if "losses" in e or "evaluation" in e
+            ]
+        )
     assert losses[0] == losses[1]
     assert len(losses[0]) == 30 + 4
 
@@ -242,5 +252,8 @@ def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> Non
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert b"interrupted; swiss pretrain --resume run goes on from step 0" in stderr
+    assert re.search(
+        rb"interrupted; saved after step \d+ in run\nresume with: swiss pretrain --resume run\n",
+        stderr,
+    )
     assert b"Traceback" not in stderr

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from swiss_training import loop
 from swiss_training.events import StepsDone
+from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -33,6 +33,6 @@ def test_losses_of_a_seeded_run(tmp_path: Path, pooling: str) -> None:
         precision="fp32",
         device="cpu",
     )
-    events = [event for event in loop.fit(config) if isinstance(event, StepsDone)]
+    events = [event for event in multitask.fit(config) if isinstance(event, StepsDone)]
     losses = [loss for event in events for loss in event.losses.values()]
     assert losses == pytest.approx(GOLDEN[pooling], rel=1e-3)

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from swiss_export.precision.backend import Precision
-from swiss_training import events as train_events
-from swiss_training import loop
-from swiss_training.masked_lm import loop as pretraining
+from swiss_training.events import Finished, Saved, Started
+from swiss_training.masked_lm import objective as masked_lm
 from swiss_training.masked_lm.config import PretrainConfig
-from swiss_training.masked_lm.events import Finished, Saved, Started
+from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli import Predictor
 from swisscli.core.model.directory import GRAPH
@@ -45,12 +44,12 @@ def test_a_run_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
         precision=precision,  # type: ignore[arg-type]
         device="cuda",
     )
-    for event in loop.fit(config):
-        if isinstance(event, train_events.Started):
+    for event in multitask.fit(config):
+        if isinstance(event, Started):
             assert event.device == "cuda"
-        if isinstance(event, train_events.Saved) and event.step == 4:
+        if isinstance(event, Saved) and event.step == 4:
             break
-    assert isinstance(list(loop.resume(tmp_path / "run"))[-1], train_events.Finished)
+    assert isinstance(list(multitask.resume(tmp_path / "run"))[-1], Finished)
 
 
 @needs_gpu
@@ -66,12 +65,12 @@ def test_pretraining_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
         precision=precision,  # type: ignore[arg-type]
         device="cuda",
     )
-    for event in pretraining.fit(config):
+    for event in masked_lm.fit(config):
         if isinstance(event, Started):
             assert event.device == "cuda"
         if isinstance(event, Saved) and event.step == 4:
             break
-    assert isinstance(list(pretraining.resume(tmp_path / "run"))[-1], Finished)
+    assert isinstance(list(masked_lm.resume(tmp_path / "run"))[-1], Finished)
 
 
 @needs_provider

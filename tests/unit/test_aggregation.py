@@ -10,15 +10,16 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torchjd import aggregation as torchjd
 
-from swiss_training import loop
 from swiss_training.aggregation.cagrad import RADIUS, CAGrad
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.aggregation.gradvac import MOMENTUM, GradVac
 from swiss_training.aggregation.pcgrad import PCGrad
+from swiss_training.engine import take_step
+from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.methods import find_method, method_names
 from tests.export_runs import make_model
-from tests.unit.test_loop import tiny
+from tests.unit.test_engine import tiny
 
 
 def make(name: str, num_tasks: int) -> torch.nn.Module:
@@ -172,16 +173,16 @@ def test_a_step_projects_once_after_accumulation_and_before_clipping(
     )
     updates = [("sentiment", "paraphrase", "similarity")] * 2
 
-    run = loop.Run(config)
+    run = multitask.Multitask(config)
     parameters = dict(run.model.named_parameters())
     torch.manual_seed(0)
-    run._train_mode()
+    run.train()
     jacobian, heads = [], dict.fromkeys((n for n in parameters if "heads." in n), torch.zeros(()))
     shared = [name for name in parameters if name not in heads]
-    for index, task in enumerate(run.tasks):
+    for task in run.tasks:
         run.model.zero_grad(set_to_none=True)
         for _ in updates:
-            (run._loss(index, task, run.streams[task].next()) / len(updates)).backward()
+            (run.loss(task, run.streams[task].next()) / len(updates)).backward()
         gradients = {
             n: p.grad if p.grad is not None else torch.zeros_like(p) for n, p in parameters.items()
         }
@@ -194,10 +195,9 @@ def test_a_step_projects_once_after_accumulation_and_before_clipping(
     norm = torch.cat([expected, *(value.flatten() for value in heads.values())]).norm()
     scale = min(1.0, max_grad_norm / (norm.item() + 1e-6)) if max_grad_norm else 1.0
 
-    run = loop.Run(config)
+    run = multitask.Multitask(config)
     torch.manual_seed(0)
-    run._train_mode()
-    run._step(updates)
+    take_step(run, 0)
     parameters = dict(run.model.named_parameters())
     got = [
         p.grad if p.grad is not None else torch.zeros_like(p)

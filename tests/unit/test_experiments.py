@@ -182,8 +182,8 @@ def test_what_makes_a_configuration_another() -> None:
     assert ledger.settings_sha256(same) == ledger.settings_sha256(config)
     other = replace(config, epochs=3, train_files={"sentiment": ["a"]})
     assert ledger.differences(recorded, other) == [
-        'train_files was {}, is now {"sentiment": ["a"]}',
         "epochs was 20, is now 3",
+        'train_files was {}, is now {"sentiment": ["a"]}',
     ]
     assert ledger.settings_sha256(other) != ledger.settings_sha256(config)
     # A key that came later had its default.

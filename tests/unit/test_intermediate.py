@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from swiss_training import loop
 from swiss_training.events import Finished, Started
 from swiss_training.families.pretrained import load_pretrained
+from swiss_training.multitask import objective as multitask
 from swisscli.core.errors import ModelError
 from swisscli.core.model.manifest import sha256_of
 
@@ -101,7 +101,7 @@ def test_a_run_without_weights_or_of_an_unknown_format_is_refused(nli_run: Path)
 def test_a_resumed_run_begins_from_the_same_run(nli_run: Path, swiss: Any, tmp_path: Path) -> None:
     options = ("--encoder", "nli", "--tasks", "sst", "--save-every", 1, "--max-steps", 3)
     assert swiss("train", *TINY, *options, "--output", "second").exit_code == 0
-    started, finished = loop.resume(tmp_path / "second")
+    started, finished = multitask.resume(tmp_path / "second")
     assert isinstance(started, Started)
     assert started.step == 3
     assert isinstance(finished, Finished)

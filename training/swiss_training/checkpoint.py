@@ -1,11 +1,15 @@
-"""What a run writes: the model directory of its best state, and the checkpoint of its last."""
+"""Checkpoints: what a run needs to resume, in one file that carries its own hash."""
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,45 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from swiss_training.multitask.config import TrainConfig
 from swisscli import __version__
-from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.model.directory import TRAIN_CONFIG
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-P = TypeVar("P")
-
-LAST = Path("checkpoints") / "last.safetensors"
-"""The last state of a run."""
-RUN_CONFIG = Path("checkpoints") / TRAIN_CONFIG
-"""The configuration of a run, written before its first step."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        step: Optimizer steps taken.
-        epoch: Epochs completed.
-        step_in_epoch: Steps taken in the epoch under way.
-        positions: Batches taken from each task's stream.
-        best: The best overall dev score so far; None before the first evaluation.
-        best_step: The step at which it was reached.
-        evaluations_since_best: Evaluations since then.
-        train_rows: Training examples per task, to tell when the data has changed.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    step_in_epoch: int = 0
-    positions: dict[str, int] = field(default_factory=dict)
-    best: float | None = None
-    best_step: int = 0
-    evaluations_since_best: int = 0
-    train_rows: dict[str, int] = field(default_factory=dict)
+from swisscli.core.errors import ModelError
 
 
 def package_versions() -> dict[str, str]:
@@ -60,21 +27,28 @@ def package_versions() -> dict[str, str]:
     return {"swissbert": __version__, **{name: version(name) for name in names}}
 
 
-def save_state(
-    run: Path,
-    modules: Mapping[str, nn.Module],
-    optimizer: AdamW,
-    loss_sum: Tensor,
-    progress: "DataclassInstance",
-) -> None:
-    """Write the last state of any kind of run, as one file, atomically.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint in memory.
+
+    Attributes:
+        tensors: Weights, optimizer state and random states, by name.
+        record: What JSON can hold: where the run stands, and what it depends on.
+    """
+
+    tensors: Mapping[str, Tensor]
+    record: dict[str, Any]
+
+
+def collect(
+    modules: Mapping[str, nn.Module], optimizer: AdamW, device: torch.device
+) -> dict[str, Tensor]:
+    """The state of a run.
 
     Args:
-        run: The run folder.
         modules: What has weights, by the name under which they are kept.
         optimizer: The optimizer.
-        loss_sum: Losses not yet logged, on the device of the run.
-        progress: Where the run stands; JSON can hold its fields.
+        device: Where the run draws its random numbers, besides the CPU.
     """
     tensors = {
         f"{prefix}.{name}": tensor
@@ -83,59 +57,40 @@ def save_state(
     }
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-    tensors["loss_sum"] = loss_sum
     tensors["random.cpu"] = torch.get_rng_state()
-    if loss_sum.is_cuda:
-        tensors["random.cuda"] = torch.cuda.get_rng_state(loss_sum.device)
-    path = run / LAST
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    return tensors
 
 
-def load_state(
-    run: Path,
+def restore(
+    tensors: Mapping[str, Tensor],
     modules: Mapping[str, nn.Module],
     optimizer: AdamW,
-    loss_sum: Tensor,
-    progress: Callable[..., P],
-) -> P:
-    """Restore what `save_state` wrote.
+    device: torch.device,
+) -> None:
+    """Put back what `collect` gave.
 
-    Args:
-        run: The run folder.
-        modules: Filled with their weights, by name.
-        optimizer: Filled with its state.
-        loss_sum: Filled with the losses not yet logged.
-        progress: The class that says where such a run stands.
-
-    Returns:
-        Where the run stands.
+    The random state of a GPU is put back where there is one then and now.
 
     Raises:
-        ModelError: if the checkpoint is damaged or does not fit the modules.
+        KeyError: if something is missing.
+        RuntimeError: if something has another shape.
+        ValueError: if the optimizer's state does not fit.
     """
-    path = run / LAST
-    try:
-        with safe_open(path, framework="pt") as source:
-            restored = progress(**json.loads(source.metadata()["progress"]))
-        tensors = load_file(path)
-        for prefix, module in modules.items():
-            module.load_state_dict(_with_prefix(tensors, f"{prefix}."))
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _with_prefix(tensors, "optimizer.").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        loss_sum.copy_(tensors["loss_sum"])
-        torch.set_rng_state(tensors["random.cpu"])
-        if loss_sum.is_cuda:
-            torch.cuda.set_rng_state(tensors["random.cuda"], loss_sum.device)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
-    return restored
+    for prefix, module in modules.items():
+        module.load_state_dict(_with_prefix(tensors, f"{prefix}."))
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in _with_prefix(tensors, "optimizer.").items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    torch.set_rng_state(tensors["random.cpu"])
+    if device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
 
 
-def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -143,48 +98,108 @@ def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
+def write(path: Path, checkpoint: Checkpoint, keep: Path | None = None) -> None:
+    """Write a checkpoint; the one before is replaced once this one is on the disk and proven.
+
+    Args:
+        path: The file.
+        checkpoint: What to write.
+        keep: Where to keep the file that was at `path`; None replaces it.
+
+    Raises:
+        OSError: if it cannot be written; then the file at `path` is what it was.
+    """
+    record = json.dumps(checkpoint.record)
+    metadata = {"record": record, "sha256": _digest(checkpoint.tensors, record)}
+    with _staged(path) as staged:
+        _save(staged, checkpoint.tensors, metadata)
+        read(staged)
+        if keep and path.is_file():
+            path.replace(keep)
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint and compare it with its hash.
+
+    Raises:
+        ModelError: if it is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as source:
+            metadata = source.metadata() or {}
+        tensors = load_file(path)
+        record = metadata["record"]
+        whole = metadata["sha256"] == _digest(tensors, record)
+        checkpoint = Checkpoint(tensors, json.loads(record))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
+    if not whole:
+        raise ModelError(f"{path}: is damaged, its content differs from its sha256")
+    return checkpoint
+
+
+def _digest(tensors: Mapping[str, Tensor], record: str) -> str:
+    digest = hashlib.sha256(record.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach()
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        content = tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        digest.update(content.data)
+    return digest.hexdigest()
+
+
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write safetensors atomically, with the permissions of any new file.
 
-    The library's own are for the owner alone.
+    Raises:
+        OSError: if it cannot be written; then the file at `path` is what it was.
     """
-    staged = path.with_suffix(".tmp")
-    staged.touch()
-    mode = staged.stat().st_mode
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, staged, metadata=metadata)
-    staged.chmod(mode)
-    staged.replace(path)
-
-
-def save_config(run: Path, config: TrainConfig) -> None:
-    """Write the configuration of a new run, atomically."""
-    save_text(run / RUN_CONFIG, config.to_toml())
+    with _staged(path) as staged:
+        _save(staged, tensors, metadata)
 
 
 def save_text(path: Path, text: str) -> None:
-    """Write a file of a run, and the folder that it is in, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(".tmp")
-    staged.write_text(text, encoding="utf-8")
-    staged.replace(path)
-
-
-def check_new_run(run: Path, config: Path = RUN_CONFIG, command: str = "swiss train") -> None:
-    """Refuse to train over another run.
-
-    Args:
-        run: The run folder.
-        config: Where in it a run of this kind keeps its configuration.
-        command: What goes on with such a run.
+    """Write a file of a run atomically.
 
     Raises:
-        ConfigurationError: if the folder holds anything.
+        OSError: if it cannot be written; then the file at `path` is what it was.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
-        begun = f"go on with: {command} `resume={run}`; or " if (run / config).exists() else ""
-        raise ConfigurationError(
-            f"{run}: exists and is not an empty folder", hint=f"{begun}choose another `output`"
-        )
+    with _staged(path) as staged:
+        staged.write_text(text, encoding="utf-8")
+        _sync(staged)
+
+
+@contextlib.contextmanager
+def _staged(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, which takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.partial")
+    try:
+        yield staged
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None) -> None:
+    # The library's permissions are for the owner alone, and its errors are texts.
+    path.touch()
+    mode = path.stat().st_mode
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(contiguous, path, metadata=metadata)
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+    path.chmod(mode)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())

@@ -2,7 +2,7 @@
 
 import torch
 
-from swiss_training.multitask.config import Precision
+from swiss_training.config import Precision
 from swisscli.core.errors import ConfigurationError, DeviceError
 
 

@@ -1,8 +1,22 @@
-"""What happens in a run."""
+"""What happens in a run, of either objective."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from swiss_training.multitask.metrics import Evaluation
+
+class Measurement(Protocol):
+    """What an evaluation on the dev data found."""
+
+    @property
+    def selection_score(self) -> float:
+        """What the best state is chosen by; higher is better."""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What to show of it, by name, the most important figure first."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The measurement as a JSON object."""
 
 
 @dataclass(frozen=True)
@@ -12,8 +26,9 @@ class Started:
     Attributes:
         num_steps: Optimizer steps of the whole run.
         step: Steps already taken, when it was resumed.
-        train_rows: Training examples per task.
-        dev_rows: Dev examples per task.
+        data: What it trains on, in one line.
+        train_rows: Training examples per task, or sequences of text.
+        dev_rows: The same of the dev data.
         device: Where it trains.
         precision: fp32 or bf16.
         notes: What the user should know: skipped rows, an initialised pooler.
@@ -21,6 +36,7 @@ class Started:
 
     num_steps: int
     step: int
+    data: str
     train_rows: dict[str, int]
     dev_rows: dict[str, int]
     device: str
@@ -34,9 +50,9 @@ class StepsDone:
 
     Attributes:
         step: Optimizer steps taken so far.
-        epoch: The epoch under way, from 1.
-        losses: Mean loss per task since the last such event; of the tasks that were trained.
-        weights: Factor of each task's loss now.
+        epoch: The epoch that the last step belongs to, from 1.
+        losses: Mean loss by name since the last such event; of what was trained.
+        weights: Factor of each task's loss now; empty where losses have none.
         learning_rate: The model's, in the last step.
         sequences_per_second: Examples trained since the last such event, per second.
     """
@@ -51,28 +67,42 @@ class StepsDone:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """The dev sets were evaluated; `best` says whether it is the best score so far."""
+    """The dev data was evaluated; `best` says whether the result is the best so far."""
 
     step: int
-    evaluation: Evaluation
+    evaluation: Measurement
     best: bool
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The last state was written."""
+    """A checkpoint was written."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The run was asked to stop, and did so behind a checkpoint of this step."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over; the model directory holds its best state."""
+    """The run is over; its folder holds the best state as a model.
+
+    Attributes:
+        step: Optimizer steps taken.
+        best: The evaluation of the best state; None without dev data.
+        best_step: The step of the best state; without dev data, of the last.
+        stopped_early: Whether it ran out of patience.
+    """
 
     step: int
-    best: float
+    best: Measurement | None
     best_step: int
     stopped_early: bool
 
 
-Event = Started | StepsDone | Evaluated | Saved | Finished
+Event = Started | StepsDone | Evaluated | Saved | Interrupted | Finished

@@ -2,66 +2,71 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import Field, asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any
 
-from swiss_training.events import Evaluated
+from swiss_training import checkpoint
+from swiss_training.events import Event, Started
+from swiss_training.run_folder import RunFolder
+from swisscli.core.errors import ModelError
 
 FILE = "log.jsonl"
 
 
-class Event(Protocol):
-    """An event of any kind of run: a dataclass that says after how many steps it happened."""
-
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-
-    @property
-    def step(self) -> int:
-        """Optimizer steps taken."""
-
-
-E = TypeVar("E", bound=Event)
-
-
-def logged(run: Path, events: Iterator[E]) -> Iterator[E]:
+def logged(folder: RunFolder, events: Iterator[Event]) -> Iterator[Event]:
     """Pass events through, each written to the run folder's log first.
 
-    When a run is resumed, the entries after the state it goes on from are removed: those steps
-    are taken, and logged, again.
+    When a run is resumed, the entries after the state that it resumes from are removed: those
+    steps are taken, and logged, again.
+
+    Raises:
+        ModelError: if the log holds something else.
+        OutputError: if it cannot be written.
     """
-    path = run / FILE
+    path = folder.path / FILE
     for event in events:
-        entry = to_json(event)
-        if entry["event"] == "Started":
-            _truncate(path, entry["step"])
-        with path.open("a", encoding="utf-8") as sink:
-            time = datetime.now(UTC).isoformat(timespec="seconds")
-            sink.write(json.dumps({"time": time, **entry}) + "\n")
+        if isinstance(event, Started):
+            kept = [entry for entry in read(folder.path) if entry["step"] <= event.step]
+            with folder.writing(path):
+                checkpoint.save_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        with folder.writing(path), path.open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps({"time": time, **to_json(event)}) + "\n")
         yield event
 
 
 def to_json(event: Event) -> dict[str, Any]:
     """An event as a JSON object, its kind under `event`."""
-    entry = {"event": type(event).__name__, **asdict(event)}
-    if isinstance(event, Evaluated):
-        entry["evaluation"] = event.evaluation.to_json()
-    return entry
+    values = {f.name: getattr(event, f.name) for f in fields(event)}
+    return {"event": type(event).__name__} | {
+        name: value.to_json() if hasattr(value, "to_json") else value
+        for name, value in values.items()
+    }
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """The entries of a run's log."""
+    """The entries of a run's log.
+
+    Raises:
+        ModelError: if a line is no entry, with its number.
+    """
     path = run / FILE
     if not path.is_file():
         return []
     # A killed run can leave half a line at the end.
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
+    return [_entry(path, number, line) for number, line in enumerate(whole, start=1)]
 
 
-def _truncate(path: Path, step: int) -> None:
-    kept = [entry for entry in read(path.parent) if entry["step"] <= step]
-    staged = path.with_suffix(".tmp")
-    staged.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
-    staged.replace(path)
+def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    known = isinstance(entry, dict) and {"event", "step", "time"} <= entry.keys()
+    if not known or type(entry["step"]) is not int:
+        raise ModelError(f"{path}:{number}: no entry of a run's log", hint="remove that line")
+    return entry

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from swiss_training.multitask.config import Schedule
+from swiss_training.config import Schedule
 from swiss_training.multitask.model import MultitaskModel
 from swiss_training.row_adamw import RowAdamW
 

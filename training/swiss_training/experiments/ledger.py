@@ -15,7 +15,7 @@ from swisscli.core.model.schema import Place
 
 FILE = "ledger.jsonl"
 
-_NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every")
+_NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every", "save_minutes")
 """Keys by which runs of one configuration may differ; an entry has seed and device of its own."""
 
 

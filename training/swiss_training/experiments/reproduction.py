@@ -9,16 +9,18 @@ from typing import Any, Literal
 
 import torch
 
-from swiss_training import checkpoint, log, loop
-from swiss_training.checkpoint import LAST, RUN_CONFIG
+from swiss_training import log
 from swiss_training.devices import choose_device
 from swiss_training.events import Event
 from swiss_training.experiments import ledger
 from swiss_training.experiments.ledger import Entry
 from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
+from swiss_training.interruption import Interruption
+from swiss_training.multitask import objective
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.examples import read_tasks
 from swiss_training.multitask.metrics import Metrics
+from swiss_training.run_folder import LAST, RunFolder, remove_checkpoints
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model.directory import METRICS, WEIGHTS, ModelDirectory
 from swisscli.core.processor import processor
@@ -45,15 +47,16 @@ def plan(selection: Selection, entries: Sequence[Entry]) -> list[tuple[Experimen
     changed: dict[str, list[str]] = {}
     for experiment in selection.experiments():
         state: State = "new"
+        folder = RunFolder(experiment.folder, TrainConfig)
         if (experiment.recipe, experiment.config.seed) in done:
             state = "done"
-        elif (experiment.folder / RUN_CONFIG).is_file():
+        elif folder.config.is_file():
             state = "begun"
-            begun = TrainConfig.read(experiment.folder / RUN_CONFIG)
+            begun = TrainConfig.read(folder.config)
             if found := ledger.differences(ledger.settings(begun), experiment.config):
                 changed[experiment.name] = found
         else:
-            checkpoint.check_new_run(experiment.folder)
+            folder.check_new()
         states.append((experiment, state))
     refuse_changes(selection.folder, changed)
     _check_data(selection, [e for e, state in states if state != "done"], entries)
@@ -106,11 +109,11 @@ def _data_key(config: TrainConfig) -> str:
     return repr([(task, config.files(split, task)) for split in _SPLITS for task in config.tasks])
 
 
-def run(experiment: Experiment) -> Iterator[Event]:
-    """Train, or go on where the last checkpoint stands; the run folder gets a log."""
-    begun = (experiment.folder / RUN_CONFIG).is_file()
-    events = loop.resume(experiment.folder) if begun else loop.fit(experiment.config)
-    return log.logged(experiment.folder, events)
+def run(experiment: Experiment, stop: Interruption | None = None) -> Iterator[Event]:
+    """Train, or resume from the last checkpoint."""
+    if RunFolder(experiment.folder, TrainConfig).config.is_file():
+        return objective.resume(experiment.folder, stop)
+    return objective.fit(experiment.config, stop)
 
 
 def make_entry(selection: Selection, experiment: Experiment, command: str) -> Entry:
@@ -166,11 +169,11 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def tidy(experiment: Experiment, *, keep_model: bool) -> None:
-    """Remove what a finished run no longer needs: its checkpoint and, unless kept, its weights.
+    """Remove what a finished run no longer needs: its checkpoints and, unless kept, its weights.
 
     Nothing is removed where there is no checkpoint: it goes last, so that is done already.
     """
     if (experiment.folder / LAST).exists():
         if not keep_model:
             (experiment.folder / WEIGHTS).unlink(missing_ok=True)
-        (experiment.folder / LAST).unlink()
+        remove_checkpoints(experiment.folder)

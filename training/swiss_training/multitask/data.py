@@ -1,5 +1,6 @@
 """Tokenised examples, and the stream of batches of each task."""
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from swiss_training.fingerprint import digest
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.labels import stack_targets
 from swiss_training.order import rows_of_pass, shuffled_batches, size_of_pass
@@ -118,6 +120,12 @@ class TaskDataset:
 
     def __len__(self) -> int:
         return len(self.encodings)
+
+    def fingerprint(self) -> str:
+        """The number of examples, and a hash of their texts and of what they count as."""
+        weights = b"" if self.weights is None else self.weights.tobytes()
+        parts = (json.dumps([self.texts, repr(self.shares)]).encode(), self.targets.tobytes())
+        return f"{len(self):,} rows, {digest([*parts, weights])}"
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Pad the examples at `indices` into a batch."""

@@ -45,6 +45,18 @@ class Evaluation:
         """Mean of the tasks' metrics (swissBERT, section 5.2)."""
         return float(np.mean([score.value for score in self.scores.values()]))
 
+    @property
+    def selection_score(self) -> float:
+        """What the best state is chosen by."""
+        return self.overall
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The overall score and the tasks' metrics."""
+        return {"overall": self.overall} | {
+            name: score.value for name, score in self.scores.items()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """The scores under `tasks`, and beside them the overall score."""
         tasks = {name: asdict(score) for name, score in self.scores.items()}

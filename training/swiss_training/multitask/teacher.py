@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from swiss_training.checkpoint import save_tensors
+from swiss_training import checkpoint
+from swiss_training.checkpoint import Checkpoint
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.examples import Examples
@@ -16,7 +16,7 @@ from swisscli.core.model.directory import TOKENIZER, WEIGHTS, ModelDirectory
 from swisscli.core.tokenization import Tokenizer
 
 FILE = Path("checkpoints") / "teacher.safetensors"
-"""Its logits in the run folder, so that a run that goes on need not compute them again."""
+"""Its logits in the run folder, so that a resumed run need not compute them again."""
 
 
 class Teacher:
@@ -40,6 +40,10 @@ class Teacher:
                 hint=f"it was trained for: {', '.join(sorted(known))}",
             )
 
+    def fingerprint(self) -> str:
+        """A hash of its weights."""
+        return f"sha256 {self._directory.manifest.files[WEIGHTS].sha256[:16]}"
+
     def teach(
         self,
         datasets: Mapping[str, TaskDataset],
@@ -47,10 +51,17 @@ class Teacher:
         device: torch.device,
         autocast: torch.autocast,
     ) -> None:
-        """Give every dataset the teacher's logits, computed or as they were kept in the run."""
+        """Give every dataset the teacher's logits, computed or as they were kept in the run.
+
+        Raises:
+            ModelError: if the kept ones are damaged.
+        """
         path = run / FILE
-        if not path.is_file():
-            # A run that goes on with kept logits builds no teacher, and must draw the same.
+        data = {name: dataset.fingerprint() for name, dataset in datasets.items()}
+        record = {"teacher": self.fingerprint(), "data": data}
+        kept = checkpoint.read(path) if path.is_file() else None
+        if kept is None or kept.record != record:
+            # A run that resumes with kept logits builds no teacher, and must draw the same.
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._directory).to(device)
             tokenizer = Tokenizer.of(self._directory)
@@ -63,6 +74,8 @@ class Teacher:
                 )  # labels unused
                 own = TaskDataset(examples, tokenizer, pad_token_id, pair_encoding)
                 logits[name] = predict_logits(model, own, autocast)
-            save_tensors(path, {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()})
-        for name, logits_NC in load_file(path).items():
+            tensors = {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()}
+            kept = Checkpoint(tensors, record)
+            checkpoint.write(path, kept)
+        for name, logits_NC in kept.tensors.items():
             datasets[name].teacher_NC = logits_NC.numpy()

@@ -1,4 +1,4 @@
-"""The training loop: accumulation, early stopping, checkpoints, resume, log."""
+"""The training engine with the multitask objective: cadence, checkpoints, resume, log."""
 
 import json
 import shutil
@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from swiss_training import log, loop
-from swiss_training.checkpoint import LAST
+from swiss_training import log
+from swiss_training.engine import fit, take_step
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
+from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.evaluation import evaluate
 from swiss_training.multitask.model import load_model
+from swiss_training.run_folder import LAST
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 from swisscli.core.methods import MethodKind, find_method, method_names
 from swisscli.core.model.directory import ModelDirectory
@@ -41,7 +43,7 @@ def tiny(output: Path, **values: object) -> TrainConfig:
 
 def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run")
-    events = list(loop.fit(config))
+    events = list(multitask.fit(config))
     assert isinstance(events[0], Started)
     assert events[0].num_steps == 12
     finished = events[-1]
@@ -52,15 +54,15 @@ def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path
     )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["seed"] == config.seed
-    assert metrics["train"]["dev"]["overall"] == finished.best
-    run = loop.Run(replace(config, output=str(tmp_path / "other")))
-    again = evaluate(load_model(directory), run.dev, run.autocast)
+    assert metrics["train"]["dev"] == finished.best.to_json()
+    objective = multitask.Multitask(config)
+    again = evaluate(load_model(directory), objective.dev, objective.autocast)
     assert again.to_json() == metrics["train"]["dev"]
     assert TrainConfig.read(tmp_path / "run" / "train_config.toml") == config
 
 
 def test_training_learns(tmp_path: Path) -> None:
-    events = list(loop.fit(tiny(tmp_path / "run", epochs=20, dropout=0.0, pooling="mean")))
+    events = list(multitask.fit(tiny(tmp_path / "run", epochs=20, dropout=0.0, pooling="mean")))
     sentiment = [
         event.evaluation.scores["sentiment"].value
         for event in events
@@ -71,11 +73,11 @@ def test_training_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop", [1, 4, 6, 9])
 def test_resume_equals_the_uninterrupted_run(tmp_path: Path, stop: int) -> None:
-    whole = list(loop.fit(tiny(tmp_path / "whole", save_every=1)))
-    for event in loop.fit(tiny(tmp_path / "cut", save_every=1)):
+    whole = list(multitask.fit(tiny(tmp_path / "whole", save_every=1)))
+    for event in multitask.fit(tiny(tmp_path / "cut", save_every=1)):
         if isinstance(event, Saved) and event.step == stop:
             break
-    resumed = list(loop.resume(tmp_path / "cut"))
+    resumed = list(multitask.resume(tmp_path / "cut"))
     assert isinstance(resumed[0], Started)
     assert resumed[0].step == stop
     for file in (Path("model.safetensors"), LAST):
@@ -103,7 +105,7 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
     (encoder / "config.json").write_text(json.dumps(values))
 
     def gradients(name: str, size: int, accumulation: int) -> dict[str, torch.Tensor]:
-        run = loop.Run(
+        run = multitask.Multitask(
             tiny(
                 tmp_path / name,
                 encoder=str(encoder),
@@ -115,7 +117,7 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
                 max_grad_norm=0.0,
             )
         )
-        run._step([run.tasks] * accumulation)
+        take_step(run, 0)
         return {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
 
     # All examples of sentiment, as one batch or as six.
@@ -128,7 +130,9 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
 
 def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
     events = list(
-        loop.fit(tiny(tmp_path / "run", epochs=50, eval_every=1, patience=2, learning_rate=1e-9))
+        multitask.fit(
+            tiny(tmp_path / "run", epochs=50, eval_every=1, patience=2, learning_rate=1e-9)
+        )
     )
     finished = events[-1]
     assert isinstance(finished, Finished)
@@ -137,19 +141,19 @@ def test_early_stopping_keeps_the_best(tmp_path: Path) -> None:
     assert finished.best_step == best[-1]
     assert finished.step == finished.best_step + 2
     before = (tmp_path / "run" / "manifest.json").read_bytes()
-    started, again = loop.resume(tmp_path / "run")
+    started, again = multitask.resume(tmp_path / "run")
     assert isinstance(started, Started)
     assert again == finished
     assert (tmp_path / "run" / "manifest.json").read_bytes() == before
 
 
 def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
-    finished = list(loop.fit(tiny(tmp_path / "run", epochs=1)))[-1]
-    assert list(loop.resume(tmp_path / "run"))[1:] == [finished]
+    finished = list(multitask.fit(tiny(tmp_path / "run", epochs=1)))[-1]
+    assert list(multitask.resume(tmp_path / "run"))[1:] == [finished]
 
 
 def test_the_last_step_of_an_epoch_averages_the_batches_that_are_left(tmp_path: Path) -> None:
-    events = list(loop.fit(tiny(tmp_path / "run", epochs=2, gradient_accumulation_steps=4)))
+    events = list(multitask.fit(tiny(tmp_path / "run", epochs=2, gradient_accumulation_steps=4)))
     assert isinstance(events[0], Started)
     assert events[0].num_steps == 4
     assert [e.step for e in events if isinstance(e, Evaluated)] == [2, 4]
@@ -158,21 +162,23 @@ def test_the_last_step_of_an_epoch_averages_the_batches_that_are_left(tmp_path: 
 def test_resume_refuses_other_data(tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(ASSETS / "tiny-data", data)
-    list(loop.fit(tiny(tmp_path / "run", epochs=1, data=str(data))))
+    list(multitask.fit(tiny(tmp_path / "run", epochs=1, data=str(data))))
     with (data / "sts-train.csv").open("a") as sink:
         sink.write("999\tid\ta dog\ta man\t1.0\n")
-    with pytest.raises(ConfigurationError, match="the training data has changed"):
-        loop.resume(tmp_path / "run")
+    with pytest.raises(
+        ConfigurationError, match=r"the train data of similarity is 113 rows, .*, it was 112 rows"
+    ):
+        multitask.resume(tmp_path / "run")
     shutil.rmtree(data)
     with pytest.raises(DataError, match="no such folder") as caught:
-        loop.resume(tmp_path / "run")
+        multitask.resume(tmp_path / "run")
     assert "where it began" in str(caught.value.hint)
 
 
 def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     config = tiny(tmp_path / "run", max_steps=1, learning_rate=1e38, weight_decay=1e38)
     with pytest.raises(SwissError, match="not finite"):
-        list(loop.fit(config))
+        list(multitask.fit(config))
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert not (tmp_path / "run" / LAST).exists()
 
@@ -180,18 +186,18 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["weighting", "aggregation", "sampler"])
 def test_a_run_is_made_of_the_methods_that_are_chosen(tmp_path: Path, kind: MethodKind) -> None:
     for name in method_names(kind):
-        method = getattr(loop.Run(tiny(tmp_path / "run", **{kind: name})), kind)
+        method = getattr(multitask.Multitask(tiny(tmp_path / "run", **{kind: name})), kind)
         target = find_method(kind, name).target.partition(":")[2]
         assert type(method).__name__ == target
 
 
 @pytest.mark.parametrize("name", ["r_drop", "smart", "bregman"])
 def test_a_run_applies_the_regularizer_that_is_chosen(tmp_path: Path, name: str) -> None:
-    run = loop.Run(tiny(tmp_path / "run", **{f"{name}_weight": 1.0}))
+    run = multitask.Multitask(tiny(tmp_path / "run", **{f"{name}_weight": 1.0}))
     target = find_method("regularizer", name).target.partition(":")[2]
     assert [type(regularizer).__name__ for regularizer in run.regularizers] == [target]
-    run._step([run.tasks, run.tasks])
-    run._step([run.tasks])
+    take_step(run, 0)
+    take_step(run, 1)
     if name == "bregman":
         assert run.regularizers[0].averaged.n_averaged == 2
 
@@ -204,35 +210,35 @@ def test_each_epoch_and_each_step_draws_anew(tmp_path: Path) -> None:
             seeds.append(generator.initial_seed())
             return torch.ones(len(tasks))
 
-    run = loop.Run(tiny(tmp_path / "run", aggregation="pcgrad", sampler="annealed"))
+    run = multitask.Multitask(tiny(tmp_path / "run", aggregation="pcgrad", sampler="annealed"))
     run.aggregation, sampler = Recorder(), run.sampler
     run.sampler = lambda epoch: (epochs.append((epoch.number, epoch.num_epochs)), sampler(epoch))[1]
-    list(run.events())
+    list(fit(lambda _: run, run.config))
     assert epochs == [(0, 2), (1, 2)]
     assert len(set(seeds)) == len(seeds) == run.num_steps
 
 
 @pytest.mark.parametrize(("schedule", "last"), [("constant", 1e-3), ("linear", 1e-3 / 12)])
 def test_the_schedule_sets_the_learning_rate(tmp_path: Path, schedule: str, last: float) -> None:
-    run = loop.Run(tiny(tmp_path / "run", schedule=schedule, warmup_ratio=0.0))
-    list(run.events())
+    run = multitask.Multitask(tiny(tmp_path / "run", schedule=schedule, warmup_ratio=0.0))
+    list(fit(lambda _: run, run.config))
     rates = [group["lr"] for group in run.optimizer.param_groups[:-1]]  # the weighting's is last
     assert rates == pytest.approx([last] * len(rates))
 
 
 def test_long_rows_are_noted(tmp_path: Path) -> None:
-    started = next(loop.fit(tiny(tmp_path / "run", max_length=10)))
+    started = next(multitask.fit(tiny(tmp_path / "run", max_length=10)))
     assert isinstance(started, Started)
     assert "sentiment: 96 train rows are cut to the longest input" in started.notes
 
 
 def test_max_steps_and_eval_every(tmp_path: Path) -> None:
-    events = list(loop.fit(tiny(tmp_path / "run", max_steps=5, eval_every=2)))
+    events = list(multitask.fit(tiny(tmp_path / "run", max_steps=5, eval_every=2)))
     assert [e.step for e in events if isinstance(e, Evaluated)] == [2, 4, 5]
 
 
 def test_bf16_trains(tmp_path: Path) -> None:
-    events = list(loop.fit(tiny(tmp_path / "run", epochs=1, precision="bf16")))
+    events = list(multitask.fit(tiny(tmp_path / "run", epochs=1, precision="bf16")))
     assert isinstance(events[0], Started)
     assert events[0].precision == "bf16"
     assert isinstance(events[-1], Finished)
@@ -242,17 +248,17 @@ def test_bf16_trains(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(SwissError, match=r"step \d+: the loss of sentiment is not"):
-        list(loop.fit(tiny(tmp_path / "run", learning_rate=1e30, max_grad_norm=0.0)))
+        list(multitask.fit(tiny(tmp_path / "run", learning_rate=1e30, max_grad_norm=0.0)))
 
 
 def test_the_log_forgets_steps_after_the_checkpoint(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    for event in log.logged(run, loop.fit(tiny(run, save_every=5, log_every=1))):
+    for event in multitask.fit(tiny(run, save_every=5, log_every=1)):
         if event.step == 8:
             break
     with (run / log.FILE).open("a") as sink:
         sink.write('{"event": "half')
-    list(log.logged(run, loop.resume(run)))
+    list(multitask.resume(run))
     entries = log.read(run)
     steps = [entry["step"] for entry in entries if entry["event"] == "StepsDone"]
     assert steps == list(range(1, 13))
@@ -263,19 +269,19 @@ def test_the_log_forgets_steps_after_the_checkpoint(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="is not an empty folder"):
-        loop.fit(tiny(tmp_path))
+        multitask.fit(tiny(tmp_path))
     with pytest.raises(ConfigurationError, match="no run to resume"):
-        loop.resume(tmp_path)
+        multitask.resume(tmp_path)
     with pytest.raises(ConfigurationError, match="max_length is 65, the encoder takes 64 tokens"):
-        loop.fit(tiny(tmp_path / "run", max_length=65))
+        multitask.fit(tiny(tmp_path / "run", max_length=65))
     with pytest.raises(DeviceError, match="no such GPU"):
-        loop.fit(tiny(tmp_path / "run", device="cuda:99"))
+        multitask.fit(tiny(tmp_path / "run", device="cuda:99"))
     assert not (tmp_path / "run").exists()
 
 
 def test_damaged_models_are_refused(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    list(loop.fit(tiny(run, epochs=1)))
+    list(multitask.fit(tiny(run, epochs=1)))
     weights = run / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
@@ -284,4 +290,4 @@ def test_damaged_models_are_refused(tmp_path: Path) -> None:
         load_model(ModelDirectory.open(run))
     (run / LAST).write_bytes(b"no checkpoint")
     with pytest.raises(ModelError, match="cannot be read as a checkpoint"):
-        loop.resume(run)
+        multitask.resume(run)

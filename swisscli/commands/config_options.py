@@ -1,0 +1,76 @@
+"""Command-line options made from a run's configuration: one for each key that has a text here."""
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
+
+import typer
+
+from swiss_training.config import RunConfig
+from swisscli.commands.flags import flag_of, with_flags
+
+RUN_OPTIONS = {
+    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
+    " name on the Hub.",
+    "max_length": "Longest input in tokens; 0: as long as the encoder takes.",
+    "epochs": "Passes over the data.",
+    "max_steps": "Optimizer steps; 0: by `epochs`.",
+    "batch_size": "Sequences per batch.",
+    "gradient_accumulation_steps": "Batches whose gradients are combined in an optimizer step.",
+    "learning_rate": "Peak learning rate.",
+    "schedule": "After the warm-up, linear: the learning rate falls to 0; constant: it stays.",
+    "warmup_ratio": "Share of the steps over which the learning rate rises.",
+    "weight_decay": "AdamW's weight decay.",
+    "max_grad_norm": "Gradient clipping; 0: none.",
+    "precision": "fp32, bf16 (autocast) or auto.",
+    "device": "auto, cpu, cuda or cuda:N.",
+    "seed": "Seed of initialisation, data order, dropout and masks.",
+    "eval_every": "Steps between evaluations on the dev data; 0: after each epoch.",
+    "save_every": "Steps between checkpoints.",
+    "save_minutes": "Minutes between checkpoints at most; 0: by steps only. The first comes within"
+    " a minute.",
+    "log_every": "Steps between log lines.",
+    "patience": "Stop after this many evaluations without improvement; 0: never.",
+}
+"""What the options say that every kind of run has."""
+
+
+def with_options(
+    config: type[RunConfig], texts: Mapping[str, str]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each key of a configuration, in place of its `**options`.
+
+    An option that is not given is None, so that a recipe can set its key.
+
+    Args:
+        config: The configuration; it has type and default of each key.
+        texts: The keys, and what the help says of them.
+    """
+    defaults = config.defaults()
+
+    def parameter(key: str) -> Parameter:
+        default = defaults[key]
+        kind, flag, shown, metavar = type(default), flag_of(key), str(default), None
+        if isinstance(default, bool):
+            off = flag.replace("--", "--no-")
+            flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
+        elif isinstance(default, dict):
+            kind, shown, metavar = str, "", "TASK=N[,...]"
+        about = with_flags(texts[key])
+        option = typer.Option(flag, help=about, show_default=shown or False, metavar=metavar)
+        annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
+        return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in signature(command).parameters.values() if p.kind != Parameter.VAR_KEYWORD]
+        parameters = [*own, *map(parameter, texts)]
+        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, by their key."""
+    return {key: value for key, value in options.items() if value is not None}

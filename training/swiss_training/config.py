@@ -1,0 +1,264 @@
+"""What the configurations of all runs share: optimizer, cadence, checks, and TOML."""
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.model.encoder_config import MIN_LENGTH
+
+Precision = Literal["auto", "fp32", "bf16"]
+Schedule = Literal["linear", "constant"]
+
+Ranges = tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...]
+"""Keys, what holds for their values, and how that is said."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The keys that runs of every objective have; each objective's own configuration adds its own.
+
+    Attributes:
+        command: The command that trains such a run.
+        file_name: The name of the file that a run keeps its configuration in.
+        may_change: Keys that may differ when a run is resumed: where things are, since their
+            content is compared, and how often the run logs and saves.
+    """
+
+    command: ClassVar[str]
+    file_name: ClassVar[str]
+    may_change: ClassVar[tuple[str, ...]] = (
+        *("encoder", "output", "device", "save_every", "save_minutes", "log_every"),
+    )
+
+    encoder: str = "bert-base-uncased"
+    """A Hugging Face style directory, a run folder, or a Hub repository."""
+    output: str = "runs/swiss"
+    """The run folder; it becomes the model directory."""
+    max_length: int = 0
+    """Longest input in tokens; 0: as long as the encoder takes."""
+
+    epochs: int = 20
+    """Passes over the data, as the objective defines them."""
+    max_steps: int = 0
+    """Optimizer steps after which to end; 0: after `epochs`."""
+    batch_size: int = 32
+    """Sequences per batch."""
+    gradient_accumulation_steps: int = 1
+    """Batches whose gradients are combined in an optimizer step."""
+    learning_rate: float = 1e-5
+    """Peak learning rate of the model."""
+    schedule: Schedule = "linear"
+    """What follows the warm-up: `linear`: a fall to 0; `constant`: none."""
+    warmup_ratio: float = 0.1
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: float = 1e-5
+    """AdamW's decoupled decay, of matrices only."""
+    max_grad_norm: float = 1.0
+    """The model's gradients are scaled down to this L2 norm together; 0: never."""
+
+    precision: Precision = "auto"
+    """bf16 autocast or fp32; `auto`: bf16 if the hardware has native bf16 matrix multiplication."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    seed: int = 11711
+    """Seed of everything that is drawn: initialisation, data order, dropout, masks."""
+
+    eval_every: int = 0
+    """Steps between dev evaluations; 0: at the end of each epoch."""
+    save_every: int = 500
+    """Steps between checkpoints; one follows each evaluation too."""
+    save_minutes: float = 10.0
+    """Minutes between checkpoints at most; 0: by steps alone. The first comes after one minute."""
+    log_every: int = 10
+    """Steps between log lines; their losses are means since the line before."""
+    patience: int = 0
+    """Stop after this many evaluations without a better score; 0: never."""
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ConfigurationError: naming all problems at once.
+        """
+        if problems := list(self.problems()):
+            raise ConfigurationError("; ".join(problems), hint=f"see: {self.command} `help`")
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the values."""
+        for f in fields(self):
+            for name, value in numbers(f.name, getattr(self, f.name)):
+                if not math.isfinite(value):
+                    yield f"{name} is {value}, not a finite number"
+        yield from choice_problems(self, _CHOICES)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            yield f"device is {self.device!r}, not auto, cpu, cuda or cuda:N"
+        yield from range_problems(self, _RANGES)
+        if self.seed >= 2**63:
+            yield f"seed is {self.seed}, it must be below 2**63"
+        if 0 < self.max_length < MIN_LENGTH:
+            yield f"max_length is {self.max_length}, it must be at least {MIN_LENGTH} tokens"
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every key's default."""
+        return {
+            f.name: f.default if f.default_factory is MISSING else f.default_factory()
+            for f in fields(cls)
+        }
+
+    def to_toml(self) -> str:
+        """The configuration as TOML."""
+        values = asdict(self)
+        tables = {key: value for key, value in values.items() if isinstance(value, dict)}
+        lines = [f"{key} = {_toml(values[key])}" for key in values if key not in tables]
+        for name, table in tables.items():
+            if table:
+                lines += ["", f"[{name}]", *(f"{key} = {_toml(table[key])}" for key in table)]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def read(cls, path: Path, **changes: Any) -> Self:
+        """Read a TOML file.
+
+        Args:
+            path: The file; keys that it leaves out keep their defaults. Its key `extends` may list
+                other files, relative to it, whose keys it takes over, those of later files first.
+            changes: Values that override the file's.
+
+        Raises:
+            ConfigurationError: if it is missing, no TOML, or has an unknown key or a wrong value.
+        """
+        values, known = _read_toml(path), get_type_hints(cls)
+        keys = [f.name for f in fields(cls)]
+        problems = [f"unknown key {key!r}" for key in values if key not in keys]
+        for key in keys:
+            if key in values and (wrong := list(_type_problems(key, values[key], known[key]))):
+                problems += wrong
+                del values[key]
+        values = {key: value for key, value in values.items() if key in keys}
+        try:
+            config = cls(**cls.merged(values, changes))
+        except ConfigurationError as error:
+            problems.append(error.message)
+        if problems:
+            raise ConfigurationError(
+                f"{path}: {'; '.join(problems)}", hint=f"known keys: {', '.join(keys)}"
+            )
+        return config
+
+    @classmethod
+    def merged(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+        """A file's values, and those that override them."""
+        return values | changes
+
+
+def numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
+    """The numbers that are a key's value, or the values of its table, each with its name."""
+    named = {key: value}
+    if isinstance(value, dict):
+        named = {f"{key}.{name}": one for name, one in value.items()}
+    for name, one in named.items():
+        if isinstance(one, int | float) and not isinstance(one, bool):
+            yield name, one
+
+
+def choice_problems(config: RunConfig, choices: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Keys whose value is none of those allowed."""
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            yield f"{name} is {getattr(config, name)!r}, not {' or '.join(allowed)}"
+
+
+def range_problems(config: RunConfig, ranges: Ranges) -> Iterator[str]:
+    """Keys whose value is outside its range; what is not finite is said elsewhere."""
+    for names, holds, rule in ranges:
+        for name in names:
+            value = getattr(config, name)
+            if math.isfinite(value) and not holds(value):
+                yield f"{name} is {value}, it must be {rule}"
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "precision": get_args(Precision),
+    "schedule": get_args(Schedule),
+}
+_RANGES: Ranges = (
+    (
+        ("epochs", "batch_size", "gradient_accumulation_steps", "save_every", "log_every"),
+        lambda value: value >= 1,
+        "at least 1",
+    ),
+    (
+        (
+            *("max_length", "max_steps", "max_grad_norm", "weight_decay"),
+            *("eval_every", "save_minutes", "patience", "seed"),
+        ),
+        lambda value: value >= 0,
+        "0 or above",
+    ),
+    (("learning_rate",), lambda value: value > 0, "above 0"),
+    (("warmup_ratio",), lambda value: 0 <= value < 1, "in [0, 1)"),
+)
+
+
+def _read_toml(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a recipe and of those that it extends."""
+    try:
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from None
+    extended = own.pop("extends", [])
+    if not _are_strings(extended):
+        raise ConfigurationError(f"{path}: extends must be a list of file names")
+    if path.resolve() in below:
+        raise ConfigurationError(f"{path}: extends itself")
+    values: dict[str, Any] = {}
+    for name in extended:
+        values |= _read_toml(path.parent / name, (*below, path.resolve()))
+    return values | own
+
+
+def _type_problems(key: str, value: Any, annotation: Any) -> Iterator[str]:
+    """Where a value of a TOML file is not of its key's type."""
+    kind = get_origin(annotation) or annotation
+    if kind is Literal:
+        kind = str
+    right = isinstance(value, int | float if kind is float else kind)
+    if not right or (isinstance(value, bool) and kind is not bool):
+        yield f"{key} must be {_TYPE_NAMES[kind]}"
+    elif kind is list and not _are_strings(value):
+        yield f"{key} must be a list of strings"
+    elif kind is dict:
+        _, item = get_args(annotation)
+        for name, one in value.items():
+            if item is float and (not isinstance(one, int | float) or isinstance(one, bool)):
+                yield f"{key}.{name} must be a number"
+            elif item is not float and not _are_strings(one):
+                yield f"{key}.{name} must be a list of file names"
+
+
+_TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    bool: "true or false",
+    list: "a list of strings",
+    dict: "a table",
+}
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _toml(value: Any) -> str:
+    # JSON's strings, numbers, booleans and arrays of strings are TOML's too.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,97 @@
+"""What a run depends on, kept in its checkpoints and compared when it is resumed."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from swisscli.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from swiss_training.engine import Objective
+    from swiss_training.families.pretrained import PretrainedEncoder
+
+Fingerprint = dict[str, dict[str, Any]]
+
+
+def of(objective: "Objective") -> Fingerprint:
+    """What makes a run the same: its configuration and the content that it reads.
+
+    What changes no more than the last bits is kept beside them, under `environment`.
+    """
+    config = objective.config
+    settings = {key: value for key, value in asdict(config).items() if key not in config.may_change}
+    environment = {
+        "threads": torch.get_num_threads(),
+        "device": objective.device.type,
+        "precision": objective.precision,
+        "torch": torch.__version__,
+    }
+    return {
+        "configuration": settings,
+        "content": objective.fingerprint(),
+        "environment": environment,
+    }
+
+
+def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
+    """Refuse to resume a run that would be another one.
+
+    Raises:
+        ConfigurationError: listing everything that differs.
+    """
+    changed = [
+        *_differences(recorded["configuration"], now["configuration"]),
+        *_differences(recorded["content"], now["content"]),
+    ]
+    if changed:
+        raise ConfigurationError(
+            f"{run}: cannot be resumed, since it began with something else:",
+            hint="restore what it began with, or train a new run with another `output`",
+            details=changed,
+        )
+
+
+def warnings(recorded: Fingerprint, now: Fingerprint) -> list[str]:
+    """What may change the last bits of the weights."""
+    return [
+        f"warning: {difference}; the weights can differ in the last bits from an unbroken run"
+        for difference in _differences(recorded["environment"], now["environment"])
+    ]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [
+        f"{name} is {_shown(now, name)}, it was {_shown(before, name)}"
+        for name in dict.fromkeys([*before, *now])
+        if _shown(before, name) != _shown(now, name)
+    ]
+
+
+def _shown(values: dict[str, Any], name: str) -> str:
+    if name not in values:
+        return "missing"
+    value = values[name]
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """A short hash of what the parts hold together."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "little") + part)
+    return f"sha256 {whole.hexdigest()[:16]}"
+
+
+def of_encoder(pretrained: "PretrainedEncoder") -> dict[str, str]:
+    """Hashes of an encoder's weights, shape and tokenizer, each by its name."""
+    shape = json.dumps(pretrained.encoder.config.to_json(), sort_keys=True)
+    return {
+        "the encoder's weights": f"sha256 {pretrained.source['sha256'][:16]}",
+        "the encoder's configuration": digest([shape.encode()]),
+        "the encoder's tokenizer": digest([pretrained.tokenizer.read_bytes()]),
+    }

@@ -1,0 +1,36 @@
+"""Losses between two log lines, summed on the device so that no step waits for it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class LossTotals(nn.Module):
+    """The sum and the number of losses under each name; part of a checkpoint.
+
+    Args:
+        names: What the N losses belong to: tasks, or kinds of tokens.
+    """
+
+    totals_2N: Tensor
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.register_buffer("totals_2N", torch.zeros(2, len(names)))
+
+    def add(self, index: int, total: Tensor, number: float = 1.0) -> None:
+        """Add a sum of losses, a scalar, and how many losses it holds."""
+        total = total.detach()
+        self.totals_2N[:, index] += torch.stack([total, torch.full_like(total, number)])
+
+    def take(self) -> dict[str, float]:
+        """The mean loss under each name since the last call, where there was any; then start anew.
+
+        This waits for the device.
+        """
+        sum_N, number_N = self.totals_2N.tolist()
+        self.totals_2N.zero_()
+        named = zip(self.names, sum_N, number_N, strict=True)
+        return {name: total / number for name, total, number in named if number}

@@ -1,0 +1,315 @@
+"""The objective of multitask training: one encoder and a head per task, trained together."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from swiss_training import engine, fingerprint, optim
+from swiss_training.aggregation.gradients import TaskGradients
+from swiss_training.devices import choose_device, choose_precision, make_autocast
+from swiss_training.events import Event, Measurement
+from swiss_training.families.pretrained import PretrainedEncoder, load_pretrained
+from swiss_training.interruption import Interruption
+from swiss_training.loss_totals import LossTotals
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.data import Batch, BatchStream, TaskDataset
+from swiss_training.multitask.evaluation import evaluate
+from swiss_training.multitask.examples import Examples, read_tasks
+from swiss_training.multitask.metrics import Evaluation, Metrics, TrainMetrics
+from swiss_training.multitask.model import MultitaskModel, save_model
+from swiss_training.multitask.teacher import Teacher
+from swiss_training.regularizers import Regularizer
+from swiss_training.samplers import Sampler
+from swiss_training.samplers.epoch import Epoch
+from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.methods import find_method, methods_of
+from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.schema import Place
+from swisscli.core.tasks import TASKS, Split
+from swisscli.core.tokenization import Tokenizer
+
+
+def fit(config: TrainConfig, stop: Interruption | None = None) -> Iterator[Event]:
+    """Train a new run into `config.output`; see `engine.fit`."""
+    return engine.fit(Multitask, config, stop)
+
+
+def resume(run: Path, stop: Interruption | None = None) -> Iterator[Event]:
+    """Resume the run of a folder, or one of its checkpoints; see `engine.resume`."""
+    return engine.resume(Multitask, TrainConfig, run, stop)
+
+
+class Multitask:
+    """Model, data and methods of a multitask run; see `engine.Objective`.
+
+    Args:
+        config: The configuration.
+
+    Attributes:
+        tasks: The names of the tasks, in the configuration's order.
+        streams: The training batches of each task.
+        dev: The dev examples of each task.
+        weighting: The loss weighting.
+        aggregation: The gradient aggregation.
+        regularizers: The regularizers that are on.
+        average: A moving average of the model, which is then what is evaluated and written.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.autocast = make_autocast(self.precision, self.device)
+        train, dev = read_tasks(config)
+        # Before the encoder, which may have to be downloaded.
+        self.teacher = Teacher(Path(config.teacher), config.tasks) if config.teacher else None
+        torch.manual_seed(config.seed)
+        self.pretrained = load_pretrained(config.encoder)
+        self.tasks = tuple(train)
+        self.model = self._make_model(self.pretrained).to(self.device)
+        count, options = len(self.tasks), vars(config)
+        weighting = find_method("weighting", config.weighting)
+        self.weighting = weighting.make(options, count).to(self.device)
+        aggregation = find_method("aggregation", config.aggregation)
+        self.aggregation = aggregation.make(options, count).to(self.device)
+        self.regularizers = nn.ModuleList(
+            spec.make(options, self.model).to(self.device)
+            for spec in methods_of("regularizer")
+            if spec.is_on(options)
+        )
+        self.average: AveragedModel | None = None
+        if config.ema_decay:
+            self.average = optim.moving_average(self.model, config.ema_decay)
+        words = cast(nn.Embedding, self.model.encoder.embeddings.word)
+        self.optimizer = optim.make_optimizer(
+            self.model,
+            self.weighting,
+            learning_rate=config.learning_rate,
+            weighting_learning_rate=config.awl_learning_rate,
+            weight_decay=config.weight_decay,
+            layer_decay=config.layer_decay,
+            by_row=words if self._reads_few_words() else None,
+        )
+        tokenizer = self._make_tokenizer()
+        pad_token_id = self.model.config.encoder.pad_token_id
+        datasets, self.dev = (
+            {
+                name: TaskDataset(examples, tokenizer, pad_token_id, config.pair_encoding)
+                for name, examples in split.items()
+            }
+            for split in (train, dev)
+        )
+        self.streams = {
+            name: BatchStream(dataset, config.batch_size, (config.seed, list(TASKS).index(name)))
+            for name, dataset in datasets.items()
+        }
+        self.sampler: Sampler = find_method("sampler", config.sampler).make(options)
+        self.losses = LossTotals(self.tasks).to(self.device)
+        self.steps_per_epoch = -(-len(self._sample(0, 1)) // config.gradient_accumulation_steps)
+        self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
+        self.num_epochs = -(-self.num_steps // self.steps_per_epoch)
+        self._updates: tuple[int, list[tuple[str, ...]]] = (-1, [])
+        self.train_rows = {name: len(dataset) for name, dataset in datasets.items()}
+        self.dev_rows = {name: len(dataset) for name, dataset in self.dev.items()}
+        rows = ", ".join(f"{task} {count:,}" for task, count in self.train_rows.items())
+        self.data = f"training rows: {rows}"
+        self.notes = _notes("train", train, datasets) + _notes("dev", dev, self.dev)
+        if self.pretrained.pooler_initialised and config.pooling == "cls":
+            self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
+
+    def _make_model(self, pretrained: PretrainedEncoder) -> MultitaskModel:
+        longest = pretrained.encoder.config.longest_input
+        if self.config.max_length > longest:
+            raise ConfigurationError(
+                f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
+            )
+        model_config = ModelConfig(
+            encoder=pretrained.encoder.config,
+            pooling=self.config.pooling,
+            max_length=self.config.max_length or longest,
+            tasks=tuple(TASKS[name] for name in self.tasks),
+            pair_encoding=self.config.pair_encoding,
+            heads=self.config.heads,
+        )
+        model = MultitaskModel(model_config, dropout=self.config.dropout)
+        model.encoder = pretrained.encoder
+        if self.config.freeze_encoder:
+            model.encoder.requires_grad_(False)
+        return model
+
+    def _reads_few_words(self) -> bool:
+        """Whether a step reads only the word embeddings of its batches, and updates them."""
+        config = self.config
+        averages = config.ema_decay or vars(config)["bregman_weight"]
+        reads_all = averages or config.freeze_encoder or config.aggregation != "none"
+        return self.device.type == "cpu" and not reads_all
+
+    def _make_tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
+        encoder = self.pretrained.encoder.config
+        pairs = self.config.pair_encoding and any(TASKS[name].arity > 1 for name in self.tasks)
+        tokenizer.check_fits(encoder.vocab_size, self.config.encoder)
+        if pairs and not encoder.tells_pairs_apart:
+            raise ModelError(
+                f"{self.config.encoder}: type_vocab_size is {encoder.type_vocab_size}: this BERT"
+                " has one token type, a pair of texts in one sequence needs two",
+                hint="choose another encoder, or encode the texts separately with"
+                " `pair_encoding=False`",
+            )
+        return tokenizer
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Every module whose state a checkpoint holds, by name."""
+        modules = {
+            "model": self.model,
+            "weighting": self.weighting,
+            "aggregation": self.aggregation,
+            "regularizers": self.regularizers,
+        }
+        return modules | ({"average": self.average} if self.average else {})
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of data, encoder and teacher."""
+        train = {name: stream.dataset for name, stream in self.streams.items()}
+        content = {
+            f"the {split} data of {name}": dataset.fingerprint()
+            for split, datasets in (("train", train), ("dev", self.dev))
+            for name, dataset in datasets.items()
+        }
+        content |= fingerprint.of_encoder(self.pretrained)
+        if self.teacher:
+            content["the teacher"] = self.teacher.fingerprint()
+        return content
+
+    def prepare(self, folder: Path) -> None:
+        """Give every dataset the logits of the teacher, if there is one."""
+        if self.teacher:
+            train = {name: stream.dataset for name, stream in self.streams.items()}
+            self.teacher.teach(train, folder, self.device, self.autocast)
+
+    def _sample(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
+        """The tasks of each update of an epoch."""
+        sizes = {name: stream.num_batches for name, stream in self.streams.items()}
+        return list(self.sampler(Epoch(sizes, self.config.seed, number, num_epochs)))
+
+    def _updates_of(self, step: int) -> list[tuple[str, ...]]:
+        """The updates whose gradients a step averages; an epoch's last step has what is left."""
+        number, step_in_epoch = divmod(step, self.steps_per_epoch)
+        if self._updates[0] != number:
+            self._updates = number, self._sample(number, self.num_epochs)
+        size = self.config.gradient_accumulation_steps
+        return self._updates[1][step_in_epoch * size : (step_in_epoch + 1) * size]
+
+    def seek(self, step: int) -> None:
+        """Set every stream behind the batches that the sampler drew in the steps before."""
+        drawn = Counter(
+            task for before in range(step) for tasks in self._updates_of(before) for task in tasks
+        )
+        for name, stream in self.streams.items():
+            stream.position = drawn[name]
+
+    def epochs_done(self, step: int) -> int:
+        """Epochs that are complete after that many steps."""
+        return step // self.steps_per_epoch
+
+    def train(self) -> None:
+        """Set the model to training; a frozen encoder gives features and keeps no dropout."""
+        self.model.train()
+        if self.config.freeze_encoder:
+            self.model.encoder.eval()
+
+    def backward(self, step: int) -> int:
+        """Compute the gradients of a step, task by task; returns its examples."""
+        updates, examples = self._updates_of(step), 0
+        drawn = Counter(task for tasks in updates for task in tasks)
+        self.train()
+        gradients = TaskGradients(self.model) if self.config.aggregation != "none" else None
+        for index, task in enumerate(self.tasks):
+            for _ in range(drawn[task]):
+                batch = self.streams[task].next().to(self.device)
+                examples += len(batch.targets_B)
+                self.optimizer.catch_up(batch.input_ids_ST)
+                for part in batch.split(self.config.micro_batch_tokens):
+                    share = len(part.targets_B) / len(batch.targets_B)
+                    torch.autograd.backward(self.loss(task, part, share) / len(updates))
+            if gradients and drawn[task]:
+                gradients.take(index)
+        if gradients:
+            generator = torch.Generator()
+            generator.manual_seed(self.config.seed + step)
+            gradients.give(self.aggregation, generator)
+        return examples
+
+    def loss(self, task: str, batch: Batch, share: float = 1.0) -> Tensor:
+        """The weighted and regularised loss of a share of a batch, a scalar."""
+        index = self.tasks.index(task)
+        with self.autocast:
+            output_BC = self.model.output(task, *batch.inputs)
+            loss = self.model.head(task).loss(output_BC, batch.targets_B, batch.weights_B)
+            self.losses.add(index, share * loss, share)
+            for regularizer in self.regularizers:
+                loss = regularizer(loss, self.model, task, batch, output_BC)
+        number_1 = torch.tensor([index], device=self.device)
+        return share * self.weighting(loss[None], number_1).sum()
+
+    def after_step(self) -> None:
+        """Let the moving averages follow."""
+        for regularizer in self.regularizers:
+            cast(Regularizer, regularizer).after_step(self.model)
+        if self.average:
+            self.average.update_parameters(self.model)
+
+    def settle(self) -> None:
+        """Bring the word embeddings up to date that the last steps did not read."""
+        self.optimizer.catch_up()
+
+    def weights(self) -> dict[str, float]:
+        """Factor of each task's loss."""
+        return dict(zip(self.tasks, self.weighting.weights().tolist(), strict=True))
+
+    def baseline(self) -> None:
+        """Nothing: new heads know nothing yet."""
+
+    @property
+    def _best_model(self) -> MultitaskModel:
+        return cast(MultitaskModel, self.average.module) if self.average else self.model
+
+    def evaluate(self) -> Evaluation:
+        """The metrics of all tasks on their dev examples."""
+        return evaluate(self._best_model, self.dev, self.autocast)
+
+    def read_measurement(self, values: dict[str, Any]) -> Evaluation:
+        """An evaluation from its JSON form."""
+        return Evaluation.from_json(values, Place(Path(self.config.output), "best"))
+
+    def write(self, folder: Path, step: int, measured: Measurement | None) -> None:
+        """Write the model directory, without a graph, over the one in the run's folder."""
+        assert isinstance(measured, Evaluation)
+        save_model(
+            folder,
+            self._best_model,
+            self.pretrained.tokenizer,
+            self.config,
+            Metrics(self.config.seed, TrainMetrics(step, measured)),
+            self.pretrained.source,
+        )
+
+
+def _notes(
+    split: Split, examples: Mapping[str, Examples], datasets: Mapping[str, TaskDataset]
+) -> list[str]:
+    notes = []
+    for task in examples:
+        if skipped := examples[task].skipped:
+            some = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+            notes.append(
+                f"{task}: {len(skipped)} {split} rows without a text or label are left out ({some})"
+            )
+        if count := datasets[task].num_truncated:
+            notes.append(f"{task}: {count} {split} rows are cut to the longest input")
+    return notes

@@ -1,0 +1,232 @@
+"""The folder of a run: who may write to it, its checkpoints, and what a killed run left in it."""
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from swiss_training import checkpoint
+from swiss_training.checkpoint import Checkpoint
+from swiss_training.config import RunConfig
+from swisscli.core.errors import ConfigurationError, ModelError, OutputError
+from swisscli.core.io.sink import FULL
+
+CHECKPOINTS = "checkpoints"
+LAST = Path(CHECKPOINTS) / "last.safetensors"
+"""The last state of a run."""
+PREVIOUS = Path(CHECKPOINTS) / "previous.safetensors"
+"""The state before it, to resume from if the last is damaged."""
+_LOCK = "lock"
+_LEFTOVERS = (".*.partial", ".tmp*", ".staging")
+"""What a killed process leaves: our unfinished files, safetensors', and a model directory's."""
+_FULL = (*FULL, errno.EFBIG)
+
+
+class RunFolder:
+    """The folder of a run, which one process at a time may write to.
+
+    Args:
+        path: The folder.
+        kind: The kind of run: how its configuration file is called, and what resumes it.
+    """
+
+    def __init__(self, path: Path, kind: type[RunConfig]) -> None:
+        self.path = path
+        self.kind = kind
+        self.config = path / CHECKPOINTS / kind.file_name
+        """Where the run keeps its configuration, written before its first step."""
+        self.resumed_from: Path | None = None
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def resuming(self) -> str:
+        """The command that resumes the run."""
+        return f"{self.kind.command} `resume={self.path}`"
+
+    def check_new(self) -> None:
+        """Refuse to train over anything.
+
+        A folder that a run was killed in before it had written its configuration can be used.
+
+        Raises:
+            ConfigurationError: if another process trains in the folder, or it holds anything.
+        """
+        if not self.path.exists():
+            return
+        if self.path.is_dir() and (self.path / CHECKPOINTS / _LOCK).is_file():
+            held = self._lock is not None
+            self.lock()
+            if not held:
+                self.release()
+        if not self.path.is_dir() or not self._is_unused():
+            begun = f"resume it with: {self.resuming}; or " if self.config.exists() else ""
+            raise ConfigurationError(
+                f"{self.path}: exists and is not an empty folder",
+                hint=f"{begun}choose another `output`",
+            )
+
+    def _is_unused(self) -> bool:
+        own = self.path / CHECKPOINTS
+        mine = {own / _LOCK, *self._leftovers()}
+        return all(
+            (path == own and own.is_dir() and set(own.iterdir()) <= mine) or path in mine
+            for path in self.path.iterdir()
+        )
+
+    def _leftovers(self) -> Iterator[Path]:
+        for folder in (self.path, self.path / CHECKPOINTS):
+            for pattern in _LEFTOVERS:
+                yield from folder.glob(pattern)
+
+    def begin(self, config: RunConfig) -> None:
+        """Make the folder this process's own, and write the configuration of a new run.
+
+        Raises:
+            ConfigurationError: as `check_new` does.
+        """
+        with self.writing(self.path):
+            (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        self.lock()
+        self.check_new()
+        self.clean()
+        with self.writing(self.config):
+            checkpoint.save_text(self.config, config.to_toml())
+
+    def lock(self) -> None:
+        """Keep other processes out of the folder until `release` or this one's end.
+
+        Raises:
+            ConfigurationError: if another one is in it.
+        """
+        if self._lock:
+            return
+        path = self.path / CHECKPOINTS / _LOCK
+        with self.writing(path):
+            lock = path.open("a+b")
+        try:
+            _take(lock)
+        except (BlockingIOError, PermissionError):
+            lock.seek(0)
+            owner = lock.read(32).decode(errors="replace").strip()
+            lock.close()
+            raise ConfigurationError(
+                f"{self.path}: another process is training in this folder (process {owner})",
+                hint="wait until it ends, or choose another `output`",
+            ) from None
+        except OSError:
+            pass  # some network file systems have no locks
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n".encode())
+        lock.flush()
+        self._lock = lock
+
+    def release(self) -> None:
+        """Let other processes in."""
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def clean(self) -> None:
+        """Remove what a killed process left."""
+        for path in list(self._leftovers()):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def load(self, chosen: Path | None) -> Checkpoint | None:
+        """Read the checkpoint to resume from; None if the run has none yet.
+
+        Args:
+            chosen: A checkpoint that the user named; None for the last.
+
+        Raises:
+            ModelError: if it is damaged; the hint says how to resume from the one before it.
+        """
+        last, previous = self.path / LAST, self.path / PREVIOUS
+        if chosen and not chosen.is_file():
+            raise ConfigurationError(
+                f"{chosen}: no such checkpoint", hint=f"resume from the last: {self.resuming}"
+            )
+        # Between two renames there is no last one, and the one before it is as good.
+        path = chosen or next((path for path in (last, previous) if path.is_file()), None)
+        if path is None:
+            return None
+        try:
+            found = checkpoint.read(path)
+        except ModelError as error:
+            raise ModelError(error.message, hint=self._way_out(path)) from None
+        self.resumed_from = path
+        return found
+
+    def _way_out(self, damaged: Path) -> str:
+        previous = self.path / PREVIOUS
+        if damaged != previous and previous.is_file():
+            with suppress(ModelError, KeyError, TypeError):
+                step = checkpoint.read(previous).record["progress"]["step"]
+                return (
+                    f"the checkpoint before it is whole; resume from its step {step} with:"
+                    f" {self.kind.command} `resume={previous}`"
+                )
+        return f"no earlier checkpoint is whole; train again: {self.kind.command} `output=DIR`"
+
+    def save(self, state: Checkpoint) -> None:
+        """Write a checkpoint; the one that it follows is kept as the previous one.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        last, previous = self.path / LAST, self.path / PREVIOUS
+        # A last one that this run did not resume from may be damaged: it must not replace a good.
+        keep = None if self.resumed_from == previous else previous
+        with self.writing(last):
+            checkpoint.write(last, state, keep)
+        self.resumed_from = last
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[None]:
+        """Say where and what to do if a file of the run cannot be written.
+
+        Raises:
+            OutputError: if the block raises an `OSError`.
+        """
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or path
+            reason = error.strerror or str(error)
+            if not self.config.is_file():
+                hint = "choose another `output`"
+            elif error.errno in _FULL:
+                hint = f"make room there, then resume the run: {self.resuming}"
+            else:
+                hint = f"make it writable, then resume the run: {self.resuming}"
+            raise OutputError(f"{where}: cannot be written: {reason}", hint=hint) from None
+
+
+def folder_of(resumed: Path) -> Path:
+    """The run folder of what a user asks to resume: itself, or the folder of a checkpoint."""
+    return resumed.parent.parent if resumed.suffix == LAST.suffix else resumed
+
+
+def remove_checkpoints(run: Path) -> None:
+    """Remove the checkpoints of a finished run; the last one goes last."""
+    for path in (PREVIOUS, LAST):
+        (run / path).unlink(missing_ok=True)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(lock: IO[bytes]) -> None:
+        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _take(lock: IO[bytes]) -> None:
+        """Lock a file until it is closed, or its process ends, however that happens."""
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
