@@ -14,13 +14,13 @@ from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.precision.backend import Precision
 from swiss_export.verify import Inputs, parity_batches
-from swiss_training.families.pretrained import read_encoder_config
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, Metrics, Score, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
+from swisscli.core.model.encoder_config import read_encoder_config
 from swisscli.core.model.model_config import ModelConfig, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from swisscli.core.tokenization import Tokenizer

@@ -224,7 +224,7 @@ import sys
 from pathlib import Path
 from safetensors.torch import save_file
 from swiss_training.families import FAMILIES, make_encoder
-from swiss_training.families.pretrained import read_encoder_config
+from swisscli.core.model.encoder_config import read_encoder_config
 config = read_encoder_config(Path(sys.argv[1]) / "config.json")
 state = make_encoder(config).state_dict()
 weights = FAMILIES["bag"].names.to_hugging_face(state)
