@@ -51,7 +51,8 @@ bench: .venv-bench/ready .venv-bench-onnx/ready
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train,report,dev]'
+	$(PIP) 'pip>=25.1'  # the first that knows --group
+	$(PIP) --editable '.[train,report,parquet]' --group dev
 	touch $@ .venv/base
 
 clean:
