@@ -169,9 +169,8 @@ def spawn(environment: dict[str, str], tmp_path: Path) -> Spawn:
 
     def start(*args: object, **options: Any) -> subprocess.Popen[bytes]:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(
-            [*PROGRAM, *map(str, args)], **{"cwd": tmp_path, "env": environment} | pipes | options
-        )
+        settings: dict[str, Any] = {"cwd": tmp_path, "env": environment, **pipes, **options}
+        return subprocess.Popen([*PROGRAM, *map(str, args)], **settings)
 
     return start
 

@@ -146,7 +146,11 @@ def test_the_graph_needs_no_torch(swiss: Any, run: Path, tmp_path: Path) -> None
     assert done.stdout.startswith("sentiment\taccuracy\t")
     done = subprocess.run(
         [*command, "--backend", "torch", "--force"],
-        **{"capture_output": True, "text": True, "cwd": tmp_path, "env": env, "check": False},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+        check=False,
     )
     assert done.returncode == 5
     assert "pip install 'swissbert[train]'" in done.stderr

@@ -29,7 +29,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def spoil_graphs(monkeypatch: pytest.MonkeyPatch, constant: str, factor: float) -> None:
-    build = pipeline.build_graph
+    build = vars(pipeline)["build_graph"]
 
     def build_spoilt(*args: Any) -> onnx.ModelProto:
         return spoil(build(*args), constant, factor)

@@ -64,7 +64,7 @@ def test_a_run_writes_a_model_directory_that_evaluates_as_it_was_scored(tmp_path
 def test_training_learns(tmp_path: Path) -> None:
     events = list(multitask.fit(tiny(tmp_path / "run", epochs=20, dropout=0.0, pooling="mean")))
     sentiment = [
-        event.evaluation.scores["sentiment"].value
+        event.evaluation.scores["sentiment"].value  # type: ignore[attr-defined]
         for event in events
         if isinstance(event, Evaluated)
     ]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def last_of(events: list[Event]) -> Finished:
     return events[-1]
 
 
-def evaluations(events: list[Event]) -> list[Evaluated]:
+def evaluations(events: list[Event]) -> list[Any]:
     return [event for event in events if isinstance(event, Evaluated)]
 
 
