@@ -27,8 +27,8 @@ RUN_OPTIONS = {
     "seed": "Seed of initialisation, data order, dropout and masks.",
     "eval_every": "Steps between evaluations on the dev data; 0: after each epoch.",
     "save_every": "Steps between checkpoints.",
-    "save_minutes": "Minutes between checkpoints at most; 0: by steps only. The first comes within"
-    " a minute.",
+    "save_minutes": "Most minutes between checkpoints; 0: by steps only. The first comes within a"
+    " minute.",
     "log_every": "Steps between log lines.",
     "patience": "Stop after this many evaluations without improvement; 0: never.",
 }

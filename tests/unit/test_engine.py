@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from torch import Tensor
 from swiss_training import log
 from swiss_training.engine import fit, take_step
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
+from swiss_training.interruption import Interruption
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.evaluation import evaluate
+from swiss_training.multitask.metrics import Evaluation
 from swiss_training.multitask.model import load_model
 from swiss_training.run_folder import LAST
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
@@ -244,6 +247,53 @@ def test_bf16_trains(tmp_path: Path) -> None:
     assert isinstance(events[-1], Finished)
     weights = load_file(tmp_path / "run" / "model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def losses(events: list[Event]) -> list[dict[str, float]]:
+    return [event.losses for event in events if isinstance(event, StepsDone)]
+
+
+def test_a_checkpoint_comes_by_time_too_and_changes_nothing(tmp_path: Path) -> None:
+    rare = {"save_every": 1000, "max_steps": 4, "eval_every": 4, "log_every": 1}
+    often = list(multitask.fit(tiny(tmp_path / "often", save_minutes=1e-9, **rare)))
+    seldom = list(multitask.fit(tiny(tmp_path / "seldom", save_minutes=0.0, **rare)))
+    assert [event.step for event in often if isinstance(event, Saved)] == [1, 2, 3, 4]
+    assert [event.step for event in seldom if isinstance(event, Saved)] == [4]
+    assert losses(often) == losses(seldom)
+
+
+def test_a_run_that_is_interrupted_while_it_evaluates_evaluates_when_it_is_resumed(
+    tmp_path: Path,
+) -> None:
+    class Interrupted(multitask.Multitask):
+        def evaluate(self) -> Evaluation:
+            signal.raise_signal(signal.SIGINT)
+            return super().evaluate()
+
+    values = {"max_steps": 4, "eval_every": 2, "log_every": 1}
+    whole = list(multitask.fit(tiny(tmp_path / "whole", **values)))
+    with Interruption() as stop:
+        cut = list(fit(Interrupted, tiny(tmp_path / "cut", **values), stop))
+    assert [type(event).__name__ for event in cut] == [
+        *("Started", "StepsDone", "StepsDone", "Saved", "Interrupted"),
+    ]
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    resumed = list(multitask.resume(tmp_path / "cut"))
+    assert [event.step for event in resumed if isinstance(event, Evaluated)] == [2, 4]
+    assert resumed[-1] == whole[-1]
+    assert losses(cut) + losses(resumed) == losses(whole)
+    for file in (Path("model.safetensors"), LAST):
+        first, second = (load_file(tmp_path / run / file) for run in ("whole", "cut"))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_interrupt_that_is_no_request_is_passed_on(tmp_path: Path) -> None:
+    class Interrupted(multitask.Multitask):
+        def evaluate(self) -> Evaluation:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(fit(Interrupted, tiny(tmp_path / "run", max_steps=1)))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:

@@ -288,7 +288,12 @@ class Multitask:
 
     def read_measurement(self, values: dict[str, Any]) -> Evaluation:
         """An evaluation from its JSON form."""
-        return Evaluation.from_json(values, Place(Path(self.config.output), "best"))
+        evaluation = Evaluation.from_json(values, Place(self.config.output, "best"))
+        if evaluation.scores.keys() != set(self.tasks):
+            raise ValueError(
+                f"its best evaluation is of {', '.join(evaluation.scores) or 'no task'}"
+            )
+        return evaluation
 
     def write(self, folder: Path, step: int, measured: Measurement | None) -> None:
         """Write the model directory, without a graph, over the one in the run's folder."""
