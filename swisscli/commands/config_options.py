@@ -10,8 +10,8 @@ from swiss_training.config import RunConfig
 from swisscli.commands.flags import flag_of, with_flags
 
 RUN_OPTIONS = {
-    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
-    " name on the Hub.",
+    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, name"
+    " on the Hub, or packaged: the one that comes with swiss.",
     "max_length": "Longest input in tokens; 0: as long as the encoder takes.",
     "epochs": "Passes over the data.",
     "max_steps": "Optimizer steps; 0: by `epochs`.",
