@@ -36,15 +36,9 @@ class SelfAttention(nn.Module):
 
     def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
         """Attend."""
-        projections = (self.query, self.key, self.value)
-        projected_BT3D = F.linear(  # as one product
-            hidden_BTD,
-            torch.cat([projection.weight for projection in projections]),
-            torch.cat([projection.bias for projection in projections]),
-        )
         query_BHTK, key_BHTK, value_BHTK = (
-            each_BTD.view(*each_BTD.shape[:2], self.num_heads, -1).transpose(1, 2)
-            for each_BTD in projected_BT3D.chunk(3, dim=-1)
+            projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for projection in (self.query, self.key, self.value)
         )
         if isinstance(self.dropout, FastDropout):
             attended_BHTK = self._attend(query_BHTK, key_BHTK, value_BHTK, bias_BHTT)
