@@ -13,8 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from swiss_evaluation.attention.reader import AttentionReader, open_directory
-from tests.export_runs import ASSETS, write_run
-from tests.export_runs import make_model as random_model
+from tests.support.paths import ENCODER
+from tests.support.training import make_model as random_model
+from tests.support.training import write_run
 
 PAIR = ("a good [b]film[/b]", "the film is good")
 
@@ -52,7 +53,7 @@ def test_an_argument_that_is_not_utf8(swiss: Any, run: Path) -> None:
 
 
 def test_an_encoder_directory(swiss: Any) -> None:
-    outcome = swiss("attention", *PAIR, "--model", ASSETS / "tiny-encoder", "--head", 3)
+    outcome = swiss("attention", *PAIR, "--model", ENCODER, "--head", 3)
     assert outcome.exit_code == 0
 
 

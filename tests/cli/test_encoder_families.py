@@ -12,7 +12,7 @@ import torch
 from swiss_training.multitask.model import load_model
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tokenization import Tokenizer, pad
-from tests.export_runs import DATA, ENCODERS
+from tests.support.paths import DATA, ENCODERS
 
 PAIRS = (
     ("the film is good", "the movie is bad"),

@@ -10,7 +10,9 @@ import pytest
 from swiss_export import bundle, pipeline
 from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import DATA, make_fitted_model, make_model, spoil, write_run
+from tests.support.export import spoil
+from tests.support.paths import DATA
+from tests.support.training import make_fitted_model, make_model, write_run
 
 LOOSE = ("--max-drop", 1)
 

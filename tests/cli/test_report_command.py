@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from swiss_evaluation.attention.reader import AttentionReader, open_directory
 from swisscli.main import app
-from tests.export_runs import ASSETS, DATA, make_model, write_run
+from tests.support.paths import DATA, ENCODER
+from tests.support.training import make_model, write_run
 
 BROWSER = next(
     (
@@ -31,7 +32,7 @@ SECTIONS = ("summary", "training", "labels", "sentiment", "paraphrase", "similar
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("trained") / "run"
     options = (
-        *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean", "--awl"),
+        *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean", "--awl"),
         *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
         *("--epochs", 2, "--log-every", 2, "--output", run),
     )

@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,16 @@ from safetensors.torch import load_file
 from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.run_folder import LAST, PREVIOUS
+from tests.support.paths import DATA, ENCODER
+from tests.support.program import wait_for
 
-ASSETS = Path(__file__).parents[1] / "assets"
-DATA = ASSETS / "tiny-data"
 TINY = (
-    *("--encoder", ASSETS / "tiny-encoder", "--pooling", "mean", "--tasks", "sst,sts", "--awl"),
+    *("--encoder", ENCODER, "--pooling", "mean", "--tasks", "sst,sts", "--awl"),
     *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
 )
 ENDLESS = ("--max-steps", 10**6, "--eval-every", 10**6, "--save-every", 10**6, "--log-every", 1)
 PRETRAIN = (
-    *("pretrain", DATA / "ids-sst-train.csv", "--encoder", ASSETS / "tiny-encoder"),
+    *("pretrain", DATA / "ids-sst-train.csv", "--encoder", ENCODER),
     *("--precision", "fp32", "--device", "cpu", "--batch-size", 16),
 )
 
@@ -61,13 +60,6 @@ def change_config(run: Path, before: str, after: str) -> None:
     text = config.read_text()
     assert before in text
     config.write_text(text.replace(before, after))
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def logged(run: Path, event: str) -> Callable[[], bool]:
@@ -217,8 +209,8 @@ def test_a_label_that_changed_is_found(swiss: Any, run: Path, tmp_path: Path) ->
 
 def test_another_encoder_is_refused(swiss: Any, run: Path, tmp_path: Path) -> None:
     encoder = tmp_path / "encoder"
-    shutil.copytree(ASSETS / "tiny-encoder", encoder)
-    change_config(run, str(ASSETS / "tiny-encoder"), str(encoder))
+    shutil.copytree(ENCODER, encoder)
+    change_config(run, str(ENCODER), str(encoder))
     assert swiss("train", "--resume", "run").exit_code == 0  # the same one in another place
     content = bytearray((encoder / "model.safetensors").read_bytes())
     content[-2] ^= 1
@@ -266,7 +258,7 @@ def test_a_folder_in_use_is_refused_until_its_process_is_gone(
 ) -> None:
     options = ("train", *TINY, "--data", DATA, *ENDLESS, "--output", "run")
     process = spawn(*options)
-    wait_for(logged(tmp_path / "run", "StepsDone"))
+    wait_for(logged(tmp_path / "run", "StepsDone"), process)
     before = (tmp_path / "run" / LAST).exists()
     for again in (options, ("train", "--resume", "run")):
         outcome = swiss(*again)
@@ -322,7 +314,7 @@ def test_an_interrupted_run_is_saved_and_resumes_as_if_it_had_not_been(
     spawn: Any, swiss: Any, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = spawn("train", *TINY, "--data", DATA, *ENDLESS, "--output", "run")
-    wait_for(logged(tmp_path / "run", "StepsDone"))
+    wait_for(logged(tmp_path / "run", "StepsDone"), process)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == (130 if number == signal.SIGINT else -number)
@@ -336,7 +328,7 @@ def test_an_interrupted_run_is_saved_and_resumes_as_if_it_had_not_been(
 
 def test_an_interrupted_pretraining_is_saved(spawn: Any, tmp_path: Path) -> None:
     process = spawn(*PRETRAIN, *ENDLESS, "--output", "run")
-    wait_for(logged(tmp_path / "run", "StepsDone"))
+    wait_for(logged(tmp_path / "run", "StepsDone"), process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
@@ -361,7 +353,7 @@ def test_an_interrupt_while_the_data_is_read_leaves_nothing(spawn: Any, tmp_path
 
 def test_a_second_interrupt_ends_the_run_at_once(spawn: Any, tmp_path: Path) -> None:
     process = spawn("train", *TINY, "--data", DATA, *ENDLESS, "--output", "run")
-    wait_for(logged(tmp_path / "run", "StepsDone"))
+    wait_for(logged(tmp_path / "run", "StepsDone"), process)
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from swisscli.main import COMMANDS
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

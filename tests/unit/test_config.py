@@ -8,8 +8,9 @@ import pytest
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError
+from tests.support.paths import ROOT
 
-RECIPES = Path(__file__).parents[2] / "training" / "swiss_training" / "recipes"
+RECIPES = ROOT / "training" / "swiss_training" / "recipes"
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from swiss_training.families.dropout import FastDropout, use_fast_dropout
-from tests.export_runs import make_model
+from tests.support.training import make_model
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

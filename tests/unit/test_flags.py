@@ -11,8 +11,8 @@ import typer
 
 from swisscli.commands.flags import flag_of, with_flags
 from swisscli.main import COMMANDS, app
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LIBRARIES = ("swisscli/core", "swisscli/inference", "training", "export", "evaluation")
 PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=[^`]*)?`")
 

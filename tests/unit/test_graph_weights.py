@@ -24,7 +24,7 @@ from swisscli.core.model.directory import (
 )
 from swisscli.core.tokenization import Tokenizer, pad
 from swisscli.inference.predictor import Predictor
-from tests.export_runs import make_model, write_run
+from tests.support.training import make_model, write_run
 
 TEXTS = ["A lovely film!", "I would not watch it again.", "The worst thing that I ever saw."]
 
