@@ -44,6 +44,7 @@ class _Request:
     format: OutputFormat
     with_texts: bool
     strict: bool
+    strict_language: bool
     model: str | None
     device: str
     threads: int | None
@@ -124,6 +125,14 @@ def predict(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
     ] = False,
+    strict_language: Annotated[
+        bool,
+        typer.Option(
+            "--strict-language",
+            help="Skip texts that do not look like English; without it they are answered, "
+            "counted, and marked out_of_domain in jsonl.",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -197,6 +206,7 @@ def predict(
             format=output_format or _default_format(output),
             with_texts=not no_text,
             strict=strict,
+            strict_language=strict_language,
             model=model,
             device=device,
             threads=threads,
@@ -233,12 +243,13 @@ def _predict(request: _Request) -> int:
             device=request.device,
             threads=request.threads,
             batch_tokens=request.batch_tokens,
+            strict_language=request.strict_language,
         )
     for fallback in caught:
         if issubclass(fallback.category, DeviceFallbackWarning):
             console.warning(str(fallback.message))
 
-    tally = _Tally()
+    tally = _Tally("pairs" if request.tasks[0].arity == 2 else "texts", request.strict_language)
     shows_results = request.output is None and console.is_terminal(sys.stdout)
     show_progress = nullcontext(_ignore) if shows_results else console.progress("records")
     names = [task.name for task in request.tasks]
@@ -296,15 +307,18 @@ def _describe(source: Source, predictions: Predictions) -> str:
 class _Tally:
     """What became of the records; warns about the first that failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: str, strict_language: bool) -> None:
         self.counts: Counter[str] = Counter()
+        self._inputs = inputs
+        self._fate = "skipped" if strict_language else "answered all the same, marked in jsonl"
         self._started = time.monotonic()
 
     def add(self, source: Source, records: Sequence[Predictions]) -> None:
         for predictions in records:
             self.counts["read"] += 1
             self.counts["truncated"] += predictions[0].truncated
-            self.counts["blank"] += predictions[0].skipped is not None
+            self.counts["blank"] += predictions[0].skipped == "empty"
+            self.counts["out_of_domain"] += predictions[0].out_of_domain
             if failure_of(predictions):
                 self.counts["failed"] += 1
                 if self.counts["failed"] <= _MAX_WARNINGS:
@@ -317,6 +331,11 @@ class _Tally:
             console.warning(f"failed: {counts['failed']:,} {of_all}, {_MAX_WARNINGS} shown above")
         if counts["truncated"]:
             console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
+        if counts["out_of_domain"]:
+            console.warning(
+                f"{counts['out_of_domain']:,} of {counts['read']:,} {self._inputs} do not look like"
+                f" English: {self._fate}"
+            )
         seconds = time.monotonic() - self._started
         console.note(
             f"{counts['read']:,} records in {seconds:.1f} s on {device}: {counts['failed']:,} "

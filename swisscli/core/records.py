@@ -50,7 +50,9 @@ class Prediction:
             similarity: 0 to 5. None for a skipped or failed record.
         num_tokens: Tokens given to the encoder, special tokens included, after truncation.
         truncated: Whether text was cut to the model's longest input.
-        skipped: `empty` when a text was blank; None otherwise.
+        skipped: `empty` when a text was blank, `out_of_domain` when the predictor was told to skip
+            such records; None otherwise.
+        out_of_domain: Whether a text is one that the model cannot judge, such as another language.
     """
 
     record: Record
@@ -62,6 +64,7 @@ class Prediction:
     num_tokens: int = 0
     truncated: bool = False
     skipped: str | None = None
+    out_of_domain: bool = False
 
     @property
     def error(self) -> RecordError | None:

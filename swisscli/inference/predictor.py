@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,43 +21,22 @@ from swisscli.core.model.directory import (
     default_model,
 )
 from swisscli.core.processor import allowed_cores
-from swisscli.core.records import Prediction, Predictions, Record, RecordError
+from swisscli.core.records import Prediction, Predictions, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
-from swisscli.core.tokenization import Encoding, Tokenizer, pad
+from swisscli.core.tokenization import Tokenizer, pad
+from swisscli.inference.answers import Prepared, Sequences, answer, in_order
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
-from swisscli.inference.decoding import Decoded, decode
+from swisscli.inference.domain import Domain
 from swisscli.inference.session import Session
 from swisscli.inference.stages import overlapped
 
 # A text of more characters per token than this is cut before it is tokenised: a line of a
 # gigabyte must not need a hundred.
 _MAX_CHARS_PER_TOKEN = 256
-_NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")
 
 Text = str | Sequence[str] | Record
-Sequences = tuple[Encoding, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A chunk, tokenised for tasks that read its texts in the same order.
-
-    Attributes:
-        tasks: The tasks.
-        chunk: Its records.
-        rows: For each record the index of its texts among the distinct ones; None for a record
-            that is not predicted.
-        texts: The distinct texts.
-        encodings: Their sequences.
-    """
-
-    tasks: Sequence[TaskSpec]
-    chunk: Sequence[Record]
-    rows: list[int | None]
-    texts: list[tuple[str, ...]]
-    encodings: list[Sequences]
 
 
 class Predictor:
@@ -79,6 +58,8 @@ class Predictor:
         threads: Batches that are computed at the same time on a CPU, a thread each; None takes the
             physical cores allowed.
         batch_tokens: Most tokens of a batch, padding included; None chooses by device.
+        strict_language: Whether a record with a text that the model cannot judge, such as another
+            language, is skipped; else it is answered, and marked (see `inference/domain.py`).
 
     Attributes:
         model: The model directory in use.
@@ -97,6 +78,7 @@ class Predictor:
         device: str = "auto",
         threads: int | None = None,
         batch_tokens: int | None = None,
+        strict_language: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
@@ -112,11 +94,13 @@ class Predictor:
         self._device = device
         self._threads = threads
         self._batch_tokens = batch_tokens
+        self._strict_language = strict_language
         self._open(model)
 
     def _open(self, directory: ModelDirectory) -> None:
         self.config = directory.config
         self._tokenizer = Tokenizer.of(directory)
+        self._domain = Domain(self._tokenizer)
         self._session = Session(
             directory.file(GRAPH),
             [task.name for task in self.config.tasks],
@@ -134,7 +118,8 @@ class Predictor:
         self._cache = LogitsCache()
 
     def __getstate__(self) -> dict[str, Any]:
-        opened = ("config", "_tokenizer", "_session", "_batching", "_num_workers", "_cache")
+        opened = {"config", "_tokenizer", "_domain", "_session", "_batching"}
+        opened |= {"_num_workers", "_cache"}
         return {key: value for key, value in self.__dict__.items() if key not in opened}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -214,11 +199,11 @@ class Predictor:
         grouped = [[task for task in tasks if task.symmetric is kind] for kind in (True, False)]
         groups = [group for group in grouped if group]
 
-        def prepare(chunk: Sequence[Record]) -> list[_Prepared]:
+        def prepare(chunk: Sequence[Record]) -> list[Prepared]:
             return [self._prepare(group, chunk) for group in groups]
 
-        def compute(parts: list[_Prepared]) -> list[list[Predictions]]:
-            return [_predictions(part, self._chunk_logits(part, workers)) for part in parts]
+        def compute(parts: list[Prepared]) -> list[list[Predictions]]:
+            return [answer(part, self._chunk_logits(part, workers)) for part in parts]
 
         def cancel() -> None:
             workers.shutdown(wait=False, cancel_futures=True)
@@ -228,21 +213,32 @@ class Predictor:
             closing(overlapped(record_chunks, prepare, compute, cancel)) as computed,
         ):
             for parts in computed:
-                yield parts[0] if len(parts) == 1 else _in_order(tasks, parts)
+                yield parts[0] if len(parts) == 1 else in_order(tasks, parts)
 
-    def _prepare(self, tasks: Sequence[TaskSpec], chunk: Sequence[Record]) -> _Prepared:
+    def _prepare(self, tasks: Sequence[TaskSpec], chunk: Sequence[Record]) -> Prepared:
         indexes: dict[tuple[str, ...], int] = {}
-        rows = [
-            None
-            if record.error or _is_blank(record)
-            else indexes.setdefault(tasks[0].ordered(tuple(record.texts)), len(indexes))
-            for record in chunk
-        ]
-        texts = list(indexes)
-        return _Prepared(tasks, chunk, rows, texts, self._encode(texts))
+        outside: dict[tuple[str, ...], bool] = {}
+        rows: list[int | str | None] = []
+        for record in chunk:
+            if record.error:
+                rows.append(None)
+                continue
+            if any(map(is_blank, record.texts)):
+                rows.append("empty")
+                continue
+            texts = tasks[0].ordered(tuple(record.texts))
+            if texts not in outside:
+                outside[texts] = self._domain.is_outside(texts)
+            if outside[texts] and self._strict_language:
+                rows.append("out_of_domain")
+            else:
+                rows.append(indexes.setdefault(texts, len(indexes)))
+        distinct = list(indexes)
+        out_of_domain = [outside[texts] for texts in distinct]
+        return Prepared(tasks, chunk, rows, distinct, out_of_domain, self._encode(distinct))
 
     def _chunk_logits(
-        self, prepared: _Prepared, workers: ThreadPoolExecutor
+        self, prepared: Prepared, workers: ThreadPoolExecutor
     ) -> npt.NDArray[np.float32]:
         """Logits of a chunk's distinct texts, the tasks' one after the other: (U, K).
 
@@ -336,63 +332,3 @@ def _record(item: Text, line: int, task: TaskSpec) -> Record:
             f"record {line} has {len(record.texts)} texts, {task.name} needs {task.arity}"
         )
     return record
-
-
-def _is_blank(record: Record) -> bool:
-    return record.error is None and any(map(is_blank, record.texts))
-
-
-def _in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
-    """Put each record's predictions, which came in several parts, into the order of the tasks."""
-    joined: list[Predictions] = []
-    for of_record in zip(*parts, strict=True):
-        by_task = {item.task: item for predictions in of_record for item in predictions}
-        joined.append(tuple(by_task[task.name] for task in tasks))
-    return joined
-
-
-def _predictions(prepared: _Prepared, logits_UK: npt.NDArray[np.float32]) -> list[Predictions]:
-    """Turn the logits of a chunk's distinct texts into predictions for its records."""
-    tasks = prepared.tasks
-    columns: list[list[Decoded | None]] = []
-    start = 0
-    for task in tasks:
-        logits_UC = logits_UK[:, start : start + task.num_outputs].astype(np.float64)
-        start += task.num_outputs
-        is_finite_U = np.isfinite(logits_UC).min(axis=1).tolist()
-        rows = zip(decode(task, logits_UC), is_finite_U, strict=True)
-        columns.append([decoded if is_finite else None for decoded, is_finite in rows])
-    sizes = [
-        (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))
-        for sequences in prepared.encodings
-    ]
-
-    def of_record(record: Record, row: int | None) -> Predictions:
-        if row is None:
-            skipped = None if record.error else "empty"
-            return tuple(Prediction(record, task.name, skipped=skipped) for task in tasks)
-        return tuple(
-            _prediction(record, task, column[row], *sizes[row])
-            for task, column in zip(tasks, columns, strict=True)
-        )
-
-    return list(map(of_record, prepared.chunk, prepared.rows))
-
-
-def _prediction(
-    record: Record, task: TaskSpec, decoded: Decoded | None, num_tokens: int, truncated: bool
-) -> Prediction:
-    """A record's prediction; without anything decoded, its logits are not finite."""
-    if decoded is None:
-        failed = replace(record, error=_NOT_FINITE)
-        return Prediction(failed, task.name, num_tokens=num_tokens, truncated=truncated)
-    return Prediction(
-        record,
-        task.name,
-        decoded.label,
-        decoded.class_index,
-        decoded.probabilities,
-        decoded.score,
-        num_tokens,
-        truncated,
-    )

@@ -177,6 +177,8 @@ class JsonlWriter:
             }
         values["num_tokens"] = first.num_tokens
         values["truncated"] = first.truncated
+        if first.out_of_domain:
+            values["out_of_domain"] = True
         if first.skipped:
             values["skipped"] = first.skipped
         if self._with_texts:

@@ -172,3 +172,25 @@ def test_tables_of_many_chunks_line_up(swiss):
     outcome = swiss("predict", "sst", "--format", "table", input=b"good film\n" * 1000)
     assert len(set(outcome.stdout.decode().splitlines()[2:])) == 1
     assert len(outcome.stdout.decode().splitlines()) == 1002
+
+
+OTHER_LANGUAGES = "A good film.\nDas ist nicht gut für mich.\n\n最高\n".encode()
+
+
+def test_texts_that_do_not_look_like_english_are_marked_and_counted(swiss, jsonl):
+    outcome = swiss("predict", "sst", "--format", "jsonl", input=OTHER_LANGUAGES)
+    records = jsonl(outcome.stdout)
+    assert [record.get("out_of_domain") for record in records] == [None, True, None, True]
+    assert [record["label"] is None for record in records] == [False, False, True, False]
+    assert outcome.stderr.count("do not look like English") == 1
+    assert "2 of 4 texts do not look like English" in outcome.stderr
+
+
+def test_strict_language_skips_texts_that_do_not_look_like_english(swiss, jsonl):
+    arguments = ("predict", "sst", "--format", "jsonl", "--strict-language")
+    outcome = swiss(*arguments, input=OTHER_LANGUAGES)
+    records = jsonl(outcome.stdout)
+    reasons = [None, "out_of_domain", "empty", "out_of_domain"]
+    assert [record.get("skipped") for record in records] == reasons
+    assert [record["label"] is None for record in records] == [False, True, True, True]
+    assert outcome.code == 0

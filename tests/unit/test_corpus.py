@@ -10,7 +10,8 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.corpus import hold_out, read_texts, tokenize
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.tokenization import Tokenizer
-from tests.support.paths import ENCODER
+
+ENCODER = Path(__file__).parents[1] / "assets" / "tiny-encoder"
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from swiss_training.experiments.selection import Selection
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError
-from tests.support.paths import DATA, ENCODER
+
+ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def make_entry(recipe: str, seed: int = 11711, **values: Any) -> Entry:
@@ -192,8 +193,8 @@ def test_what_makes_a_configuration_another() -> None:
 
 def choose(folder: Path, table: str = "table2", **values: Any) -> Selection:
     tiny = {
-        "encoder": str(ENCODER),
-        "data": str(DATA),
+        "encoder": str(ASSETS / "tiny-encoder"),
+        "data": str(ASSETS / "tiny-data"),
         "max_steps": 4,
         "precision": "fp32",
         "device": "cpu",

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ENCODER, ROOT
-
+ENCODER = Path(__file__).parents[1] / "assets" / "tiny-encoder"
 MODEL = "/api/models/someone/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -86,7 +85,8 @@ def hub() -> Iterator[str]:
 def load(name: str, endpoint: str, cache: Path) -> "subprocess.CompletedProcess[str]":
     """The Hub's address is read when huggingface_hub is imported: a process of its own."""
     env = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "NO_PROXY": "127.0.0.1"}
-    path = f"{ROOT}:{ROOT / 'training'}"
+    root = Path(__file__).parents[2]
+    path = f"{root}:{root / 'training'}"
     return subprocess.run(
         [sys.executable, "-c", LOAD, name],
         capture_output=True,

@@ -19,7 +19,7 @@ from swisscli.core.records import Prediction, Record, RecordError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference import devices, session
-from swisscli.inference.predictor import _predictions
+from swisscli.inference.answers import answer
 
 LETTERS = "bcdefghijklmnopqrstuvwxyz"
 
@@ -58,8 +58,8 @@ def test_softmax_sigmoid_and_clipping(predictor, tiny_model):
 
     pairs = [pair, *itertools.combinations(LETTERS, 2)]
     scores = [item.score for item in predictor.predict("similarity", pairs)]
-    clipped = [float(np.clip(logits("similarity", item)[0], 0, 5)) for item in pairs]
-    assert scores == pytest.approx(clipped, abs=1e-5)
+    expected = [float(np.clip(logits("similarity", item)[0], 0, 5)) for item in pairs]
+    assert scores == pytest.approx(expected, abs=1e-5)
     assert {0.0, 5.0} < set(scores)
 
 
@@ -291,7 +291,7 @@ def test_what_is_not_a_number_is_an_error(predictor):
 def test_no_answer_from_an_infinite_logit(predictor, logits):
     prepared = predictor._prepare([TASKS["sentiment"]], [Record(1, ("good",)), Record(2, ("bad",))])
     finite = [0.0, 0.0, 1e30, 0.0, 0.0]
-    of_records = _predictions(prepared, np.array([logits, finite], np.float32))
+    of_records = answer(prepared, np.array([logits, finite], np.float32))
     (first,), (second,) = of_records
     assert first.error.code == "not_finite"
     assert second.probabilities == (0, 0, 1, 0, 0)

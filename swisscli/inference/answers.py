@@ -1,0 +1,102 @@
+"""From a chunk of records to their predictions, once the logits are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from swisscli.core.records import Prediction, Predictions, Record, RecordError
+from swisscli.core.tasks import TaskSpec
+from swisscli.core.tokenization import Encoding
+from swisscli.inference.decoding import Decoded, decode
+
+_NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")
+
+Sequences = tuple[Encoding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A chunk, tokenised for tasks that read its texts in the same order.
+
+    Attributes:
+        tasks: The tasks.
+        chunk: Its records.
+        rows: For each record the index of its texts among the distinct ones, or why it is skipped;
+            None for a record that failed.
+        texts: The distinct texts.
+        out_of_domain: Whether the model cannot judge them.
+        encodings: Their sequences.
+    """
+
+    tasks: Sequence[TaskSpec]
+    chunk: Sequence[Record]
+    rows: list[int | str | None]
+    texts: list[tuple[str, ...]]
+    out_of_domain: list[bool]
+    encodings: list[Sequences]
+
+
+def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
+    """Put each record's predictions, which came in several parts, into the order of the tasks."""
+    joined: list[Predictions] = []
+    for of_record in zip(*parts, strict=True):
+        by_task = {item.task: item for predictions in of_record for item in predictions}
+        joined.append(tuple(by_task[task.name] for task in tasks))
+    return joined
+
+
+def answer(prepared: Prepared, logits_UK: npt.NDArray[np.float32]) -> list[Predictions]:
+    """Turn the logits of a chunk's distinct texts into predictions for its records."""
+    tasks = prepared.tasks
+    columns: list[list[Decoded | None]] = []
+    start = 0
+    for task in tasks:
+        logits_UC = logits_UK[:, start : start + task.num_outputs].astype(np.float64)
+        start += task.num_outputs
+        is_finite_U = np.isfinite(logits_UC).min(axis=1).tolist()
+        rows = zip(decode(task, logits_UC), is_finite_U, strict=True)
+        columns.append([decoded if is_finite else None for decoded, is_finite in rows])
+    sizes = [
+        (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))
+        for sequences in prepared.encodings
+    ]
+
+    def of_record(record: Record, row: int | str | None) -> Predictions:
+        if not isinstance(row, int):
+            outside = row == "out_of_domain"
+            return tuple(
+                Prediction(record, task.name, skipped=row, out_of_domain=outside) for task in tasks
+            )
+        return tuple(
+            _prediction(record, task, column[row], *sizes[row], prepared.out_of_domain[row])
+            for task, column in zip(tasks, columns, strict=True)
+        )
+
+    return list(map(of_record, prepared.chunk, prepared.rows))
+
+
+def _prediction(
+    record: Record,
+    task: TaskSpec,
+    decoded: Decoded | None,
+    num_tokens: int,
+    truncated: bool,
+    out_of_domain: bool,
+) -> Prediction:
+    """A record's prediction; without anything decoded, its logits are not finite."""
+    if decoded is None:
+        failed = replace(record, error=_NOT_FINITE)
+        return Prediction(failed, task.name, num_tokens=num_tokens, truncated=truncated)
+    return Prediction(
+        record,
+        task.name,
+        decoded.label,
+        decoded.class_index,
+        decoded.probabilities,
+        decoded.score,
+        num_tokens,
+        truncated,
+        out_of_domain=out_of_domain,
+    )

@@ -1,1 +1,0 @@
-"""What several test modules share: paths, tiny models, small runs, the program."""
