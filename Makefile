@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 PIP := .venv/$(INSTALL) --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint coverage bench clean
 
 # Real predictions from the model inside the package, from nothing but Python.
 demo: .venv/base
@@ -19,6 +19,10 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Which lines and branches the tests run: a table here, a page per file in htmlcov/.
+coverage: .venv/browser
+	$(BIN)/pytest --numprocesses auto --cov --cov-report term --cov-report html
 
 # The page of swiss report is tested in a browser; where none can be had, those tests are skipped.
 .venv/browser: | .venv/dev
@@ -51,8 +55,9 @@ bench: .venv-bench/ready .venv-bench-onnx/ready
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable '.[train,report,dev]'
+	$(PIP) 'pip>=25.1'  # the first that knows --group
+	$(PIP) --editable '.[train,report,parquet]' --group dev
 	touch $@ .venv/base
 
 clean:
-	rm -rf .venv .venv-bench .venv-bench-onnx build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-onnx build dist site htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

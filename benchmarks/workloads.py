@@ -1,7 +1,7 @@
 """The texts that every contender predicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,11 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
         LENGTH_128: Workload(LENGTH_128, "sentiment", _length_128(), "synthetic"),
     }
     return [
-        Workload(name, made[name].task, made[name].texts[::share], made[name].origin)
+        # Every contender reads a pair in the order in which swiss does.
+        replace(
+            made[name],
+            texts=[TASKS[made[name].task].ordered(item) for item in made[name].texts[::share]],
+        )
         for name in names
     ]
 

@@ -3,7 +3,7 @@
 Call it from Python with `from swisscli import Predictor`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 TYPE_CHECKING = False  # not typing's: until it is loaded, an interrupt would show a traceback
 if TYPE_CHECKING:

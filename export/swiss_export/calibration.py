@@ -12,7 +12,7 @@ from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tokenization import Int64
 
 _INPUTS = {
-    "attention": "attention.query",  # key and value read the same
+    "attention": "attention",  # query, key and value read the same
     "attention.output": "attention.output",
     "up": "up",
     "down": "down",

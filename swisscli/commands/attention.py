@@ -35,9 +35,9 @@ def attention(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Run folder of swiss train, or a Hugging Face style encoder directory. Without"
-            " it: the variable SWISS_MODEL. The model that comes with swiss has no weights that"
-            " attention could be computed from.",
+            help="Run folder of swiss train, model directory, or a Hugging Face style encoder"
+            " directory. Without it: the variable SWISS_MODEL, else the model that comes with"
+            " swiss.",
         ),
     ] = None,
     layer: Annotated[
@@ -58,6 +58,7 @@ def attention(
     """Show what one head of the encoder attends to in a text or a pair.
 
     \b
+    swiss attention "A man sings." "Someone is singing."
     swiss attention "A man sings." "Someone is singing." --model runs/swiss --layer 11 --head 0
     swiss attention "A dull film." --model runs/swiss -o heat.svg
 

@@ -10,8 +10,8 @@ from swiss_training.config import RunConfig
 from swisscli.commands.flags import flag_of, with_flags
 
 RUN_OPTIONS = {
-    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, or"
-    " name on the Hub.",
+    "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, name"
+    " on the Hub, or packaged: the one that comes with swiss.",
     "max_length": "Longest input in tokens; 0: as long as the encoder takes.",
     "epochs": "Passes over the data.",
     "max_steps": "Optimizer steps; 0: by `epochs`.",
@@ -27,8 +27,8 @@ RUN_OPTIONS = {
     "seed": "Seed of initialisation, data order, dropout and masks.",
     "eval_every": "Steps between evaluations on the dev data; 0: after each epoch.",
     "save_every": "Steps between checkpoints.",
-    "save_minutes": "Minutes between checkpoints at most; 0: by steps only. The first comes within"
-    " a minute.",
+    "save_minutes": "Most minutes between checkpoints; 0: by steps only. The first comes within a"
+    " minute.",
     "log_every": "Steps between log lines.",
     "patience": "Stop after this many evaluations without improvement; 0: never.",
 }

@@ -13,6 +13,7 @@ from swisscli.commands.flags import flag_of
 from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
+from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _OPTIONS = {
     "layer_decay": "Layer-wise learning-rate decay (Howard and Ruder 2018 (arXiv:1801.06146),"
     " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
     "dropout": "Dropout before the heads.",
+    "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
     "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
     **RUN_OPTIONS,
     "epochs": "Epochs, as the task sampler defines them.",
@@ -141,6 +143,9 @@ def train(
             text = given.pop(option.key)
             with problems.collected():
                 given[option.key] = parse_task_numbers(flag_of(option.key), text)
+    if given.get("encoder") == PACKAGED and not config and "pooling" not in given:
+        with problems.collected():  # it was made for this pooling, and the other one is not in it
+            given["pooling"] = ModelDirectory.open(packaged_model()).config.pooling
     if awl:
         weighting = given.setdefault("weighting", "awl")
         if weighting != "awl":

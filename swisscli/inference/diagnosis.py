@@ -18,7 +18,6 @@ from swisscli.core.processor import allowed_cores, processor
 from swisscli.inference import devices
 
 _PACKAGES = ("tokenizers", "numpy", "torch")
-_RUNTIMES = ("onnxruntime-gpu", "onnxruntime")
 _TEXT = "A good film."
 _CUDA_PROVIDER = "CUDAExecutionProvider"
 
@@ -61,15 +60,19 @@ def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | 
 
 
 def _software() -> Facts:
-    runtimes = {name: _version(name) for name in _RUNTIMES}
-    runtime = next((f"{name} {found}" for name, found in runtimes.items() if found), None)
+    runtimes = [f"{name} {_version(name)}" for name in _runtime_distributions()]
     versions = {name: _version(name) or "not installed" for name in _PACKAGES}
     return {
         "swiss": __version__,
         "python": f"{platform.python_version()} {sys.executable}",
-        "onnxruntime": runtime or "not installed",
+        "onnxruntime": runtimes or ["not installed"],
         **versions,
     }
+
+
+def _runtime_distributions() -> list[str]:
+    """The installed distributions that bring ONNX Runtime: one, if all is well."""
+    return sorted(set(importlib.metadata.packages_distributions().get("onnxruntime", [])))
 
 
 def _version(package: str) -> str | None:
@@ -150,7 +153,13 @@ def _advice(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
         steps.append(f"a machine with an NVIDIA GPU and a driver for CUDA {cuda}")
     elif not devices.has_cuda_device():
         steps.append("a GPU that the driver sees: check nvidia-smi")
-    if missing is None:
+    runtimes = _runtime_distributions()
+    if len(runtimes) > 1:
+        steps.append(
+            f"pip uninstall {' '.join(runtimes)} && pip install onnxruntime-gpu (they overwrite "
+            "each other's files)"
+        )
+    elif missing is None:
         steps.append("pip uninstall onnxruntime && pip install onnxruntime-gpu")
     elif missing:
         steps.append("pip install 'swissbert[cuda]'")

@@ -13,14 +13,16 @@ from xml.etree import ElementTree
 import pytest
 
 from swiss_evaluation.attention.reader import AttentionReader, open_directory
-from tests.export_runs import ASSETS, make_model, write_run
+from tests.support.paths import ENCODER
+from tests.support.training import make_model as random_model
+from tests.support.training import write_run
 
 PAIR = ("a good [b]film[/b]", "the film is good")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return write_run(tmp_path / "run", make_model())
+    return write_run(tmp_path / "run", random_model())
 
 
 def test_a_pipe_gets_the_matrix(swiss: Any, run: Path) -> None:
@@ -51,8 +53,21 @@ def test_an_argument_that_is_not_utf8(swiss: Any, run: Path) -> None:
 
 
 def test_an_encoder_directory(swiss: Any) -> None:
-    outcome = swiss("attention", *PAIR, "--model", ASSETS / "tiny-encoder", "--head", 3)
+    outcome = swiss("attention", *PAIR, "--model", ENCODER, "--head", 3)
     assert outcome.exit_code == 0
+
+
+def test_the_model_inside_the_package(swiss: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWISS_MODEL")
+    outcome = swiss("attention", "A man sings.", "Someone is singing.")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stdout.startswith(b"\t[CLS]\ta\tman\tsings")
+
+
+def test_a_float16_graph_is_refused(swiss: Any, make_model: Any) -> None:
+    outcome = swiss("attention", "a", "--model", make_model(precision="fp16"))
+    assert outcome.exit_code == 4
+    assert "a graph in fp16 cannot be read" in outcome.stderr
 
 
 def test_pictures(swiss: Any, run: Path, tmp_path: Path) -> None:
@@ -105,7 +120,7 @@ def test_a_terminal_gets_a_heat_table(spawn: Any, run: Path, read_terminal: Any)
         (("a", "--model", "run", "-o", "x.jpg"), 2, ("--output x.jpg: draws .png or .svg",)),
         (("a", "--model", "run", "-o", "no/x.png"), 2, ("no: no such directory",)),
         (("a", "--model", "run", "--force"), 2, ("name it with -o FILE",)),
-        (("a", "b"), 4, ("has a graph only", "run folder of swiss train", "--model DIR")),
+        (("a", "b"), 4, ("tensors are missing",)),  # a graph that swiss export did not write
         (("a", "--model", "absent"), 4, ("absent: neither a run folder nor an encoder directory",)),
         (
             (" ", "b", "--model", "run", "--layer", 9, "--head", 9, "-o", "x.gif"),

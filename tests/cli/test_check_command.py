@@ -11,7 +11,7 @@ from swiss_evaluation.buckets import Answers, averages, cases, tally
 from swiss_training.synthesis.example import Example
 from swiss_training.synthesis.generate import Made
 from swisscli.inference.predictor import Predictor
-from tests.conftest import Swiss
+from tests.support.program import Swiss
 
 QUICK = ("--count", "8")
 

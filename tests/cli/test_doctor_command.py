@@ -18,6 +18,9 @@ NAMES = [
 ]  # fmt: skip
 
 
+RUNTIMES = [f"{name} {onnxruntime.__version__}" for name in ("onnxruntime", "onnxruntime-gpu")]
+
+
 class Driver:
     """NVIDIA's driver library on a machine with one GPU."""
 
@@ -70,7 +73,7 @@ def test_a_line_per_finding(swiss, no_gpu, tiny_model):
     assert list(lines) == NAMES
     assert lines["swiss"] == __version__
     assert lines["numpy"] == numpy.__version__
-    assert lines["onnxruntime"].endswith(onnxruntime.__version__)
+    assert lines["onnxruntime"] in RUNTIMES
     assert lines["model"] == str(tiny_model)
     assert lines["model_precision"] == "fp32"
     assert lines["model_tasks"] == "sentiment, paraphrase, similarity"
@@ -83,6 +86,7 @@ def test_a_line_per_finding(swiss, no_gpu, tiny_model):
 def test_json_has_the_same(facts, no_gpu):
     found = facts()
     assert list(found) == NAMES
+    assert set(found["onnxruntime"]) <= set(RUNTIMES)
     assert found["providers"] == onnxruntime.get_available_providers()
     assert found["gpus"] == []
 
@@ -126,6 +130,18 @@ def test_a_build_without_cuda_and_a_model_in_int8(facts, no_gpu, monkeypatch, ma
         "pip uninstall onnxruntime && pip install onnxruntime-gpu",
         "a model in fp16: swiss export RUN --precision fp16",
     ]
+
+
+def test_two_builds_of_the_engine_are_named_and_one_is_to_go(facts, no_gpu, tmp_path, monkeypatch):
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        metadata = tmp_path / f"{name.replace('-', '_')}-9.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Name: {name}\nVersion: 9.0\n")
+        (metadata / "top_level.txt").write_text("onnxruntime\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = facts()
+    assert found["onnxruntime"] == ["onnxruntime 9.0", "onnxruntime-gpu 9.0"]
+    assert found["for_a_gpu"][1].startswith("pip uninstall onnxruntime onnxruntime-gpu && ")
 
 
 def test_a_damaged_model_is_4_and_the_rest_is_told(swiss, make_model):

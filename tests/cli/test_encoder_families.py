@@ -11,8 +11,9 @@ import torch
 
 from swiss_training.multitask.model import load_model
 from swisscli.core.model.directory import ModelDirectory
+from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer, pad
-from tests.export_runs import DATA, ENCODERS
+from tests.support.paths import DATA, ENCODERS
 
 PAIRS = (
     ("the film is good", "the movie is bad"),
@@ -34,7 +35,8 @@ def expected_scores(run: Path) -> tuple[list[float], list[int]]:
     """Scores of the pairs by torch, and their numbers of tokens."""
     directory = ModelDirectory.open(run)
     model, config = load_model(directory), directory.config
-    encodings = Tokenizer.of(directory).encode(PAIRS)
+    pairs = [TASKS["similarity"].ordered(pair) for pair in PAIRS]
+    encodings = Tokenizer.of(directory).encode(pairs)
     inputs = map(torch.from_numpy, pad(encodings, config.encoder.pad_token_id))
     with torch.inference_mode():
         logits_B = model("similarity", *inputs)[:, 0]

@@ -19,10 +19,8 @@ from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import DATA, dev_rows, make_model, write_run
-
-ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared" / "data" / "cs224n"
+from tests.support.paths import COURSE_DATA, DATA, needs_shared_data
+from tests.support.training import dev_rows, make_model, write_run
 
 
 @pytest.fixture
@@ -146,7 +144,11 @@ def test_the_graph_needs_no_torch(swiss: Any, run: Path, tmp_path: Path) -> None
     assert done.stdout.startswith("sentiment\taccuracy\t")
     done = subprocess.run(
         [*command, "--backend", "torch", "--force"],
-        **{"capture_output": True, "text": True, "cwd": tmp_path, "env": env, "check": False},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+        check=False,
     )
     assert done.returncode == 5
     assert "pip install 'swissbert[train]'" in done.stderr
@@ -349,11 +351,11 @@ def test_a_terminal_gets_a_table(spawn: Any, run: Path, read_terminal: Any) -> N
     assert "wrote predictions/sst-dev-output.csv, 30 rows" in text
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not beside the project")
+@needs_shared_data
 def test_the_quirks_of_the_real_files(swiss: Any, run: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
-    for path in SHARED.glob("*.csv"):
+    for path in COURSE_DATA.glob("*.csv"):
         with path.open(newline="") as source:
             rows = list(csv.reader(source, delimiter="\t"))
         odd = [row for row in rows[200:] if path.name == "quora-dev.csv" and not row[-1]]

@@ -10,7 +10,9 @@ import pytest
 from swiss_export import bundle, pipeline
 from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import DATA, make_fitted_model, make_model, spoil, write_run
+from tests.support.export import spoil
+from tests.support.paths import DATA
+from tests.support.training import make_fitted_model, make_model, write_run
 
 LOOSE = ("--max-drop", 1)
 
@@ -29,7 +31,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def spoil_graphs(monkeypatch: pytest.MonkeyPatch, constant: str, factor: float) -> None:
-    build = pipeline.build_graph
+    build = vars(pipeline)["build_graph"]
 
     def build_spoilt(*args: Any) -> onnx.ModelProto:
         return spoil(build(*args), constant, factor)

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, TOKENIZER, updating
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.tasks import DEFAULT_TASKS
-from tests.conftest import build_graph
+from tests.support.paths import DATA, ENCODER
+from tests.support.prediction_model import build_graph
 
-ASSETS = Path(__file__).parents[1] / "assets"
 DEEP = "[" * 100_000 + "]" * 100_000
 INT64, FLOAT, BOOL = TensorProto.INT64, TensorProto.FLOAT, TensorProto.BOOL
 
@@ -260,12 +260,12 @@ def test_escape_sequences_in_the_name_of_a_node_do_not_reach_the_terminal(
 
 
 def train(swiss: Any, encoder: Path) -> Any:
-    return swiss("train", "--encoder", encoder, "--data", ASSETS / "tiny-data", "--output", "run")
+    return swiss("train", "--encoder", encoder, "--data", DATA, "--output", "run")
 
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ASSETS / "tiny-encoder", tmp_path / "encoder"))
+    return Path(shutil.copytree(ENCODER, tmp_path / "encoder"))
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,11 @@ from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.flags import with_flags
 from swisscli.core.methods import HEADS, METHODS, find_method
-from tests.unit.test_engine import tiny
+from tests.support.paths import DATA, ENCODER
+from tests.support.training import tiny_config
 
-ASSETS = Path(__file__).parents[1] / "assets"
-DATA = ASSETS / "tiny-data"
 TINY = (
-    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean"),
     *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
 )
 SWITCHES = {
@@ -95,7 +94,7 @@ def test_separate_encoding_is_exported_and_predicted(
 
 
 def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path) -> None:
-    list(multitask.fit(tiny(tmp_path / "teacher", max_steps=2)))
+    list(multitask.fit(tiny_config(tmp_path / "teacher", max_steps=2)))
     values = {
         "aggregation": "gradvac",
         "sampler": "annealed",
@@ -111,8 +110,8 @@ def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path
         "save_every": 1,
         "eval_every": 3,
     }
-    list(multitask.fit(tiny(tmp_path / "whole", **values)))
-    for event in multitask.fit(tiny(tmp_path / "cut", **values)):
+    list(multitask.fit(tiny_config(tmp_path / "whole", **values)))
+    for event in multitask.fit(tiny_config(tmp_path / "cut", **values)):
         if isinstance(event, Saved) and event.step == 4:
             break
     list(multitask.resume(tmp_path / "cut"))
@@ -128,6 +127,6 @@ def test_a_run_with_every_state_resumes_as_if_it_had_not_been_cut(tmp_path: Path
 
 def test_tasks_that_are_not_trained_in_an_interval_have_no_loss_in_the_log(tmp_path: Path) -> None:
     weights = {"sentiment": 1e-9, "paraphrase": 1.0, "similarity": 1e-9}
-    config = tiny(tmp_path / "run", sampler="biased", sampling_weights=weights, max_steps=2)
+    config = tiny_config(tmp_path / "run", sampler="biased", sampling_weights=weights, max_steps=2)
     losses = [event.losses for event in multitask.fit(config) if hasattr(event, "losses")]
     assert [set(by_task) for by_task in losses] == [{"paraphrase"}]

@@ -12,10 +12,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.conftest import PROGRAM
+from tests.support.paths import DATA, ROOT
+from tests.support.program import PROGRAM
 
-ROOT = Path(__file__).parents[2]
-ASSETS = ROOT / "tests" / "assets"
 PACKAGES = ("swisscli", "training/swiss_training", "export/swiss_export")
 
 SAMPLER = """
@@ -154,7 +153,7 @@ class Sources:
 
     def train(self, encoder: Path, *options: object) -> None:
         self.run(
-            *("train", "--encoder", encoder, "--data", ASSETS / "tiny-data", "--output", "run"),
+            *("train", "--encoder", encoder, "--data", DATA, "--output", "run"),
             *("--pooling", "mean", "--device", "cpu", "--max-steps", 3),
             *("--max-dev-rows", 6, *options),
         )
@@ -168,7 +167,7 @@ def test_a_method_of_each_kind_is_a_file_and_an_entry(tmp_path: Path) -> None:
     options = {name: value for toy in TOYS for name, value in toy.options.items()}
     help_text = sources.run("train", "--help")
     assert all(name in help_text for name in options)
-    sources.train(ASSETS / "tiny-encoder", *(part for item in options.items() for part in item))
+    sources.train(ENCODER, *(part for item in options.items() for part in item))
     recipe = tomllib.loads((tmp_path / "run" / "train_config.toml").read_text())
     for name, value in options.items():
         assert recipe[name.removeprefix("--").replace("-", "_")] == value
@@ -224,7 +223,7 @@ import sys
 from pathlib import Path
 from safetensors.torch import save_file
 from swiss_training.families import FAMILIES, make_encoder
-from swiss_training.families.pretrained import read_encoder_config
+from swisscli.core.model.encoder_config import read_encoder_config
 config = read_encoder_config(Path(sys.argv[1]) / "config.json")
 state = make_encoder(config).state_dict()
 weights = FAMILIES["bag"].names.to_hugging_face(state)
@@ -251,8 +250,8 @@ def test_an_encoder_family_is_a_folder_a_graph_and_an_entry_in_each_registry(
         file.write_text(file.read_text().replace("\nfrom", imported, 1))
     encoder = sources.folder / "encoder"
     encoder.mkdir()
-    shutil.copy(ASSETS / "tiny-encoder" / "tokenizer.json", encoder)
-    values = json.loads((ASSETS / "tiny-encoder" / "config.json").read_text())
+    shutil.copy(ENCODER / "tokenizer.json", encoder)
+    values = json.loads((ENCODER / "config.json").read_text())
     (encoder / "config.json").write_text(json.dumps(values | {"model_type": "bag"}))
     sources.run(encoder, program=(sys.executable, "-c", CHECKPOINT))
     sources.train(encoder)

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-ASSETS = Path(__file__).parents[1] / "assets"
+from tests.support.paths import DATA, ENCODER
+
 TABLE = "embeddings.token_type_embeddings.weight"
 
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
-    copy = Path(shutil.copytree(ASSETS / "tiny-encoder", tmp_path / "encoder"))
+    copy = Path(shutil.copytree(ENCODER, tmp_path / "encoder"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"type_vocab_size": 1}))
     weights = load_file(copy / "model.safetensors")
@@ -24,7 +25,7 @@ def encoder(tmp_path: Path) -> Path:
 
 def train(swiss: Any, encoder: Path, *options: object) -> Any:
     return swiss(
-        *("train", "--encoder", encoder, "--data", ASSETS / "tiny-data", "--output", "run"),
+        *("train", "--encoder", encoder, "--data", DATA, "--output", "run"),
         *("--epochs", 1, "--device", "cpu", "--precision", "fp32", *options),
     )
 

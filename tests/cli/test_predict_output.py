@@ -193,4 +193,4 @@ def test_strict_language_skips_texts_that_do_not_look_like_english(swiss, jsonl)
     reasons = [None, "out_of_domain", "empty", "out_of_domain"]
     assert [record.get("skipped") for record in records] == reasons
     assert [record["label"] is None for record in records] == [False, True, True, True]
-    assert outcome.code == 0
+    assert outcome.exit_code == 0

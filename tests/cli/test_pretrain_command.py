@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-ASSETS = Path(__file__).parents[1] / "assets"
-DATA = ASSETS / "tiny-data"
-ENCODER = ASSETS / "tiny-encoder"
+from tests.support.paths import ASSETS, DATA, ENCODER
+from tests.support.program import wait_for
+
 TEXT = DATA / "ids-sst-train.csv"
 TINY = (
     *("--encoder", ENCODER, "--batch-size", 16, "--learning-rate", 3e-3, "--dev-share", 0.2),
@@ -204,20 +202,13 @@ def test_a_usage_error(swiss: Any) -> None:
     assert "Invalid value for '--epochs'" in outcome.stderr
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_path: Path) -> None:
     rhythm = ("--max-steps", 30, "--eval-every", 10, "--save-every", 4, "--log-every", 1)
     options = ("pretrain", TEXT, *TINY, *rhythm)
     assert swiss(*options, "--output", "whole").exit_code == 0
     process = spawn(*options, "--output", "killed")
     log = tmp_path / "killed" / "log.jsonl"
-    wait_for(lambda: log.is_file() and '"step": 14,' in log.read_text())
+    wait_for(lambda: log.is_file() and '"step": 14,' in log.read_text(), process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -248,7 +239,7 @@ def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> Non
     rare = ("--max-steps", 100000, "--eval-every", 100000, "--save-every", 100000)
     process = spawn("pretrain", TEXT, *TINY, *rare, "--output", "run")
     log = tmp_path / "run" / "log.jsonl"
-    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
+    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text(), process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130

@@ -197,7 +197,8 @@ def test_a_slow_producer_gets_each_answer_at_once(spawn):
 def test_a_steady_producer_does_not_hold_answers_back(spawn):
     """A line every 10 ms is no pause, and no reason to wait for a full chunk either."""
     process = spawn("predict", "sst", "--threads", 1)
-    written, waited = [], []
+    written: list[bytes] = []
+    waited: list[float] = []
 
     def read():
         for moment in iter(process.stdout.readline, b""):

@@ -3,30 +3,21 @@
 import json
 import re
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swiss_training.experiments import selection
+from tests.support.paths import DATA, ENCODER
+from tests.support.program import wait_for
 
-ASSETS = Path(__file__).parents[1] / "assets"
-DATA = ASSETS / "tiny-data"
 TINY = (
-    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean"),
     *("--precision", "fp32", "--device", "cpu"),
 )
 TWO_BY_TWO = ("reproduce", "table2", "--rows", "2,pair-encoding", "--seeds", 2, *TINY)
 SHORT = (*TWO_BY_TWO, "--max-steps", 4, "--output", "out")
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
@@ -34,7 +25,7 @@ def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
 ) -> None:
     process = spawn(*SHORT)
     ledger = tmp_path / "out" / "ledger.jsonl"
-    wait_for(lambda: ledger.is_file() and ledger.read_bytes().endswith(b"\n"))
+    wait_for(lambda: ledger.is_file() and ledger.read_bytes().endswith(b"\n"), process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -189,7 +180,7 @@ def test_a_dry_run_says_what_would_run(swiss: Any) -> None:
 def test_an_interrupted_reproduction_says_how_to_go_on(spawn: Any, tmp_path: Path) -> None:
     process = spawn(*TWO_BY_TWO, "--output", "my out", "--max-steps", 100_000)
     log = tmp_path / "my out" / "no-extension" / "seed-11711" / "log.jsonl"
-    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
+    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text(), process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

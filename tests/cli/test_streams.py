@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from swisscli.main import COMMANDS
-from tests.export_runs import ASSETS, DATA, make_model, write_run
+from tests.support.paths import DATA, ENCODER
+from tests.support.training import make_model, write_run
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -238,7 +239,7 @@ def test_an_interrupt_while_a_command_is_loaded(environment, tmp_path, command):
         ("onnx", ["export", "x"]),
         ("numpy", ["evaluate", "x"]),
         ("matplotlib", ["report", "x"]),
-        ("matplotlib", ["attention", "a", "--model", str(ASSETS / "tiny-encoder"), "-o", "x.svg"]),
+        ("matplotlib", ["attention", "a", "--model", str(ENCODER), "-o", "x.svg"]),
     ],
 )
 def test_an_interrupt_while_libraries_are_loaded(environment, tmp_path, module, arguments):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Swiss
-
-ASSETS = Path(__file__).parents[1] / "assets"
+from tests.support.paths import DATA, ENCODER
+from tests.support.program import Swiss
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -99,7 +98,7 @@ def test_the_files_train_a_model(swiss: Swiss, tmp_path: Path) -> None:
     assert swiss("synthesize", "--output", "made", "--count", "8").exit_code == 0
     polarity = "column=sentiment_0neg_1neu_2pos&labels=0:0-1,1:2,2:3-4"
     outcome = swiss(
-        *("train", "--encoder", ASSETS / "tiny-encoder", "--data", ASSETS / "tiny-data"),
+        *("train", "--encoder", ENCODER, "--data", DATA),
         *("--train", "sentiment=made/sentiment.tsv"),
         *("--train", f"sentiment+=made/sentiment-coarse.tsv?{polarity}"),
         *("--train", "paraphrase=made/paraphrase.tsv", "--train", "similarity=made/similarity.tsv"),

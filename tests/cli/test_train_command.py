@@ -8,8 +8,6 @@ import re
 import signal
 import struct
 import termios
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-ASSETS = Path(__file__).parents[1] / "assets"
-DATA = ASSETS / "tiny-data"
+from tests.support.paths import DATA, ENCODER
+from tests.support.program import wait_for
+
 TINY = (
-    *("--encoder", ASSETS / "tiny-encoder", "--data", DATA, "--pooling", "mean"),
+    *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean"),
     *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
 )
 
@@ -130,19 +129,12 @@ def test_mistakes(
     assert not Path("runs").exists()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def test_a_killed_run_resumes_as_if_it_had_not_been(spawn: Any, swiss: Any, tmp_path: Path) -> None:
     options = (*TINY, "--awl", "--epochs", 10, "--save-every", 7, "--log-every", 1)
     assert swiss("train", *options, "--output", "whole").exit_code == 0
     process = spawn("train", *options, "--output", "killed")
     log = tmp_path / "killed" / "log.jsonl"
-    wait_for(lambda: log.is_file() and '"step": 20,' in log.read_text())
+    wait_for(lambda: log.is_file() and '"step": 20,' in log.read_text(), process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
@@ -167,7 +159,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(
     spawn: Any, swiss: Any, tmp_path: Path
 ) -> None:
     process = spawn("train", *TINY, "--max-steps", 30, "--eval-every", 30, "--output", "run")
-    wait_for(lambda: (tmp_path / "run" / "log.jsonl").is_file())
+    wait_for(lambda: (tmp_path / "run" / "log.jsonl").is_file(), process)
     process.kill()
     process.communicate()
     again = swiss("train", *TINY, "--output", "run")
@@ -188,7 +180,7 @@ def test_a_recipe_and_options_name_files_together(swiss: Any, tmp_path: Path) ->
         'sst = ["ids-sst-train.csv"]\npara = ["quora-train.csv"]\nsts = ["sts-train.csv"]\n'
     )
     (tmp_path / "short.tsv").write_text("sentence\tsentiment\n" + "a good film\t3\n" * 20)
-    options = ("--encoder", ASSETS / "tiny-encoder", "--batch-size", 4, "--output", "run")
+    options = ("--encoder", ENCODER, "--batch-size", 4, "--output", "run")
     more = ("--train", "sst=short.tsv", "--train", "para+=quora-train.csv")
     outcome = swiss("train", "--config", "recipe.toml", *options, *more)
     assert outcome.exit_code == 0, outcome.stderr
@@ -229,7 +221,7 @@ def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> Non
     rare = ("--eval-every", 6000, "--save-every", 6000)
     process = spawn("train", *TINY, "--epochs", 1000, *rare, "--output", "run")
     log = tmp_path / "run" / "log.jsonl"
-    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text())
+    wait_for(lambda: log.is_file() and "StepsDone" in log.read_text(), process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from swisscli.main import COMMANDS
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +55,7 @@ def test_the_wheel_holds_three_packages_and_one_model(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"swisscli", "swiss_training", "swiss_export", "swiss_evaluation"}
+    assert {f"{top}/py.typed" for top in tops} <= set(names)
     (graph,) = [name for name in names if name.endswith(".onnx")]
     assert graph.startswith("swisscli/models/")
     assert wheel.stat().st_size < 32e6

@@ -7,8 +7,7 @@ import pytest
 from swiss_training.events import StepsDone
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
-
-ASSETS = Path(__file__).parents[1] / "assets"
+from tests.support.paths import DATA, ENCODER
 
 # Written by this test's run in fp32 on an x86-64 CPU, torch 2.13.0.
 # Three log lines of sentiment, paraphrase and similarity.
@@ -21,8 +20,8 @@ GOLDEN = {
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_losses_of_a_seeded_run(tmp_path: Path, pooling: str) -> None:
     config = TrainConfig(
-        encoder=str(ASSETS / "tiny-encoder"),
-        data=str(ASSETS / "tiny-data"),
+        encoder=str(ENCODER),
+        data=str(DATA),
         output=str(tmp_path / "run"),
         pooling=pooling,  # type: ignore[arg-type]
         weighting="awl",

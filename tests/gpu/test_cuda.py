@@ -18,9 +18,9 @@ from swisscli import Predictor
 from swisscli.core.model.directory import GRAPH
 from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.inference.session import Session
-from tests.export_runs import ENCODERS, graph_of, make_model, random_inputs, torch_logits
-
-ASSETS = Path(__file__).parents[1] / "assets"
+from tests.support.export import graph_of, random_inputs, torch_logits
+from tests.support.paths import DATA, ENCODER, ENCODERS
+from tests.support.training import make_model
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
 needs_provider = pytest.mark.skipif(
@@ -34,8 +34,8 @@ needs_provider = pytest.mark.skipif(
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
     config = TrainConfig(
-        encoder=str(ASSETS / "tiny-encoder"),
-        data=str(ASSETS / "tiny-data"),
+        encoder=str(ENCODER),
+        data=str(DATA),
         output=str(tmp_path / "run"),
         weighting="awl",
         epochs=2,
@@ -56,8 +56,8 @@ def test_a_run_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_pretraining_on_the_gpu_resumes(tmp_path: Path, precision: str) -> None:
     config = PretrainConfig(
-        files=[str(ASSETS / "tiny-data" / "ids-sst-train.csv")],
-        encoder=str(ASSETS / "tiny-encoder"),
+        files=[str(DATA / "ids-sst-train.csv")],
+        encoder=str(ENCODER),
         output=str(tmp_path / "run"),
         max_steps=6,
         batch_size=16,

@@ -14,8 +14,8 @@ from swiss_training.families.bert.encoder import BertEncoder
 from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.model.encoder_config import EncoderConfig
 from swisscli.core.model.schema import Place
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 PREPARE = ROOT.parent / "shared" / "weights" / "prepare.py"
 TOLERANCE = 1e-5
 

@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from swiss_export.precision.backend import Precision
+from swiss_export.verify import Inputs
 from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import (
-    ENCODERS,
-    Inputs,
-    graph_of,
-    make_model,
-    random_inputs,
-    session_of,
-    text_batches,
-    torch_logits,
-)
+from tests.support.export import graph_of, random_inputs, session_of, text_batches, torch_logits
+from tests.support.paths import ENCODERS
+from tests.support.training import make_model
 
 # Largest difference of a logit; the logits' own standard deviation is about 0.6.
 LIMITS: dict[Precision, float] = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.3}

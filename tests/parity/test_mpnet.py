@@ -15,8 +15,9 @@ from swiss_training.families.pretrained import load_pretrained
 from swisscli.core.model.encoder_config import EncoderConfig
 from swisscli.core.model.schema import Place
 from swisscli.core.tokenization import Tokenizer, pad
+from tests.support.paths import ROOT
 
-ENCODERS = Path(__file__).parents[2] / "data" / "encoders"
+ENCODERS = ROOT / "data" / "encoders"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 SENTENCES: list[tuple[str, ...]] = [
     ("A lovely film!",),

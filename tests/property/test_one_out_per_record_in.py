@@ -17,7 +17,7 @@ from swisscli import Predictor
 from swisscli.core.errors import DataError
 from swisscli.core.io.tables import ColumnChoice, InputFormat
 from swisscli.core.io.text import is_blank
-from swisscli.core.records import Record
+from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TASKS, input_columns
 from swisscli.inference.chunks import Flush
 from swisscli.inference.readers import Source, read_records
@@ -190,7 +190,9 @@ def test_chunks_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, 
     answers = [item for chunk in predicted for item in chunk]
     assert [item[0].record for item in answers] == records
     assert all([answer.task for answer in item] == tasks for item in answers)
-    alone = {pair: [next(predictor.predict(task, [pair])) for task in tasks] for pair in texts}
+    alone: dict[tuple[str, ...], list[Prediction]] = {
+        pair: [next(predictor.predict(task, [pair])) for task in tasks] for pair in texts
+    }
     for item in answers:
         for answer, expected in zip(item, alone[item[0].record.texts], strict=True):
             assert (answer.label, answer.skipped) == (expected.label, expected.skipped)

@@ -18,8 +18,7 @@ from swiss_training.engine import take_step
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.methods import find_method, method_names
-from tests.export_runs import make_model
-from tests.unit.test_engine import tiny
+from tests.support.training import make_model, tiny_config
 
 
 def make(name: str, num_tasks: int) -> torch.nn.Module:
@@ -163,7 +162,7 @@ def test_gradients_are_taken_and_given() -> None:
 def test_a_step_projects_once_after_accumulation_and_before_clipping(
     tmp_path: Path, precision: str, max_grad_norm: float
 ) -> None:
-    config = tiny(
+    config = tiny_config(
         tmp_path / "run",
         aggregation="pcgrad",
         gradient_accumulation_steps=2,

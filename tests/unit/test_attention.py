@@ -19,9 +19,9 @@ from swiss_evaluation.attention.reader import (
 )
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tokenization import Tokenizer
-from tests.export_runs import ASSETS, make_model, random_inputs, write_run
-
-ENCODER = ASSETS / "tiny-encoder"
+from tests.support.export import random_inputs
+from tests.support.paths import ENCODER
+from tests.support.training import make_model, write_run
 
 
 @torch.inference_mode()

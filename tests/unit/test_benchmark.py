@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ from benchmarks.goals import goals
 from benchmarks.measure import BenchmarkError, Measurements, _compare, _schedule
 from benchmarks.workloads import CFIMDB_TOKENS, SST_TOKENS, Workload, load
 from swisscli.core.model.encoder_config import EncoderConfig
+from tests.support.paths import ASSETS, DATA, ENCODER
 
-ASSETS = Path(__file__).parent.parent / "assets"
 OURS_AND_PLAIN = ("onnxruntime-swiss-graph", "swiss", "swiss-int8")
 SMALLEST = ("--rounds", "1", "--threads", "1", "--share", "100", "--lines", "20")
 
@@ -24,7 +23,7 @@ SMALLEST = ("--rounds", "1", "--threads", "1", "--share", "100", "--lines", "20"
 def test_measures_compares_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(program, "FEW_LINES", 5)
     monkeypatch.delenv("SWISS_MODEL", raising=False)
-    encoder = str(ASSETS / "tiny-encoder")
+    encoder = str(ENCODER)
     status = main(
         [
             *("--encoder", encoder, "--output", str(tmp_path), "--workloads", "mix"),
@@ -66,7 +65,7 @@ def test_synthetic_texts_are_as_long_as_the_dev_files():
 
 
 def test_the_dev_files_are_read(tmp_path):
-    data = shutil.copytree(ASSETS / "tiny-data", tmp_path / "data")
+    data = shutil.copytree(DATA, tmp_path / "data")
     review = data / "ids-cfimdb-dev.csv"
     review.write_text("\tid\tsentence\tsentiment\n0\ta\t a long review .\t1\n")
     sst, quora, cfimdb = load(("sst", "quora", "cfimdb"), data)
@@ -77,7 +76,7 @@ def test_the_dev_files_are_read(tmp_path):
 
 
 def test_a_data_folder_without_the_files_is_an_error(tmp_path, capsys):
-    arguments = ["--data", str(tmp_path), "--encoder", str(ASSETS / "tiny-encoder")]
+    arguments = ["--data", str(tmp_path), "--encoder", str(ENCODER)]
     arguments += ["--output", str(tmp_path / "out"), "--contenders", "swiss"]
     assert main(arguments) == 1
     assert "ids-sst-dev.csv: cannot be read" in capsys.readouterr().err

@@ -8,8 +8,9 @@ import pytest
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError
+from tests.support.paths import ROOT
 
-RECIPES = Path(__file__).parents[2] / "training" / "swiss_training" / "recipes"
+RECIPES = ROOT / "training" / "swiss_training" / "recipes"
 
 
 def test_toml_round_trip(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_recipe_extends_others(tmp_path: Path) -> None:
     path.write_text('extends = ["../more.toml"]\ndropout = 0.1\n')
     config = TrainConfig.read(path)
     assert (config.epochs, config.seed, config.dropout) == (3, 2, 0.1)
-    assert config.sampling_weights == {"sentiment": 2}
+    assert vars(config)["sampling_weights"] == {"sentiment": 2}
     (tmp_path / "base.toml").write_text('extends = ["more.toml"]\n')
     with pytest.raises(ConfigurationError, match=r"more\.toml: extends itself"):
         TrainConfig.read(path)

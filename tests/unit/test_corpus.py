@@ -10,8 +10,7 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.corpus import hold_out, read_texts, tokenize
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.tokenization import Tokenizer
-
-ENCODER = Path(__file__).parents[1] / "assets" / "tiny-encoder"
+from tests.support.paths import ENCODER
 
 
 @pytest.fixture

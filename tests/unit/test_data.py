@@ -15,9 +15,7 @@ from swiss_training.multitask.losses import task_loss
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
-
-ASSETS = Path(__file__).parents[1] / "assets"
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+from tests.support.paths import DATA, ENCODER, SHARED_DATA, needs_shared_data
 
 CLASSES = "0 very negative, 1 negative, 2 neutral, 3 positive, 4 very positive"
 NO_COLUMN = ":1: no column has a name such as sentence, text or phrase"
@@ -123,11 +121,11 @@ def test_bad_rows_name_file_line_and_column(
 
 
 def config(**values: object) -> TrainConfig:
-    return TrainConfig(**{"data": str(ASSETS / "tiny-data"), **values})  # type: ignore[arg-type]
+    return TrainConfig(**{"data": str(DATA), **values})  # type: ignore[arg-type]
 
 
 def test_files_replace_or_add() -> None:
-    dev = str(ASSETS / "tiny-data" / "ids-sst-dev.csv")
+    dev = str(DATA / "ids-sst-dev.csv")
     train, _ = read_tasks(config())
     assert len(train["sentiment"].targets) == 96
     train, _ = read_tasks(config(train_files={"sentiment": [dev]}))
@@ -144,7 +142,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no task's files") as caught:
         read_tasks(config(data=str(tmp_path)))
     assert "quora-dev.csv" in str(caught.value.hint)
-    (tmp_path / "sts-dev.csv").write_bytes((ASSETS / "tiny-data" / "sts-dev.csv").read_bytes())
+    (tmp_path / "sts-dev.csv").write_bytes((DATA / "sts-dev.csv").read_bytes())
     with pytest.raises(DataError, match=r"sentiment has no train file: .*ids-sst-train\.csv"):
         read_tasks(config(data=str(tmp_path)))
     with pytest.raises(DataError, match=r"similarity has no train file: .*sts-train\.csv"):
@@ -153,7 +151,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
         read_tasks(config(train_files={"sentiment": [str(tmp_path / "absent.tsv")]}))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data is not beside the project")
+@needs_shared_data
 @pytest.mark.parametrize(
     ("task", "file", "rows", "skipped"),
     [
@@ -169,7 +167,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(task: str, file: str, rows: int, skipped: int) -> None:
-    examples = read_files(TASKS[task], [DataFile(SHARED / file)])
+    examples = read_files(TASKS[task], [DataFile(SHARED_DATA / file)])
     assert (len(examples.targets), len(examples.skipped)) == (rows, skipped)
 
 
@@ -180,7 +178,7 @@ def dataset() -> TaskDataset:
     for index in range(103):
         examples.texts.append((" ".join(words[: 1 + index % 7]),))
         examples.targets.append(float(index))
-    tokenizer = Tokenizer(ASSETS / "tiny-encoder" / "tokenizer.json", 64)
+    tokenizer = Tokenizer(ENCODER / "tokenizer.json", 64)
     return TaskDataset(examples, tokenizer, 0)
 
 
@@ -220,7 +218,7 @@ def test_batches_are_of_like_length_and_padded_to_their_longest(dataset: TaskDat
 def pairs() -> TaskDataset:
     texts = [("b c", "a"), ("a", "b c"), *((f"{'so ' * n}a", "b") for n in range(5))]
     examples = Examples(TASKS["similarity"], texts, [float(n % 3) for n in range(7)])
-    return TaskDataset(examples, Tokenizer(ASSETS / "tiny-encoder" / "tokenizer.json", 64), 0)
+    return TaskDataset(examples, Tokenizer(ENCODER / "tokenizer.json", 64), 0)
 
 
 def test_the_parts_of_a_batch_have_its_loss_and_no_more_tokens() -> None:

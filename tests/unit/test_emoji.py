@@ -1,13 +1,12 @@
 """Emoji are words to the tokenizer, at no cost to other text."""
 
-from pathlib import Path
-
 import pytest
 import tokenizers
 
 from swiss_training.emoji import WORDS, spell_emoji
+from tests.support.paths import ROOT
 
-TOKENIZER = Path(__file__).parents[2] / "swisscli/models/minilm-l6-v1/tokenizer.json"
+TOKENIZER = ROOT / "swisscli/models/minilm-l6-v1/tokenizer.json"
 PLAIN = TOKENIZER.read_text(encoding="utf-8")
 
 

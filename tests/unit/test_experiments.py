@@ -17,8 +17,7 @@ from swiss_training.experiments.selection import Selection
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Evaluation, Score
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError
-
-ASSETS = Path(__file__).parents[1] / "assets"
+from tests.support.paths import DATA, ENCODER
 
 
 def make_entry(recipe: str, seed: int = 11711, **values: Any) -> Entry:
@@ -193,8 +192,8 @@ def test_what_makes_a_configuration_another() -> None:
 
 def choose(folder: Path, table: str = "table2", **values: Any) -> Selection:
     tiny = {
-        "encoder": str(ASSETS / "tiny-encoder"),
-        "data": str(ASSETS / "tiny-data"),
+        "encoder": str(ENCODER),
+        "data": str(DATA),
         "max_steps": 4,
         "precision": "fp32",
         "device": "cpu",

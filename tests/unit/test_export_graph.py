@@ -18,14 +18,9 @@ from swiss_export.precision.int8 import (
 )
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import (
-    ENCODERS,
-    constants_of,
-    graph_of,
-    make_model,
-    random_inputs,
-    session_of,
-)
+from tests.support.export import constants_of, graph_of, random_inputs, session_of
+from tests.support.paths import ENCODERS
+from tests.support.training import make_model
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 

@@ -10,23 +10,15 @@ from swiss_export.verify import DevFigure
 from swisscli.core.errors import VerificationError
 from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.core.tokenization import Tokenizer
-from tests.export_runs import (
-    MAX_LENGTH,
-    TOKENIZER,
-    dev_rows,
-    graph_of,
-    make_fitted_model,
-    make_model,
-    session_of,
-    spoil,
-    text_batches,
-)
+from tests.support.export import graph_of, session_of, spoil, text_batches
+from tests.support.paths import ENCODER
+from tests.support.training import dev_rows, make_fitted_model, make_model
 
 
 def test_real_text_of_many_lengths_and_batch_sizes_with_padding() -> None:
     batches = text_batches()
     lengths = {length for _, mask_BT, _ in batches for length in mask_BT.sum(1).tolist()}
-    assert {2, MAX_LENGTH} <= lengths
+    assert {2, 64} <= lengths
     assert len(lengths) > 15
     assert {len(mask_BT) for _, mask_BT, _ in batches} >= set(verify.BATCH_SIZES)
     assert sum(not mask_BT.all() for _, mask_BT, _ in batches) > len(batches) / 2
@@ -34,7 +26,7 @@ def test_real_text_of_many_lengths_and_batch_sizes_with_padding() -> None:
 
 
 def test_dev_rows_join_the_text() -> None:
-    tokenizer = Tokenizer(TOKENIZER, MAX_LENGTH)
+    tokenizer = Tokenizer(ENCODER / "tokenizer.json", 64)
     datasets = {task: dev_rows(task) for task in DEFAULT_TASKS}
     joined = verify.parity_batches(tokenizer, make_model().config, datasets)
     num_rows = sum(len(mask_BT) for _, mask_BT, _ in joined)

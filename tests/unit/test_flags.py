@@ -11,8 +11,8 @@ import typer
 
 from swisscli.commands.flags import flag_of, with_flags
 from swisscli.main import COMMANDS, app
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LIBRARIES = ("swisscli/core", "swisscli/inference", "training", "export", "evaluation")
 PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=[^`]*)?`")
 
@@ -41,8 +41,9 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     for node in ast.walk(tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in docstrings:
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        if isinstance(node.value, str):
             yield node.lineno, node.value
 
 

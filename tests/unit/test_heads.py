@@ -13,7 +13,7 @@ from swiss_training.multitask.losses import cosine_embedding_loss, divergence
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import TASKS
-from tests.export_runs import make_model
+from tests.support.training import make_model
 
 D = make_model().config.encoder.hidden_size
 

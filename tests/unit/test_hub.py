@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-ENCODER = Path(__file__).parents[1] / "assets" / "tiny-encoder"
+from tests.support.paths import ENCODER, ROOT
+
 MODEL = "/api/models/someone/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -85,8 +86,7 @@ def hub() -> Iterator[str]:
 def load(name: str, endpoint: str, cache: Path) -> "subprocess.CompletedProcess[str]":
     """The Hub's address is read when huggingface_hub is imported: a process of its own."""
     env = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "NO_PROXY": "127.0.0.1"}
-    root = Path(__file__).parents[2]
-    path = f"{root}:{root / 'training'}"
+    path = f"{ROOT}:{ROOT / 'training'}"
     return subprocess.run(
         [sys.executable, "-c", LOAD, name],
         capture_output=True,

@@ -14,10 +14,10 @@ from swiss_training.families.pretrained import load_pretrained
 from swiss_training.multitask import objective as multitask
 from swisscli.core.errors import ModelError
 from swisscli.core.model.manifest import sha256_of
+from tests.support.paths import DATA, ENCODER
 
-ASSETS = Path(__file__).parents[1] / "assets"
 TINY = (
-    *("--data", ASSETS / "tiny-data", "--batch-size", 16, "--learning-rate", 1e-3),
+    *("--data", DATA, "--batch-size", 16, "--learning-rate", 1e-3),
     *("--precision", "fp32", "--device", "cpu", "--epochs", 1),
 )
 
@@ -31,7 +31,7 @@ def write_nli(folder: Path) -> tuple[object, ...]:
 
 @pytest.fixture
 def nli_run(swiss: Any, tmp_path: Path) -> Path:
-    options = ("--encoder", ASSETS / "tiny-encoder", "--output", "nli")
+    options = ("--encoder", ENCODER, "--output", "nli")
     outcome = swiss("train", *TINY, *write_nli(tmp_path), *options)
     assert outcome.exit_code == 0, outcome.stderr
     return tmp_path / "nli"
@@ -39,7 +39,7 @@ def nli_run(swiss: Any, tmp_path: Path) -> Path:
 
 def test_the_encoder_of_a_run_is_taken_as_it_is_and_its_heads_are_left(nli_run: Path) -> None:
     written = load_file(nli_run / "model.safetensors")
-    start = load_pretrained(str(ASSETS / "tiny-encoder")).encoder.state_dict()
+    start = load_pretrained(str(ENCODER)).encoder.state_dict()
     loaded = load_pretrained(str(nli_run))
     state = loaded.encoder.state_dict()
     assert {f"encoder.{name}" for name in state} == {n for n in written if "heads." not in n}
@@ -65,8 +65,8 @@ def test_a_run_begins_from_a_run_and_says_so(swiss: Any, nli_run: Path, tmp_path
         "name": "nli",
         "sha256": sha256_of(nli_run / "model.safetensors"),
         "tasks": "nli",
-        "source_name": str(ASSETS / "tiny-encoder"),
-        "source_sha256": sha256_of(ASSETS / "tiny-encoder" / "model.safetensors"),
+        "source_name": str(ENCODER),
+        "source_sha256": sha256_of(ENCODER / "model.safetensors"),
     }
 
 

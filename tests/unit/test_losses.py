@@ -12,7 +12,7 @@ from swiss_training.optim import make_optimizer, schedule_factor
 from swiss_training.weighting.automatic import AutomaticWeightedLoss
 from swiss_training.weighting.unweighted import Unweighted
 from swisscli.core.tasks import TASKS
-from tests.export_runs import make_model
+from tests.support.training import make_model
 
 
 def test_cross_entropy() -> None:

@@ -159,8 +159,10 @@ def test_table_4_is_the_best_row_of_table_3_with_a_schedule() -> None:
 
 
 def test_small_twins_keep_the_methods() -> None:
-    scaled = ("encoder", "pooling", "batch_size", "max_length", "max_steps", "max_dev_rows")
-    scaled += ("learning_rate", "awl_learning_rate", "schedule", "warmup_ratio", "max_grad_norm")
+    scaled = (
+        *("encoder", "pooling", "batch_size", "max_length", "max_steps", "max_dev_rows"),
+        *("learning_rate", "awl_learning_rate", "schedule", "warmup_ratio", "max_grad_norm"),
+    )
     for table in TABLES.values():
         for recipe in (recipe for row in table.rows for recipe in row.recipes):
             paper, small = (asdict(read(table.name, recipe, small)) for small in (False, True))

@@ -58,8 +58,8 @@ def test_softmax_sigmoid_and_clipping(predictor, tiny_model):
 
     pairs = [pair, *itertools.combinations(LETTERS, 2)]
     scores = [item.score for item in predictor.predict("similarity", pairs)]
-    expected = [float(np.clip(logits("similarity", item)[0], 0, 5)) for item in pairs]
-    assert scores == pytest.approx(expected, abs=1e-5)
+    clipped = [float(np.clip(logits("similarity", item)[0], 0, 5)) for item in pairs]
+    assert scores == pytest.approx(clipped, abs=1e-5)
     assert {0.0, 5.0} < set(scores)
 
 

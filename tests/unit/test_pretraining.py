@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,10 +23,9 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.run_folder import LAST
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.model.manifest import sha256_of
+from tests.support.paths import DATA, ENCODER
 
-ASSETS = Path(__file__).parents[1] / "assets"
-ENCODER = ASSETS / "tiny-encoder"
-TEXT = ASSETS / "tiny-data" / "ids-sst-train.csv"
+TEXT = DATA / "ids-sst-train.csv"
 Tiny = Callable[..., PretrainConfig]
 
 
@@ -54,7 +54,7 @@ def last_of(events: list[Event]) -> Finished:
     return events[-1]
 
 
-def evaluations(events: list[Event]) -> list[Evaluated]:
+def evaluations(events: list[Event]) -> list[Any]:
     return [event for event in events if isinstance(event, Evaluated)]
 
 
@@ -100,7 +100,7 @@ def test_each_masked_token_of_a_step_counts_the_same(tiny: Tiny, without_dropout
         encoder=str(without_dropout),
         gradient_accumulation_steps=4,
         max_grad_norm=0.0,
-        files=[str(TEXT), str(ASSETS / "tiny-data" / "sts-train.csv")],
+        files=[str(TEXT), str(DATA / "sts-train.csv")],
     )
     run = masked_lm.MaskedLM(config)
     batches = [run.train.batch(number) for number in range(4)]
@@ -194,7 +194,7 @@ def test_training_goes_on_from_what_is_written_and_pretraining_from_a_run(
     list(masked_lm.fit(first))
     train = TrainConfig(
         encoder=first.output,
-        data=str(ASSETS / "tiny-data"),
+        data=str(DATA),
         tasks=["sentiment"],
         output=str(tmp_path / "trained"),
         max_steps=2,

@@ -30,8 +30,7 @@ from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.methods import MethodSpec, methods_of
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
-from tests.export_runs import dev_rows, make_model
-from tests.unit.test_engine import tiny
+from tests.support.training import dev_rows, make_model, tiny_config
 
 
 def batch_of(task: str) -> Batch:
@@ -120,7 +119,7 @@ def test_smart_stays_within_its_radius_and_leaves_the_model_training() -> None:
 
 
 def test_smart_leaves_a_frozen_encoder_without_dropout(tmp_path: Path) -> None:
-    run = multitask.Multitask(tiny(tmp_path / "run", freeze_encoder=True, smart_weight=1.0))
+    run = multitask.Multitask(tiny_config(tmp_path / "run", freeze_encoder=True, smart_weight=1.0))
     run.train()
     assert run.model.heads.training
     assert not run.model.encoder.training
@@ -185,7 +184,7 @@ def test_a_penalty_keeps_its_weight_beside_a_method_that_divides_the_loss_up(
 ) -> None:
     losses = []
     for weights in ({}, {"bregman_weight": 2.0}, {"bregman_weight": 2.0, "r_drop_weight": 1.0}):
-        run = multitask.Multitask(tiny(tmp_path / "run", weighting="none", **weights))
+        run = multitask.Multitask(tiny_config(tmp_path / "run", weighting="none", **weights))
         run.model.eval()  # both passes of R-Drop are the same: it adds nothing
         with torch.no_grad():
             torch.manual_seed(1)
@@ -220,7 +219,7 @@ def test_distillation_mixes_labels_and_teacher(task: str) -> None:
 
 
 def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
-    list(multitask.fit(tiny(tmp_path / "teacher", pooling="mean", epochs=10, dropout=0.0)))
+    list(multitask.fit(tiny_config(tmp_path / "teacher", pooling="mean", epochs=10, dropout=0.0)))
     distil = {
         "teacher": str(tmp_path / "teacher"),
         "distillation_weight": 1.0,
@@ -228,7 +227,7 @@ def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
         "dropout": 0.0,
         "weighting": "none",
     }
-    config = tiny(tmp_path / "student", epochs=10, **distil)
+    config = tiny_config(tmp_path / "student", epochs=10, **distil)
     list(multitask.fit(config))
     run = multitask.Multitask(replace(config, output=str(tmp_path / "other")))
     train = {name: stream.dataset for name, stream in run.streams.items()}
@@ -250,10 +249,12 @@ def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
 def test_a_run_that_was_cut_behind_its_teacher_goes_on_as_if_it_had_not_been(
     tmp_path: Path,
 ) -> None:
-    list(multitask.fit(tiny(tmp_path / "teacher", max_steps=1)))
+    list(multitask.fit(tiny_config(tmp_path / "teacher", max_steps=1)))
     share = {"teacher": str(tmp_path / "teacher"), "distillation_weight": 0.5, "max_steps": 2}
-    list(multitask.fit(tiny(tmp_path / "whole", **share)))
-    next(multitask.fit(tiny(tmp_path / "cut", **share)))  # the logits are kept, no step is taken
+    list(multitask.fit(tiny_config(tmp_path / "whole", **share)))
+    next(
+        multitask.fit(tiny_config(tmp_path / "cut", **share))
+    )  # the logits are kept, no step is taken
     assert (tmp_path / "cut" / FILE).exists()
     list(multitask.resume(tmp_path / "cut"))
     whole, cut = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "cut"))
@@ -264,16 +265,16 @@ def test_a_teacher_that_does_not_fit_is_refused_before_the_encoder_is_read(tmp_p
     share = {"distillation_weight": 0.5}
     with pytest.raises(ModelError, match=r"manifest.json.*not found"):
         multitask.fit(
-            tiny(tmp_path / "run", teacher=str(tmp_path), encoder="absent/encoder", **share)
+            tiny_config(tmp_path / "run", teacher=str(tmp_path), encoder="absent/encoder", **share)
         )
-    list(multitask.fit(tiny(tmp_path / "teacher", max_steps=1, tasks=["sentiment"])))
+    list(multitask.fit(tiny_config(tmp_path / "teacher", max_steps=1, tasks=["sentiment"])))
     with pytest.raises(ConfigurationError, match="has no head for paraphrase, similarity"):
-        multitask.fit(tiny(tmp_path / "run", teacher=str(tmp_path / "teacher"), **share))
+        multitask.fit(tiny_config(tmp_path / "run", teacher=str(tmp_path / "teacher"), **share))
     assert not (tmp_path / "run").exists()
 
 
 def test_the_moving_average_is_what_is_evaluated_and_saved(tmp_path: Path) -> None:
-    config = tiny(tmp_path / "run", ema_decay=0.5, max_steps=3, eval_every=3, save_every=1)
+    config = tiny_config(tmp_path / "run", ema_decay=0.5, max_steps=3, eval_every=3, save_every=1)
     states = []
     for event in multitask.fit(config):
         if type(event).__name__ == "Saved":
@@ -322,7 +323,7 @@ def test_the_loss_weighting_has_its_own_learning_rate_and_does_not_decay() -> No
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
-    config = tiny(tmp_path / "run", freeze_encoder=True, max_steps=4, weight_decay=0.5)
+    config = tiny_config(tmp_path / "run", freeze_encoder=True, max_steps=4, weight_decay=0.5)
     run = multitask.Multitask(config)
     before = {name: p.clone() for name, p in run.model.encoder.state_dict().items()}
     heads = {name: p.clone() for name, p in run.model.heads.state_dict().items()}

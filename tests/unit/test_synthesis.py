@@ -19,13 +19,11 @@ from swiss_training.synthesis.scene import tidy
 from swiss_training.synthesis.source import PARTS, Part, templates, word_lists
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import TASKS
+from tests.support.paths import ROOT
 
 COMPOSED = [name for name, bucket in BUCKETS.items() if bucket.compose]
 TEMPLATE_FILES = sorted(
-    path.stem
-    for path in (
-        Path(__file__).parents[2] / "training/swiss_training/synthesis/templates"
-    ).iterdir()
+    path.stem for path in (ROOT / "training/swiss_training/synthesis/templates").iterdir()
 )
 
 

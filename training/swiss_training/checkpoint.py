@@ -179,6 +179,8 @@ def _staged(path: Path) -> Iterator[Path]:
     try:
         yield staged
         staged.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         staged.unlink(missing_ok=True)
 

@@ -37,7 +37,8 @@ class RunConfig:
     )
 
     encoder: str = "bert-base-uncased"
-    """A Hugging Face style directory, a run folder, or a Hub repository."""
+    """A Hugging Face style directory, a run folder, a Hub repository, or `packaged`: the encoder of
+    the model inside the package."""
     output: str = "runs/swiss"
     """The run folder; it becomes the model directory."""
     max_length: int = 0

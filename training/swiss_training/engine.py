@@ -253,7 +253,8 @@ class Run:
         self._fingerprint = fingerprint.of(objective)
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
-        self._save_seconds = FIRST_SAVE_SECONDS
+        seconds = 60 * objective.config.save_minutes
+        self._save_seconds = min(seconds, FIRST_SAVE_SECONDS) if seconds else FIRST_SAVE_SECONDS
 
     def restore(self, state: Checkpoint) -> None:
         """Go to where a checkpoint stands.
@@ -283,6 +284,8 @@ class Run:
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError(f"its progress is {values}")
         if max(progress.evaluated, progress.best_step) > progress.step:
+            raise ValueError(f"its progress is {values}")
+        if progress.best and not math.isfinite(progress.best.selection_score):
             raise ValueError(f"its progress is {values}")
         if progress.step > self.objective.num_steps:
             raise ValueError(

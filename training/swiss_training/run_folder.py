@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -45,7 +46,10 @@ class RunFolder:
     @property
     def resuming(self) -> str:
         """The command that resumes the run."""
-        return f"{self.kind.command} `resume={self.path}`"
+        return self._resuming_from(self.path)
+
+    def _resuming_from(self, path: Path) -> str:
+        return f"{self.kind.command} `resume={shlex.quote(str(path))}`"
 
     def check_new(self) -> None:
         """Refuse to train over anything.
@@ -170,7 +174,7 @@ class RunFolder:
                 step = checkpoint.read(previous).record["progress"]["step"]
                 return (
                     f"the checkpoint before it is whole; resume from its step {step} with:"
-                    f" {self.kind.command} `resume={previous}`"
+                    f" {self._resuming_from(previous)}"
                 )
         return f"no earlier checkpoint is whole; train again: {self.kind.command} `output=DIR`"
 

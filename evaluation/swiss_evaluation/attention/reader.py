@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from swiss_training.families.encoder import Encoder
 from swiss_training.families.pretrained import FILES, load_pretrained
+from swiss_training.graph_weights import READABLE
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.io.text import readable
-from swisscli.core.model.directory import CONFIG, MANIFEST, WEIGHTS, ModelDirectory
+from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, WEIGHTS, ModelDirectory
 from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
 from swisscli.core.tokenization import Tokenizer, pad
 
@@ -90,15 +91,16 @@ def read_size(directory: ModelDirectory | EncoderDirectory) -> EncoderSize:
     """The size of an encoder.
 
     Raises:
-        ModelError: if it is in a model directory without weights.
+        ModelError: if it is in a model directory without weights that can be read.
     """
     if isinstance(directory, EncoderDirectory):
         encoder = directory.config
-    elif directory.has(WEIGHTS):
+    elif directory.has(WEIGHTS) or (directory.has(GRAPH) and directory.precision in READABLE):
         encoder = directory.config.encoder
     else:
+        precision = directory.precision if directory.has(GRAPH) else "no precision"
         raise ModelError(
-            f"{directory.path}: has a graph only, attention is computed from {WEIGHTS}",
+            f"{directory.path}: has no {WEIGHTS}, and a graph in {precision} cannot be read",
             hint="name a run folder of swiss train, or an encoder directory, with `model=DIR`",
         )
     return EncoderSize(encoder.num_hidden_layers, encoder.num_attention_heads)
@@ -108,10 +110,11 @@ class AttentionReader:
     """An encoder that shows its attention.
 
     Args:
-        directory: A model directory with weights, or an encoder directory, opened.
+        directory: A model directory or an encoder directory, opened. Where a model has only a
+            graph, the weights are the graph's.
 
     Raises:
-        ModelError: if it is damaged or without weights.
+        ModelError: if it is damaged or without weights that can be read.
     """
 
     def __init__(self, directory: ModelDirectory | EncoderDirectory) -> None:

@@ -29,6 +29,8 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 """The folder of the models that come with the package."""
 DEFAULT_MODEL = "minilm-l6-v1"
 """The one that prediction takes when no other is named."""
+PACKAGED = "packaged"
+"""What its encoder is called where an encoder is named."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,15 @@ def default_model() -> Path:
     named = os.environ.get(MODEL_VARIABLE)
     if named:
         return Path(named).absolute()
+    return packaged_model()
+
+
+def packaged_model() -> Path:
+    """The model directory inside the package that prediction takes when no other is named.
+
+    Raises:
+        ModelError: if this installation has no models.
+    """
     path = MODELS / DEFAULT_MODEL
     if not (path / MANIFEST).is_file():
         raise ModelError(

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from swiss_training.families.dropout import FastDropout
 from swisscli.core.model.encoder_config import EncoderConfig
 
 # By the names that a configuration may have, ACTIVATIONS of swisscli.core.model.encoder_config.
@@ -30,7 +32,7 @@ class SelfAttention(nn.Module):
         self.key = nn.Linear(config.hidden_size, config.hidden_size)
         self.value = nn.Linear(config.hidden_size, config.hidden_size)
         self.output = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dropout_prob = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
     def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
         """Attend."""
@@ -38,14 +40,32 @@ class SelfAttention(nn.Module):
             projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
-        attended_BHTK = F.scaled_dot_product_attention(
-            query_BHTK,
-            key_BHTK,
-            value_BHTK,
-            attn_mask=bias_BHTT,
-            dropout_p=self.dropout_prob if self.training else 0.0,
-        )
+        if isinstance(self.dropout, FastDropout):
+            attended_BHTK = self._attend(query_BHTK, key_BHTK, value_BHTK, bias_BHTT)
+        else:
+            attended_BHTK = F.scaled_dot_product_attention(
+                query_BHTK,
+                key_BHTK,
+                value_BHTK,
+                attn_mask=bias_BHTT,
+                dropout_p=self.dropout.p if self.training else 0.0,
+            )
         return self.output(attended_BHTK.transpose(1, 2).flatten(-2))
+
+    def _attend(
+        self, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, bias_BHTT: Tensor
+    ) -> Tensor:
+        """What `F.scaled_dot_product_attention` computes, with a dropout of our own."""
+        # Autocast would compute the softmax in float32, which torch's own does not either.
+        with torch.autocast(query_BHTK.device.type, enabled=False):
+            scaled_BHTK = query_BHTK * query_BHTK.shape[-1] ** -0.5
+            scores_BHTT = scaled_BHTK @ key_BHTK.transpose(-1, -2)
+            if bias_BHTT.dtype == torch.bool:
+                scores_BHTT = scores_BHTT.masked_fill(~bias_BHTT, -torch.inf)
+            else:
+                scores_BHTT = scores_BHTT + bias_BHTT
+            share_BHTT = self.dropout(scores_BHTT.softmax(-1).to(value_BHTK.dtype))
+            return share_BHTT @ value_BHTK
 
 
 class EncoderLayer(nn.Module):

@@ -1,4 +1,4 @@
-"""Encoders to begin from: Hugging Face directories, the Hub, and our own runs."""
+"""Encoders to begin from: Hugging Face directories, the Hub, our own runs, and the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,18 @@ from torch import Tensor
 
 from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.encoder import Encoder
+from swiss_training.graph_weights import read_graph
 from swiss_training.weights import check_fit, read_tensors
 from swisscli.core.errors import ModelError
-from swisscli.core.model.directory import WEIGHTS, ModelDirectory, is_model_directory
+from swisscli.core.model.directory import (
+    GRAPH,
+    PACKAGED,
+    TOKENIZER,
+    WEIGHTS,
+    ModelDirectory,
+    is_model_directory,
+    packaged_model,
+)
 from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
 from swisscli.core.model.manifest import sha256_of
 
@@ -38,16 +47,19 @@ class PretrainedEncoder:
 
 
 def load_pretrained(name: str) -> PretrainedEncoder:
-    """Load an encoder from a Hugging Face style directory, a run of `swiss train` or the Hub.
+    """Load an encoder from a Hugging Face style directory, a run of `swiss train`, or the Hub.
 
     Args:
         name: A directory with `config.json`, `model.safetensors` and `tokenizer.json`, the folder
             of a run, whose heads are left (intermediate training: Phang et al. 2018,
-            arXiv:1811.01088), or a Hub repository such as `bert-base-uncased`.
+            arXiv:1811.01088), a Hub repository such as `bert-base-uncased`, or `packaged`: the
+            encoder of the model that comes with the package, which needs no network.
 
     Raises:
         ModelError: if a file is missing or damaged, or the Hub cannot be reached.
     """
+    if name == PACKAGED:
+        return _load_packaged()
     directory = Path(name) if Path(name).is_dir() else _download(name)
     missing = [file for file in FILES if not (directory / file).is_file()]
     if missing:
@@ -64,6 +76,27 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     tensors = read_tensors(weights)
     names = FAMILIES[config.model_type].names
     state = _encoder_of_run(tensors) if is_own else names.from_hugging_face(tensors)
+    return _pretrained(config, state, weights, directory / "tokenizer.json", source)
+
+
+def _load_packaged() -> PretrainedEncoder:
+    """The encoder of the model inside the package, from its graph."""
+    model = ModelDirectory.open(packaged_model(), (GRAPH, TOKENIZER))
+    state = _encoder_of_run(read_graph(model))
+    source = {"name": PACKAGED, "model": model.path.name} | _record(model, GRAPH)
+    return _pretrained(
+        model.config.encoder, state, model.path / GRAPH, model.path / TOKENIZER, source
+    )
+
+
+def _pretrained(
+    config: EncoderConfig,
+    state: dict[str, Tensor],
+    weights: Path,
+    tokenizer: Path,
+    source: dict[str, str],
+) -> PretrainedEncoder:
+    """An encoder with the tensors of a file."""
     check_fit(weights, state, lambda: make_encoder(config), optional=("pooler.",))
     encoder = make_encoder(config)
     encoder.load_state_dict(
@@ -72,7 +105,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     return PretrainedEncoder(
         encoder=encoder,
         weights=weights,
-        tokenizer=directory / "tokenizer.json",
+        tokenizer=tokenizer,
         source=source,
         pooler_initialised=not {"pooler.weight", "pooler.bias"} <= state.keys(),
     )
@@ -81,15 +114,17 @@ def load_pretrained(name: str) -> PretrainedEncoder:
 def _read_run(directory: Path, name: str) -> tuple[EncoderConfig, dict[str, str]]:
     """The encoder's shape and source in a model directory whose hashes hold."""
     run = ModelDirectory.open(directory, FILES)
-    source = {
-        "name": name,
-        "sha256": run.manifest.files[WEIGHTS].sha256,
-        "tasks": ",".join(task.name for task in run.config.tasks),
-    }
+    return run.config.encoder, {"name": name} | _record(run, WEIGHTS)
+
+
+def _record(model: ModelDirectory, weights: str) -> dict[str, str]:
+    """What is recorded of a model whose encoder is taken."""
     # Only the last link in full, so that the record of a long chain stays flat.
-    before = run.manifest.source_encoder
-    source |= {f"source_{key}": before[key] for key in ("name", "sha256") if key in before}
-    return run.config.encoder, source
+    before = model.manifest.source_encoder
+    return {
+        "sha256": model.manifest.files[weights].sha256,
+        "tasks": ",".join(task.name for task in model.config.tasks),
+    } | {f"source_{key}": before[key] for key in ("name", "sha256") if key in before}
 
 
 def _encoder_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

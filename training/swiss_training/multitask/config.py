@@ -78,6 +78,8 @@ class TrainConfig(RunConfig):
     """Whether the heads alone are trained (the paper's "pretrain")."""
     dropout: float = 0.3
     """Dropout before the heads, a probability; the encoder keeps its own."""
+    fast_dropout: bool = False
+    """Whether masks are drawn in 16 bits each: faster on a CPU, other masks than torch's."""
 
     weighting: str = "none"
     """Loss weighting method."""

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from swiss_training.checkpoint import package_versions, save_tensors
 from swiss_training.families import make_encoder
 from swiss_training.families.encoder import pool_mean
+from swiss_training.graph_weights import read_graph
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.heads import Head, make_head
 from swiss_training.multitask.metrics import Metrics
@@ -139,12 +140,17 @@ def save_model(
 def load_model(directory: ModelDirectory) -> MultitaskModel:
     """Load the trained model of a model directory, for evaluation.
 
+    Where it has only a graph, the weights are the graph's.
+
     Raises:
         ModelError: if the weights are missing or damaged, or do not fit the configuration.
     """
-    path = directory.file(WEIGHTS)
-    tensors = read_tensors(path)
-    check_fit(path, tensors, lambda: MultitaskModel(directory.config))
+    from_graph = directory.has(GRAPH) and not directory.has(WEIGHTS)
+    path = directory.path / GRAPH if from_graph else directory.file(WEIGHTS)
+    tensors = read_graph(directory) if from_graph else read_tensors(path)
+    # The graph of a model with mean pooling has no pooler, which nothing would read.
+    without = ("encoder.pooler.",) if from_graph and directory.config.pooling == "mean" else ()
+    check_fit(path, tensors, lambda: MultitaskModel(directory.config), optional=without)
     model = MultitaskModel(directory.config)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=not without)
     return model.eval()

@@ -13,6 +13,7 @@ from swiss_training import engine, fingerprint, optim
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.devices import choose_device, choose_precision, make_autocast
 from swiss_training.events import Event, Measurement
+from swiss_training.families.dropout import use_fast_dropout
 from swiss_training.families.pretrained import PretrainedEncoder, load_pretrained
 from swiss_training.interruption import Interruption
 from swiss_training.loss_totals import LossTotals
@@ -138,6 +139,8 @@ class Multitask:
         )
         model = MultitaskModel(model_config, dropout=self.config.dropout)
         model.encoder = pretrained.encoder
+        if self.config.fast_dropout:
+            use_fast_dropout(model)
         if self.config.freeze_encoder:
             model.encoder.requires_grad_(False)
         return model
@@ -285,7 +288,12 @@ class Multitask:
 
     def read_measurement(self, values: dict[str, Any]) -> Evaluation:
         """An evaluation from its JSON form."""
-        return Evaluation.from_json(values, Place(Path(self.config.output), "best"))
+        evaluation = Evaluation.from_json(values, Place(self.config.output, "best"))
+        if evaluation.scores.keys() != set(self.tasks):
+            raise ValueError(
+                f"its best evaluation is of {', '.join(evaluation.scores) or 'no task'}"
+            )
+        return evaluation
 
     def write(self, folder: Path, step: int, measured: Measurement | None) -> None:
         """Write the model directory, without a graph, over the one in the run's folder."""

@@ -1,0 +1,37 @@
+"""The program as the tests start it, in this process or as one of its own."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+PROGRAM = (sys.executable, "-m", "swisscli")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of the program ended."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: str
+
+
+Swiss = Callable[..., Outcome]
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def wait_for(
+    condition: Callable[[], bool], process: "subprocess.Popen[bytes]", seconds: float = 300
+) -> None:
+    """Wait until what a running program does can be seen from outside.
+
+    Raises:
+        AssertionError: if the process ends before, or the time is up.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None or condition(), "the program ended too early"
+        assert time.monotonic() < deadline, "the program does not get there"
+        time.sleep(0.002)
