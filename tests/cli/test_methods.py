@@ -62,6 +62,12 @@ def test_options_of_the_optimizer_have_a_switch(swiss: Any, tmp_path: Path, opti
     assert config[option.replace("-", "_")] == 0.9
 
 
+def cells(table: bytes) -> list[list[str]]:
+    """Task, metric, value and, of a task, rows; the overall line counts none."""
+    lines = [line.split("\t") for line in table.decode().splitlines()]
+    return [line if len(line) == 4 else [*line, ""] for line in lines]
+
+
 @pytest.mark.parametrize("heads", ["linear", "layer-sharing", "cosine"])
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_separate_encoding_is_exported_and_predicted(
@@ -77,7 +83,11 @@ def test_separate_encoding_is_exported_and_predicted(
     evaluated = swiss("evaluate", "run", "--backend", "torch", "--output", "torch")
     graph = swiss("evaluate", "run", "--backend", "onnx", "--output", "onnx")
     assert evaluated.exit_code == graph.exit_code == 0, evaluated.stderr + graph.stderr
-    assert graph.stdout == evaluated.stdout
+    rows = zip(cells(graph.stdout), cells(evaluated.stdout), strict=True)
+    for (*names, value, count), (*expected_names, expected, expected_count) in rows:
+        assert (names, count) == (expected_names, expected_count)
+        # Printed to four decimals: two scores that agree may be rounded to either side.
+        assert float(value) == pytest.approx(float(expected), abs=1.5e-4)
     pairs = ["the film is good\tthe film is superb\n"] * 3 + ["a dull plot\ta car\n"]
     outcome = swiss("predict", "similarity", "--model", "run", input="".join(pairs))
     assert outcome.exit_code == 0, outcome.stderr
