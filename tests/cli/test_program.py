@@ -15,6 +15,8 @@ import pytest
 
 from swisscli import __version__
 from swisscli.main import COMMANDS
+from tests.support.training import make_model as make_trained_model
+from tests.support.training import write_run
 
 HEAVY = ("torch", "onnxruntime", "numpy", "tokenizers", "rich.console", "rich.table")
 
@@ -91,6 +93,23 @@ print([name for name in ("torch", "onnx", "rich") if name in sys.modules], file=
         check=True,
     )
     assert (done.stdout.count(b"\n"), done.stderr) == (1, b"[]\n")
+
+
+def test_loading_a_trained_model_does_not_import_the_compiler_of_torch(environment, tmp_path):
+    """It takes more than a second, and nothing is compiled."""
+    run = write_run(tmp_path / "run", make_trained_model())
+    script = f"""
+import sys
+from pathlib import Path
+from swiss_training.multitask.model import load_model
+from swisscli.core.model.directory import ModelDirectory
+load_model(ModelDirectory.open(Path({str(run)!r})))
+print([name for name in ("torch._dynamo", "sympy") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, env=environment, check=True
+    )
+    assert done.stdout == b"[]\n"
 
 
 @pytest.mark.parametrize(

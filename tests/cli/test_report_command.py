@@ -305,8 +305,8 @@ def test_mistakes(
 def test_a_damaged_log(swiss: Any, tmp_path: Path) -> None:
     write_log(write_run(tmp_path / "run", make_model()))
     outcome = swiss("report", "run")
-    assert outcome.exit_code == 3
-    assert "run/log.jsonl: cannot be read as a log" in outcome.stderr
+    assert outcome.exit_code == 4
+    assert "run/log.jsonl:1: no entry of a run's log" in outcome.stderr
 
 
 def test_damaged_metrics_are_found_before_the_model_runs(swiss: Any, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from swisscli.core.errors import ModelError
 
@@ -40,7 +42,7 @@ def check_fit(
     Raises:
         ModelError: naming a tensor that is missing, has no place in the model, or another shape.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NoInitialisation():
         expected = build().state_dict()
     missing = sorted(name for name in expected.keys() - tensors.keys())
     missing = [name for name in missing if not name.startswith(optional)]
@@ -54,3 +56,15 @@ def check_fit(
                 f"{path}: {name} has shape {tuple(tensor.shape)},"
                 f" config.json asks for {tuple(expected[name].shape)}"
             )
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Leaves out what `torch.nn.init` does: for tensors on `meta` it imports torch's compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
