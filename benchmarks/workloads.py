@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swisscli.core.io.tables import ColumnChoice, InputFormat
+from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.tasks import TASKS, input_columns
 from swisscli.inference.readers import Source, read_records
 

@@ -17,7 +17,7 @@ from swisscli.commands.options import ForceOption
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.io.atomic import check_output, open_output
-from swisscli.core.io.tables import ColumnChoice, InputFormat, parse_delimiter
+from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
 from swisscli.core.io.text import visible
 from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks, task_names

@@ -9,7 +9,7 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.io.tables import parse_delimiter
+from swisscli.core.io.formats import parse_delimiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -135,7 +135,7 @@ def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, 
     if pair and not all(text.strip() for text in pair):
         raise ConfigurationError("--pair has an empty text", hint='for example: --pair "a" "b"')
     if file is not None:
-        from swisscli.core.io.tables import ColumnChoice
+        from swisscli.core.io.formats import ColumnChoice
         from swisscli.core.tasks import TASKS, input_columns
         from swisscli.inference.readers import find_sources, read_records
 

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError, Problems
-from swisscli.core.io.tables import ColumnChoice, InputFormat, format_of, read_table
+from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
+from swisscli.core.io.tables import read_table
 from swisscli.core.records import Record
 
 STDIN = "-"

@@ -15,7 +15,7 @@ from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swisscli import Predictor
 from swisscli.core.errors import DataError
-from swisscli.core.io.tables import ColumnChoice, InputFormat
+from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.text import is_blank
 from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TASKS, input_columns

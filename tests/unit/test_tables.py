@@ -13,7 +13,8 @@ from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swisscli import Predictor
 from swisscli.core.errors import ConfigurationError, DataError
-from swisscli.core.io.tables import ColumnChoice, InputFormat, format_of, read_table
+from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
+from swisscli.core.io.tables import read_table
 from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import TASKS, input_columns
 

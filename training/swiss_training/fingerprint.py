@@ -12,8 +12,8 @@ import torch
 from swisscli.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from swiss_training.engine import Objective
     from swiss_training.families.pretrained import PretrainedEncoder
+    from swiss_training.objective import Objective
 
 Fingerprint = dict[str, dict[str, Any]]
 

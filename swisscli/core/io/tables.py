@@ -7,15 +7,14 @@ one at a time and in order, one for each record; memory does not grow with the f
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from itertools import chain, islice
-from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 from swisscli.core.columns import ColumnError, InputColumns, Layout, folded
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.io.delimited import TAB, Row, RowReader
+from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.json_rows import JsonRow, read_json, read_json_lines
 from swisscli.core.io.lines import Line, decode_lines
 from swisscli.core.io.parquet import read_parquet
@@ -30,132 +29,6 @@ _ENTITY = re.compile(r"&#?\w+$")  # of HTML, before its semicolon
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
-class InputFormat(StrEnum):
-    """How records are laid out in a file."""
-
-    TXT = "txt"
-    TSV = "tsv"
-    CSV = "csv"
-    JSONL = "jsonl"
-    JSON = "json"
-    PARQUET = "parquet"
-
-    @property
-    def is_delimited(self) -> bool:
-        """Whether a delimiter cuts lines into fields."""
-        return self in (InputFormat.TSV, InputFormat.CSV)
-
-
-_EXTENSIONS = {
-    **{f".{layout}": layout for layout in InputFormat},
-    ".tab": InputFormat.TSV,
-    ".ndjson": InputFormat.JSONL,
-}
-_EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
-
-
-def format_of(path: str) -> InputFormat | None:
-    """The format that a file's extension tells, one before `.gz` included; None if it tells none.
-
-    Raises:
-        DataError: if it is a spreadsheet.
-    """
-    name = PurePath(path.lower())
-    if name.suffix == ".gz":
-        name = name.with_suffix("")
-    if name.suffix in _EXCEL:
-        raise DataError(
-            f"{path}: spreadsheets cannot be read",
-            hint="save it as CSV: in Excel, File > Save As > CSV UTF-8",
-        )
-    return _EXTENSIONS.get(name.suffix)
-
-
-@dataclass(frozen=True)
-class ColumnChoice:
-    """What the user says about the columns.
-
-    Attributes:
-        has_header: Whether the first row is a header; None finds out by its names.
-        chosen: Column names or 1-based numbers, one per text; empty takes the known names, or
-            the only columns.
-        delimiter: One character; None finds out.
-    """
-
-    has_header: bool | None = None
-    chosen: tuple[str, ...] = ()
-    delimiter: str | None = None
-
-    @property
-    def by_name(self) -> bool:
-        """Whether a column is chosen by its name."""
-        return not all(name.isdecimal() for name in self.chosen)
-
-    def check(self, columns: InputColumns, formats: Iterable[InputFormat]) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ConfigurationError: if the choice does not fit the columns or the formats.
-        """
-        formats = set(formats)
-        example = f"for example: `columns={','.join('12'[: columns.arity])}`"
-        if self.chosen and len(self.chosen) != columns.arity and not columns.every:
-            raise ConfigurationError(
-                f"`columns` names {len(self.chosen)}, {columns.name} reads {columns.arity}",
-                hint=example,
-            )
-        if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
-            raise ConfigurationError(
-                "`columns` takes names, or numbers that begin with 1",
-                hint=example,
-            )
-        if self.chosen and InputFormat.TXT in formats:
-            raise ConfigurationError(
-                "`columns` has no meaning for lines of text", hint="add `input_format=tsv`"
-            )
-        is_json = not formats.isdisjoint((InputFormat.JSON, InputFormat.JSONL))
-        if is_json and any(name.isdecimal() for name in self.chosen):
-            raise ConfigurationError(
-                "`columns` with numbers has no meaning for JSON", hint="use names"
-            )
-        undelimited = sorted(layout for layout in formats if not layout.is_delimited)
-        for option, value in (("header", self.has_header), ("delimiter", self.delimiter)):
-            if value and undelimited:
-                raise ConfigurationError(
-                    f"`{option}` has no meaning for the format {undelimited[0]}",
-                    hint="add `input_format=tsv`",
-                )
-        if self.by_name and self.has_header is False:
-            raise ConfigurationError(
-                "`columns` with names needs a header",
-                hint="use numbers, or leave out `header=False`",
-            )
-
-
-def parse_delimiter(text: str) -> str:
-    """Read a delimiter: one character, or its name.
-
-    Raises:
-        ConfigurationError: if it is neither, or a character that cannot separate fields.
-    """
-    delimiter = _DELIMITER_NAMES.get(text.lower(), text)
-    if not is_delimiter(delimiter):
-        raise ConfigurationError(
-            f"`delimiter` {text!r} is not one character",
-            hint=f"for example: `delimiter=';'`, or one of {', '.join(_DELIMITER_NAMES)}",
-        )
-    return delimiter
-
-
-def is_delimiter(text: str) -> bool:
-    """Whether fields can be separated by this: one character, no quote and no line end."""
-    return len(text) == 1 and text not in '"\r\n'
-
-
-_DELIMITER_NAMES = {
-    **{"comma": ",", "tab": TAB, "semicolon": ";", "pipe": "|"},
-    "\\t": TAB,
-}
 _DELIMITERS = {InputFormat.CSV: (",", TAB, ";"), InputFormat.TSV: (TAB, ",", ";")}
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from swiss_training.config import RunConfig
 from swisscli.core.errors import SwissError
-from swisscli.core.io.tables import InputFormat, format_of, is_delimiter
+from swisscli.core.io.formats import InputFormat, format_of, is_delimiter
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from swiss_training.masked_lm.config import PretrainConfig
 from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns
 from swisscli.core.errors import DataError
-from swisscli.core.io.tables import ColumnChoice, format_of, read_table
+from swisscli.core.io.formats import ColumnChoice, format_of
+from swisscli.core.io.tables import read_table
 from swisscli.core.io.text import is_blank
 from swisscli.core.tokenization import Encoding, Tokenizer
 

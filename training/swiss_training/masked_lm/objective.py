@@ -83,7 +83,7 @@ class DevLoss:
 
 
 class MaskedLM:
-    """Model and text of a pretraining run; see `engine.Objective`.
+    """Model and text of a pretraining run; see `swiss_training.objective.Objective`.
 
     Args:
         config: The configuration.

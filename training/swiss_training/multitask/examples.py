@@ -11,7 +11,8 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.labels import DataFile, Target
 from swisscli.core.columns import InputColumns, folded
 from swisscli.core.errors import DataError
-from swisscli.core.io.tables import InputFormat, TableRow, format_of, read_table
+from swisscli.core.io.formats import InputFormat, format_of
+from swisscli.core.io.tables import TableRow, read_table
 from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import TASKS, Split, TaskSpec
 

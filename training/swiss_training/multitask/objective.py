@@ -46,7 +46,7 @@ def resume(run: Path, stop: Interruption | None = None) -> Iterator[Event]:
 
 
 class Multitask:
-    """Model, data and methods of a multitask run; see `engine.Objective`.
+    """Model, data and methods of a multitask run; see `swiss_training.objective.Objective`.
 
     Args:
         config: The configuration.
