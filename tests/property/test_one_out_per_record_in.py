@@ -53,7 +53,7 @@ text = st.text(max_size=8) | st.lists(
 line = text.filter(lambda value: "\n" not in value and not value.endswith("\r"))
 
 
-def read(tmp_path, data, layout, task=SENTIMENT, columns=ColumnChoice()):  # noqa: B008
+def read(tmp_path, data, layout, task=SENTIMENT, columns=ColumnChoice()):
     path = tmp_path / "input"
     path.write_bytes(data)
     return list(read_records(Source(str(path), layout), input_columns([task]), columns))
