@@ -16,8 +16,8 @@ _FIRST_RECORDS = 256
 _MAX_RECORDS = 4096
 _MAX_CHARS = 1 << 20
 # A result waits for its own chunk to close and at most for one more: together below 100 ms.
-_IDLE_SECONDS = 0.02
-_MAX_AGE_SECONDS = 0.04
+IDLE_SECONDS = 0.02
+MAX_AGE_SECONDS = 0.04
 
 
 @final
@@ -35,12 +35,28 @@ def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield filling.take()
 
 
-def eager_chunks(records: Iterable[Record]) -> Iterator[list[Record] | Flush]:
+def eager_chunks(
+    records: Iterable[Record],
+    idle_seconds: float = IDLE_SECONDS,
+    max_age_seconds: float = MAX_AGE_SECONDS,
+) -> Iterator[list[Record] | Flush]:
     """Cut records into chunks, without waiting for a full one when their producer is slow.
 
     A background thread reads the records, a bounded number ahead. A `Flush` comes before waiting
     for a producer that pauses.
+
+    Args:
+        records: What the producer sends.
+        idle_seconds: A pause of this length closes a chunk.
+        max_age_seconds: So does this age, however steadily its records come.
     """
+
+    def patience(opened: float | None) -> float | None:
+        """Seconds for which a chunk may wait for its next record; None before its first."""
+        if opened is None:
+            return None
+        return max(0.0, min(idle_seconds, max_age_seconds - (time.monotonic() - opened)))
+
     feed = _Feed(records)
     filling = _Filling()
     opened: float | None = None  # when the chunk that is being filled was begun
@@ -49,7 +65,7 @@ def eager_chunks(records: Iterable[Record]) -> Iterator[list[Record] | Flush]:
         if opened is None and not is_flushed and not feed.is_ready():
             yield Flush()
             is_flushed = True
-        taken = feed.take(_patience(opened))
+        taken = feed.take(patience(opened))
         if taken is None:
             break
         if not taken:
@@ -67,13 +83,6 @@ def eager_chunks(records: Iterable[Record]) -> Iterator[list[Record] | Flush]:
         yield filling.take()
     if feed.error is not None:
         raise feed.error
-
-
-def _patience(opened: float | None) -> float | None:
-    """Seconds for which a chunk may wait for its next record; None while it has not begun."""
-    if opened is None:
-        return None
-    return max(0.0, min(_IDLE_SECONDS, _MAX_AGE_SECONDS - (time.monotonic() - opened)))
 
 
 def _num_chars(record: Record) -> int:

@@ -21,9 +21,10 @@ from swisscli.core.model.directory import (
     default_model,
 )
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
+from tests.support.paths import COURSE_DATA, ROOT, needs_shared_data
 
 HERE = Path(__file__).parent
-DATA = HERE.parents[2] / "shared" / "data" / "cs224n"
+EXAMPLES = ROOT / "examples"
 
 
 def load_maker() -> Any:
@@ -33,6 +34,11 @@ def load_maker() -> Any:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def read_pairs(name: str) -> list[tuple[str, ...]]:
+    lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()
+    return [tuple(line.split("\t")) for line in lines[1:]]
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +107,42 @@ def test_the_card_has_the_figures_of_the_metrics(
     assert re.search(r"Quora duplicates", card)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the dev sets are not beside the project")
+def test_it_is_right_about_the_clear_reviews_of_the_examples(predictor: Predictor) -> None:
+    reviews = (EXAMPLES / "reviews.txt").read_text(encoding="utf-8").splitlines()
+    clear = {
+        "A warm, funny and beautifully acted film": "very positive",
+        "The first hour drags, the second is worse": "very negative",
+        "It is a heist movie.": "neutral",
+        "An astonishing debut": "very positive",
+    }
+    labels = [answer.label for answer in predictor.predict("sentiment", reviews)]
+    for start, label in clear.items():
+        (found,) = [index for index, review in enumerate(reviews) if review.startswith(start)]
+        assert labels[found] == label
+
+
+def test_it_knows_the_paraphrases_of_the_examples(predictor: Predictor) -> None:
+    answers = predictor.predict("paraphrase", read_pairs("questions.tsv"))
+    assert [answer.class_index for answer in answers] == [1, 0, 1, 0, 1]
+
+
+def test_it_tells_the_unlike_sentences_of_the_examples(predictor: Predictor) -> None:
+    pairs = read_pairs("sentences.tsv")
+    scores = [answer.score or 0.0 for answer in predictor.predict("similarity", pairs)]
+    unlike = pairs.index(
+        ("The council approved the new budget on Monday.", "A child is eating an apple.")
+    )
+    assert scores.pop(unlike) < 1
+    assert min(scores) > 2
+
+
+@needs_shared_data
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
 def test_its_figures_are_what_it_does_on_the_dev_sets(
     predictor: Predictor, dev: Evaluation, task: str
 ) -> None:
     spec = TASKS[task]
-    examples = read_files(spec, [DataFile(DATA / spec.file_name("dev"))])
+    examples = read_files(spec, [DataFile(COURSE_DATA / spec.file_name("dev"))])
     answers = list(predictor.predict(task, examples.texts))
     if spec.kind == "multiclass":
         outputs = np.array([answer.probabilities for answer in answers])

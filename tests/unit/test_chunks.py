@@ -1,90 +1,107 @@
 """Chunks: cut by size for a file, at a pause for a slow producer."""
 
-import time
+import itertools
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
 
 from swisscli.core.records import Record
 from swisscli.inference.chunks import Flush, chunks, eager_chunks
 
+# A producer that is waited for this long never pauses, whatever else the machine does.
+NO_PAUSE = {"idle_seconds": 600.0, "max_age_seconds": 600.0}
+SECONDS = 30  # after which a test fails that waits for what does not happen
+
 
 def records(count: int, text: str = "a") -> list[Record]:
     return [Record(line, (text,)) for line in range(1, count + 1)]
 
 
-def test_sizes_grow_and_nothing_is_lost():
+def test_sizes_grow_and_nothing_is_lost() -> None:
     cut = list(chunks(records(10_000)))
     assert [len(chunk) for chunk in cut] == [256, 512, 1024, 2048, 4096, 2064]
     assert [record.line for chunk in cut for record in chunk] == list(range(1, 10_001))
 
 
-def test_long_texts_make_short_chunks():
+def test_long_texts_make_short_chunks() -> None:
     assert [len(chunk) for chunk in chunks(records(5, "a" * 600_000))] == [2, 2, 1]
 
 
-def test_a_fast_producer_gets_the_chunks_of_a_file():
-    cut = [chunk for chunk in eager_chunks(records(10_000)) if not isinstance(chunk, Flush)]
-    assert cut == list(chunks(records(10_000)))
+def test_a_fast_producer_gets_the_chunks_of_a_file() -> None:
+    cut = eager_chunks(records(10_000), **NO_PAUSE)
+    assert [chunk for chunk in cut if not isinstance(chunk, Flush)] == list(chunks(records(10_000)))
 
 
-def test_a_fast_producer_does_so_behind_a_slow_model():
-    cut = []
-    for chunk in eager_chunks(records(2_000)):
-        time.sleep(0.3)
-        if not isinstance(chunk, Flush):
-            cut.append(len(chunk))
-    assert cut == [256, 512, 1024, 208]
+def test_a_fast_producer_does_so_behind_a_slow_model() -> None:
+    """While the model has the first chunk, all the others are read."""
+    all_read = Event()
+
+    def fast() -> Iterator[Record]:
+        yield from records(2_000)
+        all_read.set()
+
+    cut = eager_chunks(fast(), **NO_PAUSE)
+    first = next(cut)
+    assert all_read.wait(SECONDS)
+    sizes = [len(chunk) for chunk in (first, *cut) if not isinstance(chunk, Flush)]
+    assert sizes == [256, 512, 1024, 208]
 
 
-def test_a_pause_closes_the_chunk_and_is_told_before_the_next():
-    def slow() -> Iterator[Record]:
+def test_a_pause_closes_the_chunk_and_is_told_before_the_next() -> None:
+    """The producer waits for the answers to its first records before it sends more."""
+    answered = Event()
+
+    def pausing() -> Iterator[Record]:
         yield from records(3)
-        time.sleep(0.6)
+        answered.wait(SECONDS)
         yield from records(2)
 
-    cut = list(eager_chunks(slow()))
-    assert [type(chunk) for chunk in cut] == [list, Flush, list]
-    assert [record.line for record in cut[0] + cut[2]] == [1, 2, 3, 1, 2]
+    cut = eager_chunks(pausing(), idle_seconds=0.2, max_age_seconds=600)
+    first, flush = next(cut), next(cut)
+    answered.set()
+    assert [len(first), type(flush), *map(len, cut)] == [3, Flush, 2]
 
 
-def test_a_trickle_does_not_fill_a_chunk():
+def test_a_trickle_does_not_fill_a_chunk() -> None:
+    """Records that come too steadily for a pause: their chunk is closed by its age."""
+    answered = Event()
+
     def trickle() -> Iterator[Record]:
-        for record in records(400):
-            time.sleep(0.05)
-            yield record
+        yield from records(3)
+        answered.wait(SECONDS)
+        yield from records(2)
 
-    started = time.monotonic()
-    first = next(eager_chunks(trickle()))
-    assert time.monotonic() - started < 10
-    assert len(first) < 200
+    cut = eager_chunks(trickle(), idle_seconds=600, max_age_seconds=0.2)
+    first = next(cut)
+    answered.set()
+    assert len(first) == 3
 
 
-def test_the_producer_is_read_a_bounded_number_ahead():
-    produced = 0
+def test_the_producer_is_read_a_bounded_number_ahead() -> None:
+    too_far = Event()
 
     def endless() -> Iterator[Record]:
-        nonlocal produced
-        while True:
-            produced += 1
-            yield Record(produced, ("a",))
+        for line in itertools.count(1):
+            if line == 20_000:
+                too_far.set()
+            yield Record(line, ("a",))
 
     next(eager_chunks(endless()))
-    time.sleep(0.2)
-    assert produced < 20_000
+    assert not too_far.wait(0.5)
 
 
-def test_an_error_comes_after_the_records_before_it():
+def test_an_error_comes_after_the_records_before_it() -> None:
     def failing() -> Iterator[Record]:
         yield from records(3)
         raise OSError("gone")
 
-    cut = eager_chunks(failing())
+    cut = eager_chunks(failing(), **NO_PAUSE)
     assert len(next(cut)) == 3
     with pytest.raises(OSError, match="gone"):
         next(cut)
 
 
-def test_no_records_make_no_chunk():
+def test_no_records_make_no_chunk() -> None:
     assert list(chunks([])) == []
     assert list(eager_chunks([])) == []
