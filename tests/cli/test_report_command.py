@@ -25,7 +25,16 @@ BROWSER = next(
     None,
 )
 EVIL = '</script><img src=x onerror=alert(1)> <b>bold</b> & "quoted" $x$'
-SECTIONS = ("summary", "training", "labels", "sentiment", "paraphrase", "similarity", "attention")
+SECTIONS = (
+    "summary",
+    "architecture",
+    "training",
+    "labels",
+    "sentiment",
+    "paraphrase",
+    "similarity",
+    "attention",
+)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,12 @@ from swiss_evaluation.report import attention_views
 from swiss_evaluation.report.analysis import LabelledPredictions
 from swiss_evaluation.report.attention_views import Choice
 from swiss_evaluation.report.page import Page, Section, render
-from swiss_evaluation.report.sections import label_section, task_section, training_section
+from swiss_evaluation.report.sections import (
+    architecture_section,
+    label_section,
+    task_section,
+    training_section,
+)
 from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Metrics, Score
 from swisscli import __version__
@@ -165,7 +170,12 @@ def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[E
         scores=_score_rows(scores),
         facts=facts,
         notes=inputs.notes,
-        sections=[training_section(prepared.log), label_section(inputs), *tasks],
+        sections=[
+            architecture_section(inputs.model.config),
+            training_section(prepared.log),
+            label_section(inputs),
+            *tasks,
+        ],
         attention=attention,
         attention_data=data,
     )

@@ -1,4 +1,4 @@
-"""The report's parts: training, labels, and one for each task."""
+"""The report's parts: architecture, training, labels, and one for each task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +13,22 @@ from swiss_evaluation.report.analysis import (
     reliability,
     worst,
 )
+from swiss_evaluation.report.architecture import architecture
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Score
+from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Place
 from swisscli.core.tasks import TaskSpec
 
 Series = dict[str, tuple[list[int], list[float]]]
+
+
+def architecture_section(config: ModelConfig) -> Section:
+    """The road of a text through the model (the paper's Figure 5)."""
+    caption = f"Made from config.json. The longest input is {config.max_length:,} tokens."
+    chart = Chart("From text to answer", caption, architecture(config))
+    return Section("architecture", "Architecture", charts=[chart])
 
 
 def training_section(entries: Sequence[Mapping[str, Any]]) -> Section:
