@@ -15,7 +15,9 @@ PAPER = {"sentiment": 1.0, "paraphrase": 1.7, "similarity": 1.0}
 
 
 def sample(name: str, number: int = 0, **changes: Any) -> list[tuple[str, ...]]:
-    sampler = find_method("sampler", name).make({"sampling_weights": PAPER})
+    method = find_method("sampler", name)
+    defaults = {option.key: option.default for option in method.options}
+    sampler = method.make({**defaults, "sampling_weights": PAPER})
     values = {"sizes": SIZES, "seed": 3, "number": number, "num_epochs": 10}
     return list(sampler(Epoch(**(values | changes))))
 
