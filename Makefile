@@ -3,7 +3,7 @@ BIN := .venv/bin
 INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 PIP := .venv/$(INSTALL) --constraint constraints.txt
 
-.PHONY: demo test lint coverage bench clean
+.PHONY: demo test lint coverage docs docs-reference bench clean
 
 # Real predictions from the model inside the package, from nothing but Python.
 demo: .venv/base
@@ -23,6 +23,14 @@ lint: .venv/dev
 # Which lines and branches the tests run: a table here, a page per file in htmlcov/.
 coverage: .venv/browser
 	$(BIN)/pytest --numprocesses auto --cov --cov-report term --cov-report html
+
+# The documentation, into site/. Anything that would be a warning ends it.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The pages of docs/ that come from the code: command reference, methods, drawing of the model.
+docs-reference: .venv/dev
+	$(BIN)/python docs/generate.py
 
 # The page of swiss report is tested in a browser; where none can be had, those tests are skipped.
 .venv/browser: | .venv/dev

@@ -48,7 +48,8 @@ class Predictor:
     Example:
         >>> predictor = Predictor()
         >>> for prediction in predictor.predict("sentiment", ["A lovely film."]):
-        ...     print(prediction.label, prediction.score)
+        ...     print(prediction.label)
+        very positive
 
     Args:
         model: The model directory; None takes the one that the variable `SWISS_MODEL` names,
@@ -153,7 +154,8 @@ class Predictor:
         Example:
             >>> pairs = [("A man sings.", "A man is singing.")]
             >>> for same, alike in Predictor().predict_tasks(["paraphrase", "similarity"], pairs):
-            ...     print(same.label, alike.score)
+            ...     print(same.label, 0 <= alike.score <= 5)
+            paraphrase True
 
         Args:
             tasks: Names or aliases of tasks that read the same number of texts.
