@@ -12,11 +12,9 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-from typer.testing import CliRunner
 
-from swisscli.main import app
 from tests.support.prediction_model import build_model
-from tests.support.program import PROGRAM, Outcome, Spawn, Swiss
+from tests.support.program import PROGRAM, Outcome, Spawn, Swiss, run_swiss
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +43,8 @@ def swiss(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SWISS_MODEL", str(tiny_model))
     monkeypatch.chdir(tmp_path)
 
-    def run(*args: object, input: bytes = b"", **env: str) -> Outcome:
-        result = CliRunner().invoke(app, list(map(str, args)), input=input, env=env)
-        return Outcome(result.exit_code, result.stdout_bytes, result.stderr)
+    def run(*args: object, **options: Any) -> Outcome:
+        return run_swiss(Path.cwd(), *args, **options)
 
     return run
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from swiss_evaluation.attention.reader import AttentionReader, open_directory
-from swisscli.main import app
 from tests.support.paths import DATA, ENCODER
+from tests.support.program import run_swiss
 from tests.support.training import make_model, write_run
 
 BROWSER = next(
@@ -45,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--batch-size", 16, "--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu"),
         *("--epochs", 2, "--log-every", 2, "--output", run),
     )
-    outcome = CliRunner().invoke(app, ["train", *map(str, options)])
+    outcome = run_swiss(run.parent, "train", *options)
     assert outcome.exit_code == 0, outcome.stderr
     return run
 
@@ -61,9 +60,9 @@ def page(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("--data", DATA, "--dev", f"sst={folder / 'dev.csv'}", "--pair", EVIL, "a film"),
         *("--errors", 50, "--layers", "0,1", "--heads", "0,2", "-o", folder / "report.html"),
     )
-    outcome = CliRunner().invoke(app, ["report", str(trained), *map(str, options)])
+    outcome = run_swiss(folder, "report", trained, *options)
     assert outcome.exit_code == 0, outcome.stderr
-    assert outcome.stdout == ""
+    assert outcome.stdout == b""
     return folder / "report.html"
 
 

@@ -3,6 +3,9 @@
 import json
 import re
 import signal
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 
 from swiss_training.experiments import selection
 from tests.support.paths import DATA, ENCODER
-from tests.support.program import wait_for
+from tests.support.program import Outcome, run_swiss, wait_for
 
 TINY = (
     *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean"),
@@ -20,77 +23,146 @@ TWO_BY_TWO = ("reproduce", "table2", "--rows", "2,pair-encoding", "--seeds", 2, 
 SHORT = (*TWO_BY_TWO, "--max-steps", 4, "--output", "out")
 
 
-def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
-    spawn: Any, swiss: Any, tmp_path: Path, jsonl: Any
-) -> None:
-    process = spawn(*SHORT)
-    ledger = tmp_path / "out" / "ledger.jsonl"
-    wait_for(lambda: ledger.is_file() and ledger.read_bytes().endswith(b"\n"), process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    before = ledger.read_bytes()
-    finished = len(jsonl(before))
-    assert 1 <= finished < 4
-    ledger.write_bytes(before + b'{"table": "table2", "row')
+# The program, which a kill ends as the second of its runs begins.
+KILLED_IN_THE_SECOND_RUN = """
+import os, signal
+from swiss_training.experiments import reproduction
+from swisscli.main import main
 
-    outcome = swiss(*SHORT)
-    assert outcome.exit_code == 0, outcome.stderr
-    written = ledger.read_bytes()
-    assert written.startswith(before)
-    entries = jsonl(written)
+train, runs = reproduction.run, []
+
+def run(*arguments):
+    runs.append(arguments)
+    for event in train(*arguments):
+        yield event
+        if len(runs) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+reproduction.run = run
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Four runs in two parts.
+
+    Attributes:
+        folder: Where they ran; `out` is in it.
+        before: The ledger as the kill left it.
+        outcome: How the second part ended.
+    """
+
+    folder: Path
+    before: bytes
+    outcome: Outcome
+
+    @property
+    def ledger(self) -> bytes:
+        return (self.folder / "out" / "ledger.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def reproduction(tmp_path_factory: pytest.TempPathFactory) -> Reproduction:
+    """A reproduction that was killed, with half a line in its ledger, and started again."""
+    folder = tmp_path_factory.mktemp("reproduction")
+    script = [sys.executable, "-c", KILLED_IN_THE_SECOND_RUN, *map(str, SHORT)]
+    killed = subprocess.run(script, cwd=folder, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ledger = folder / "out" / "ledger.jsonl"
+    before = ledger.read_bytes()
+    ledger.write_bytes(before + b'{"table": "table2", "row')
+    return Reproduction(folder, before, run_swiss(folder, *SHORT))
+
+
+@pytest.fixture
+def entries(reproduction: Reproduction, jsonl: Any) -> list[dict[str, Any]]:
+    parsed: list[dict[str, Any]] = jsonl(reproduction.ledger)
+    return parsed
+
+
+def test_a_killed_reproduction_goes_on_and_runs_nothing_twice(
+    reproduction: Reproduction, entries: list[dict[str, Any]]
+) -> None:
+    assert reproduction.outcome.exit_code == 0, reproduction.outcome.stderr
+    assert reproduction.before.count(b"\n") == 1
+    assert reproduction.ledger.startswith(reproduction.before)
     assert [(entry["row"], entry["recipe"], entry["seed"]) for entry in entries] == [
         ("no-extension", "no-extension", 11711),
         ("pair-encoding", "pair-encoding", 11711),
         ("no-extension", "no-extension", 11712),
         ("pair-encoding", "pair-encoding", 11712),
     ]
-    runs = re.findall(r"^run (\d) of (\d): (.+), seed (\d+)$", outcome.stderr, re.M)
-    assert [(run[2], int(run[3])) for run in runs] == [
-        (entry["recipe"], entry["seed"]) for entry in entries[finished:]
-    ]
+    runs = re.findall(r"^run \d of \d: (.+), seed (\d+)$", reproduction.outcome.stderr, re.M)
+    assert runs == [(entry["recipe"], str(entry["seed"])) for entry in entries[1:]]
+
+
+def test_an_entry_says_what_its_run_did(
+    reproduction: Reproduction, entries: list[dict[str, Any]]
+) -> None:
     for entry in entries:
         assert entry["table"] == "table2"
         assert entry["steps"] == 4
         assert entry["metrics"]["tasks"].keys() == {"sentiment", "paraphrase", "similarity"}
         assert entry["train_rows"] == {"sentiment": 96, "paraphrase": 128, "similarity": 112}
         assert entry["command"].startswith("swiss reproduce table2 --rows 2,pair-encoding")
-        folder = tmp_path / "out" / entry["recipe"] / f"seed-{entry['seed']}"
         assert entry["config"] | {"max_steps": 4, "pooling": "mean"} == entry["config"]
+        folder = reproduction.folder / "out" / entry["recipe"] / f"seed-{entry['seed']}"
         assert json.loads((folder / "metrics.json").read_text())["train"]["dev"] == entry["metrics"]
-        assert not (folder / "checkpoints" / "last.safetensors").exists()
-        assert not (folder / "model.safetensors").exists()
-    text = outcome.stdout.decode()
+
+
+def test_a_finished_run_keeps_neither_checkpoints_nor_weights(reproduction: Reproduction) -> None:
+    names = {path.name for path in (reproduction.folder / "out").rglob("*")}
+    assert "metrics.json" in names
+    assert not [name for name in names if name.endswith(".safetensors")]
+
+
+def test_the_report_shows_measured_figures_beside_those_of_the_paper(
+    reproduction: Reproduction,
+) -> None:
+    text = reproduction.outcome.stdout.decode()
     assert re.search(
         r"^\| 5 \| pair encoding \| 0\.506 \| 0\.\d{3} ± 0\.\d{3} \(n=2\) \|", text, re.M
     )
     assert "| 1 | Baseline: no extension(pretrain) | 0.334 |  | 0.649 |" in text
 
-    again = swiss(*SHORT)
-    assert again.exit_code == 0
-    assert (again.stdout, again.stderr) == (outcome.stdout, "")
-    report = swiss("reproduce", "table2", "--report", "--output", "out")
-    assert (report.exit_code, report.stdout, report.stderr) == (0, outcome.stdout, "")
-    assert ledger.read_bytes() == written
 
-    changed = swiss(*SHORT, "--max-steps", 5)
-    assert changed.exit_code == 2
-    assert changed.stdout == b""
-    assert "out/ledger.jsonl: runs of another configuration are there:" in changed.stderr
-    assert "pair-encoding, seed 11712: max_steps was 4, is now 5" in changed.stderr
-    assert "another --output DIR" in changed.stderr
-    other = swiss("reproduce", "table3", "--report", "--output", "out")
-    assert other.exit_code == 2
-    assert "holds entries of table2, not of table3" in other.stderr
-    assert ledger.read_bytes() == written
+def test_a_finished_reproduction_only_reports(reproduction: Reproduction) -> None:
+    before, text = reproduction.ledger, reproduction.outcome.stdout
+    report = ("reproduce", "table2", "--report", "--output", "out")
+    for command in (SHORT, report):
+        assert run_swiss(reproduction.folder, *command) == Outcome(0, text, "")
+    assert reproduction.ledger == before
 
-    wide = swiss("reproduce", "table2", *("--report", "--output", "out"), "--format", "table")
-    lines = wide.stdout.decode().splitlines()
+
+def test_runs_of_another_configuration_are_refused(reproduction: Reproduction) -> None:
+    before = reproduction.ledger
+    outcome = run_swiss(reproduction.folder, *SHORT, "--max-steps", 5)
+    assert (outcome.exit_code, outcome.stdout) == (2, b"")
+    assert "out/ledger.jsonl: runs of another configuration are there:" in outcome.stderr
+    assert "pair-encoding, seed 11712: max_steps was 4, is now 5" in outcome.stderr
+    assert "another --output DIR" in outcome.stderr
+    assert reproduction.ledger == before
+
+
+def test_the_ledger_of_another_table_is_refused(reproduction: Reproduction) -> None:
+    report = ("reproduce", "table3", "--report", "--output", "out")
+    outcome = run_swiss(reproduction.folder, *report)
+    assert outcome.exit_code == 2
+    assert "holds entries of table2, not of table3" in outcome.stderr
+
+
+def test_the_report_for_a_terminal(reproduction: Reproduction) -> None:
+    report = ("reproduce", "table2", "--report", "--output", "out", "--format", "table")
+    lines = run_swiss(reproduction.folder, *report).stdout.decode().splitlines()
     assert lines[0] == "Table 2: Performance of swissBERT with Different Extensions"
     (measured, _) = [line for line in lines if line.strip().startswith("measured (n=2)")]
     assert len(re.findall(r"\d\.\d{3}±\d\.\d{3}", measured)) == 4
-    latex = swiss("reproduce", "table2", *("--report", "--output", "out"), "--format", "latex")
-    text = latex.stdout.decode()
+
+
+def test_the_report_in_latex(reproduction: Reproduction) -> None:
+    report = ("reproduce", "table2", "--report", "--output", "out", "--format", "latex")
+    text = run_swiss(reproduction.folder, *report).stdout.decode()
     assert text.startswith("\\begin{table}\n")
     rows = [line for line in text.splitlines() if line.endswith("\\\\") and line[0] in "123456789"]
     assert len(rows) == 12

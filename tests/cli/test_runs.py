@@ -17,7 +17,7 @@ from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.run_folder import LAST, PREVIOUS
 from tests.support.paths import DATA, ENCODER
-from tests.support.program import wait_for
+from tests.support.program import run_swiss, wait_for
 
 TINY = (
     *("--encoder", ENCODER, "--pooling", "mean", "--tasks", "sst,sts", "--awl"),
@@ -33,16 +33,12 @@ PRETRAIN = (
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of 6 steps, saved after each, and the data that it was trained on."""
-    from typer.testing import CliRunner
-
-    from swisscli.main import app
-
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(DATA, folder / "data")
     options = ("--data", folder / "data", "--output", folder / "run", "--max-steps", 6)
     every = ("--save-every", 1, "--log-every", 1)
-    result = CliRunner().invoke(app, list(map(str, ("train", *TINY, *options, *every))))
-    assert result.exit_code == 0, result.stderr
+    outcome = run_swiss(folder, "train", *TINY, *options, *every)
+    assert outcome.exit_code == 0, outcome.stderr
     return folder
 
 

@@ -1,10 +1,16 @@
 """The program as the tests start it, in this process or as one of its own."""
 
+import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from swisscli.main import app
 
 PROGRAM = (sys.executable, "-m", "swisscli")
 
@@ -20,6 +26,13 @@ class Outcome:
 
 Swiss = Callable[..., Outcome]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def run_swiss(folder: Path, *args: object, input: bytes = b"", **env: str) -> Outcome:
+    """Run the program in this process, with a folder as its working directory."""
+    with contextlib.chdir(folder):
+        result = CliRunner().invoke(app, list(map(str, args)), input=input, env=env)
+    return Outcome(result.exit_code, result.stdout_bytes, result.stderr)
 
 
 def wait_for(
