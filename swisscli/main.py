@@ -8,7 +8,7 @@ from io import StringIO
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from swisscli import __version__, console, process
 from swisscli.commands.flags import with_flags
@@ -35,6 +35,25 @@ _SHARED = ("color", "debug")
 _UsageError: Any = typer.BadParameter.__base__
 
 
+class _Command(TyperCommand):
+    """Shows the options in groups, as their help panels say."""
+
+    def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                is_argument = param.param_type_name == "argument"
+                panel = getattr(param, "rich_help_panel", None)
+                name = "Arguments" if is_argument else panel or "Options"
+                groups.setdefault(name, []).append(record)
+        if "Options" in groups:  # those of no group come last
+            groups["Options"] = groups.pop("Options")
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
 class _Group(TyperGroup):
     """Imports a command's module when the command is run or its help is asked for."""
 
@@ -46,7 +65,7 @@ class _Group(TyperGroup):
             return None
         module = import_module(f"swisscli.commands.{cmd_name}")
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(getattr(module, cmd_name))
+        single.command(cmd_name, cls=_Command)(getattr(module, cmd_name))
         command = typer.main.get_command(single)
         command.params += [param for param in self.params if param.name in _SHARED]
         return command

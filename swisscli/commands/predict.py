@@ -1,167 +1,148 @@
 """`swiss predict`: results on standard output, everything else on standard error."""
 
 import sys
-import time
-import warnings
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from swisscli import console
-from swisscli.commands.options import ForceOption
-from swisscli.commands.prediction_table import TableWriter
-from swisscli.core.errors import DataError, Problems
-from swisscli.core.io.atomic import check_output, open_output
-from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
-from swisscli.core.io.text import visible
-from swisscli.core.records import Predictions, failure_of
-from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks, task_names
-from swisscli.inference.chunks import chunks, eager_chunks
-from swisscli.inference.devices import parse_device
-from swisscli.inference.readers import Source, find_sources, read_records
-from swisscli.inference.writers import (
-    CsvWriter,
-    JsonlWriter,
-    OutputFormat,
-    TsvWriter,
-    Writer,
+from swisscli.commands.inputs import (
+    OUTPUT,
+    BatchTokensOption,
+    ColumnsOption,
+    DelimiterOption,
+    DeviceOption,
+    FilesArgument,
+    HeaderOption,
+    InputFormatOption,
+    ModelOption,
+    RecursiveOption,
+    StrictLanguageOption,
+    StrictOption,
+    TaskArgument,
+    ThreadsOption,
 )
+from swisscli.commands.prediction import (
+    Inputs,
+    ModelChoice,
+    Tally,
+    check_device,
+    find_inputs,
+    open_predictor,
+    predicted_chunks,
+)
+from swisscli.commands.prediction_table import TableWriter
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io.atomic import check_output, open_output
+from swisscli.core.io.parquet import require_pyarrow
+from swisscli.core.io.text import visible
+from swisscli.inference.readers import RecordStream
+from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
+from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
+from swisscli.inference.writers.formats import OutputFormat, Writer, output_format_of
+from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
+from swisscli.inference.writers.parquet import TableParquetWriter
 
-_MAX_WARNINGS = 20
+_MAX_LINES = 3
 
 
 @dataclass(frozen=True)
-class _Request:
-    tasks: tuple[TaskSpec, ...]
-    sources: list[Source]
-    choice: ColumnChoice
-    output: Path | None
+class _Output:
+    path: Path | None
     format: OutputFormat
+    keep: bool
     with_texts: bool
-    strict: bool
-    strict_language: bool
-    model: str | None
-    device: str
-    threads: int | None
-    batch_tokens: int | None
+    full_text: bool
+    safe_csv: bool
 
 
 def predict(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help=f"One of: {', '.join(task_names())}; or several that read the same number of "
-            "texts, with commas.",
-        ),
-    ],
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Files to read; '-', or none at all in a pipe, is standard input.",
-        ),
-    ] = None,
-    input_format: Annotated[
-        InputFormat | None,
-        typer.Option(
-            help="Layout of the input, whatever the extension. Standard input is txt for one "
-            "text, tsv for pairs."
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A[,B]",
-            help="Columns with the texts, by name or by number from 1. Without it: columns named "
-            "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
-            "and the like; or the only ones.",
-        ),
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHAR",
-            help="Character between the columns, or comma, tab or semicolon. Without it: found by "
-            "the first line.",
-            show_default=False,
-        ),
-    ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Take the first row as a header, or as data. Without it: a header if it names "
-            "the columns needed.",
-            show_default=False,
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format",
-            help="table on a terminal, tsv otherwise; with --output, by its extension. "
-            "csv has a header, tsv has none; jsonl holds everything.",
-        ),
-    ] = None,
+    task: TaskArgument,
+    files: FilesArgument = None,
+    input_format: InputFormatOption = None,
+    columns: ColumnsOption = None,
+    delimiter: DelimiterOption = None,
+    header: HeaderOption = None,
+    recursive: RecursiveOption = False,
+    strict: StrictOption = False,
+    strict_language: StrictLanguageOption = False,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write to FILE, which appears when it is complete.",
+            help="Write to FILE, which appears when it is complete. Its extension tells the "
+            "format: .csv, .tsv, .jsonl (each with .gz) or .parquet.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    force: ForceOption = False,
-    no_text: Annotated[
-        bool, typer.Option("--no-text", help="Leave the texts out of the results.")
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="Without it: table on a terminal, tsv without a header in a pipe.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
     ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first record that cannot be read.")
-    ] = False,
-    strict_language: Annotated[
+    keep: Annotated[
         bool,
         typer.Option(
-            "--strict-language",
-            help="Skip texts that do not look like English; without it they are answered, "
-            "counted, and marked out_of_domain in jsonl.",
+            "--keep",
+            help="Keep a table's columns in the tsv of a pipe too.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
-    model: Annotated[
-        str | None,
+    only_results: Annotated[
+        bool,
         typer.Option(
-            metavar="DIR",
-            help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
-            "comes with swiss.",
+            "--only-results",
+            help="Leave out a table's columns: answers and texts alone.",
+            rich_help_panel=OUTPUT,
         ),
-    ] = None,
-    device: Annotated[
-        str,
+    ] = False,
+    no_text: Annotated[
+        bool,
         typer.Option(
-            metavar="auto|cpu|cuda|cuda:N|tensorrt",
-            help="Where the model runs; swiss doctor tells what there is.",
+            "--no-text", help="Leave the texts out of the results.", rich_help_panel=OUTPUT
         ),
-    ] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU cores to use, a batch on each; all without it.")
-    ] = None,
-    batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens in a batch, padding included.")
-    ] = None,
+    ] = False,
+    full_text: Annotated[
+        bool,
+        typer.Option(
+            "--full-text",
+            help="Show all of a long text in the table on a terminal.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    safe_csv: Annotated[
+        bool,
+        typer.Option(
+            "--safe-csv",
+            help="Put ' before each cell that a spreadsheet would run as a formula.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    batch_tokens: BatchTokensOption = None,
 ) -> None:
     """Predict the sentiment of texts, or whether two texts say the same, or how alike they are.
 
     \b
-    swiss predict sentiment reviews.txt
-    swiss predict paraphrase pairs.tsv --format jsonl
-    swiss predict paraphrase,similarity pairs.tsv
-    swiss predict similarity answers.csv --columns question,answer --output scores.csv
+    swiss predict sentiment reviews.csv -o answers.csv
+    swiss predict sentiment "I love it"
+    swiss predict paraphrase,similarity pairs.tsv --format jsonl
+    swiss predict similarity answers.csv --columns question,answer -o scores.parquet
+    swiss predict sentiment letters/ --recursive -o letters.csv
     cat reviews.txt | swiss predict sentiment | sort | head
 
     The extension tells the layout: .txt has one text per line, .tsv and .csv have columns,
@@ -169,175 +150,140 @@ def predict(
     swissbert[parquet]. A file that ends in .gz is decompressed. Every record gives one result, in
     the same order; a record that cannot be read is marked and the others are still answered.
 
-    Several tasks give one result per record too: in tsv their columns one task after the other, in
-    csv with the task's name before the column's, in jsonl an object per task under "tasks".
+    A file, and --format csv, jsonl or parquet, keep all columns of a table; behind them stand
+    sentiment_label, sentiment_score (for each task its own), error and line, the line of the
+    input. Lines of text have no columns, and give the answers and the text.
 
     Exit status: 0 all well; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
-    usable model; 6 the device is not there.
+    usable model; 5 an extra is not installed; 6 the device does not exist.
     """  # noqa: D301
-    choice = ColumnChoice(
-        header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
-    )
-    tasks: tuple[TaskSpec, ...] = ()
-    sources: list[Source] = []
     problems = Problems()
-    if delimiter is not None:
-        with problems.collected():
-            choice = replace(choice, delimiter=parse_delimiter(delimiter))
-    with problems.collected():
-        tasks = resolve_tasks([name.strip() for name in task.split(",")])
-    if tasks:
-        reading = input_columns(tasks)
-        with problems.collected():
-            sources = find_sources(files or [], reading, input_format)
-        with problems.collected():
-            choice.check(reading, (source.format for source in sources))
+    inputs = find_inputs(
+        problems,
+        task,
+        files or [],
+        input_format=input_format,
+        columns=columns,
+        delimiter=delimiter,
+        header=header,
+        recursive=recursive,
+    )
+    model_choice = ModelChoice(model, device, threads, batch_tokens, strict_language)
+    layout = OutputFormat.TSV
     with problems.collected():
         check_output(output, force=force, inputs=files or ["-"])
-    with problems.collected():
-        parse_device(device)
-    problems.check()
-    num_failed = _predict(
-        _Request(
-            tasks=tasks,
-            sources=sources,
-            choice=choice,
-            output=output,
-            format=output_format or _default_format(output),
-            with_texts=not no_text,
-            strict=strict,
-            strict_language=strict_language,
-            model=model,
-            device=device,
-            threads=threads,
-            batch_tokens=batch_tokens,
-        )
+        layout = output_format or _default_format(output)
+        if layout is OutputFormat.PARQUET:
+            require_pyarrow("the output")
+    is_plain = layout is OutputFormat.TABLE or (output is None and layout is OutputFormat.TSV)
+    has_columns = any(source.is_table for source in inputs.sources)
+    chosen = _Output(
+        path=output,
+        format=layout,
+        keep=has_columns and not only_results and (keep or not is_plain),
+        with_texts=not no_text,
+        full_text=full_text,
+        safe_csv=safe_csv,
     )
-    if num_failed:
+    with problems.collected():
+        _check_layout(chosen, keep=keep, only_results=only_results)
+    check_device(problems, model_choice)
+    problems.check()
+    if _predict(inputs, model_choice, chosen, strict=strict):
         raise typer.Exit(1)
 
 
 def _default_format(output: Path | None) -> OutputFormat:
-    if output is None:
-        return OutputFormat.TABLE if console.is_terminal(sys.stdout) else OutputFormat.TSV
-    extension = output.suffix.lower().removeprefix(".")
-    return OutputFormat(extension) if extension in ("csv", "jsonl") else OutputFormat.TSV
+    if output is not None:
+        return output_format_of(str(output))
+    return OutputFormat.TABLE if console.is_terminal(sys.stdout) else OutputFormat.TSV
 
 
-def _predict(request: _Request) -> int:
-    """Predict every source in turn.
-
-    Returns:
-        How many records failed.
+def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
+    """Refuse what contradicts itself.
 
     Raises:
-        DataError: if a record failed and the request is strict; those before it are written.
+        ConfigurationError: if it does.
     """
-    from swisscli.inference.predictor import Predictor
-    from swisscli.inference.session import DeviceFallbackWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DeviceFallbackWarning)
-        predictor = Predictor(
-            request.model,
-            device=request.device,
-            threads=request.threads,
-            batch_tokens=request.batch_tokens,
-            strict_language=request.strict_language,
+    if keep and only_results:
+        raise ConfigurationError("--keep and --only-results contradict", hint="leave out one")
+    if output.keep and not output.with_texts:
+        raise ConfigurationError(
+            "--no-text: a table keeps all its columns, the texts too", hint="add --only-results"
         )
-    for fallback in caught:
-        if issubclass(fallback.category, DeviceFallbackWarning):
-            console.warning(str(fallback.message))
+    if keep and output.format is OutputFormat.TABLE:
+        raise ConfigurationError(
+            "--keep: the table on a terminal has no room for other columns",
+            hint="write a file with -o, or add --format csv",
+        )
+    if output.safe_csv and output.format not in (OutputFormat.CSV, OutputFormat.TSV):
+        raise ConfigurationError(
+            f"--safe-csv has no meaning for the format {output.format}", hint="leave it out"
+        )
+    to_terminal = output.path is None and console.is_terminal(sys.stdout)
+    if to_terminal and output.format is OutputFormat.PARQUET:
+        raise ConfigurationError("Parquet is not for a terminal", hint="add -o FILE.parquet")
 
-    tally = _Tally("pairs" if request.tasks[0].arity == 2 else "texts", request.strict_language)
-    shows_results = request.output is None and console.is_terminal(sys.stdout)
-    show_progress = nullcontext(_ignore) if shows_results else console.progress("records")
-    names = [task.name for task in request.tasks]
-    reading = input_columns(request.tasks)
-    with open_output(request.output) as write, show_progress as advance:
-        writers = [_writer(request, source) for source in request.sources]
-        write(writers[0].header())
-        for source, writer in zip(request.sources, writers, strict=True):
-            cut = eager_chunks if source.is_pipe() else chunks
-            records = read_records(source, reading, request.choice)
-            with closing(predictor.predict_chunks(names, cut(records))) as predicted:
-                for chunk in predicted:
-                    readable = _until_failure(chunk) if request.strict else chunk
-                    write(writer.rows(readable))
-                    tally.add(source, readable)
-                    advance(len(readable))
-                    if len(readable) < len(chunk):
-                        raise DataError(
-                            _describe(source, chunk[len(readable)]),
-                            hint="mend the record, or leave out --strict to go on with the others",
-                        )
+
+def _predict(inputs: Inputs, model: ModelChoice, output: _Output, *, strict: bool) -> int:
+    """Predict and write; how many records failed."""
+    predictor = open_predictor(model)
+    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", model.strict_language)
+    shows_results = output.path is None and console.is_terminal(sys.stdout)
+    show_progress = (
+        nullcontext(console.ignore_progress) if shows_results else console.progress("records")
+    )
+    with open_output(output.path) as write, show_progress as show:
+        writer = _writer(inputs, output)
+
+        def begin(records: RecordStream) -> None:
+            write(writer.begin(records))
+
+        predicted = predicted_chunks(
+            inputs, predictor, keep_fields=output.keep, strict=strict, begin=begin, show=show
+        )
+        for records, chunk in predicted:
+            write(writer.rows(chunk))
+            tally.add(records.source, chunk)
+        write(writer.end())
     tally.report(predictor.device, predictor.config.max_length)
     return tally.counts["failed"]
 
 
-def _ignore(count: int) -> None:
-    """Show no progress: it would run through the results."""
-
-
-def _writer(request: _Request, source: Source) -> Writer:
-    tasks, with_texts = request.tasks, request.with_texts
-    if request.format is OutputFormat.TABLE:
-        colored = request.output is None and console.is_colored(sys.stdout)
-        return TableWriter(tasks, with_texts=with_texts, colored=colored)
-    to_terminal = request.output is None and console.is_terminal(sys.stdout)
-    clean = visible if to_terminal else str
-    if request.format is OutputFormat.JSONL:
-        file = source.path if len(request.sources) > 1 else None
-        return JsonlWriter(tasks, with_texts=with_texts, clean=clean, file=file)
-    kind = CsvWriter if request.format is OutputFormat.CSV else TsvWriter
-    return kind(tasks, with_texts=with_texts, clean=clean)
-
-
-def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
-    failed = (index for index, predictions in enumerate(records) if failure_of(predictions))
-    return records[: next(failed, len(records))]
-
-
-def _describe(source: Source, predictions: Predictions) -> str:
-    error = failure_of(predictions)
-    assert error is not None
-    return f"{source.name}:{predictions[0].record.line}: {error.code}: {error.message}"
-
-
-class _Tally:
-    """What became of the records; warns about the first that failed."""
-
-    def __init__(self, inputs: str, strict_language: bool) -> None:
-        self.counts: Counter[str] = Counter()
-        self._inputs = inputs
-        self._fate = "skipped" if strict_language else "answered all the same, marked in jsonl"
-        self._started = time.monotonic()
-
-    def add(self, source: Source, records: Sequence[Predictions]) -> None:
-        for predictions in records:
-            self.counts["read"] += 1
-            self.counts["truncated"] += predictions[0].truncated
-            self.counts["blank"] += predictions[0].skipped == "empty"
-            self.counts["out_of_domain"] += predictions[0].out_of_domain
-            if failure_of(predictions):
-                self.counts["failed"] += 1
-                if self.counts["failed"] <= _MAX_WARNINGS:
-                    console.warning(_describe(source, predictions))
-
-    def report(self, device: str, max_length: int) -> None:
-        counts = self.counts
-        of_all = f"of {counts['read']:,} records"
-        if counts["failed"] > _MAX_WARNINGS:
-            console.warning(f"failed: {counts['failed']:,} {of_all}, {_MAX_WARNINGS} shown above")
-        if counts["truncated"]:
-            console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
-        if counts["out_of_domain"]:
-            console.warning(
-                f"{counts['out_of_domain']:,} of {counts['read']:,} {self._inputs} do not look like"
-                f" English: {self._fate}"
+def _writer(inputs: Inputs, output: _Output) -> Writer:
+    tasks = inputs.tasks
+    to_terminal = output.path is None and console.is_terminal(sys.stdout)
+    clean: Callable[[str], str] = visible if to_terminal else str
+    with_file = len(inputs.sources) > 1
+    match output.format:
+        case OutputFormat.TABLE:
+            return TableWriter(
+                tasks,
+                with_texts=output.with_texts,
+                colored=output.path is None and console.is_colored(sys.stdout),
+                max_lines=None if output.full_text else _MAX_LINES,
             )
-        seconds = time.monotonic() - self._started
-        console.note(
-            f"{counts['read']:,} records in {seconds:.1f} s on {device}: {counts['failed']:,} "
-            f"failed, {counts['blank']:,} blank, {counts['truncated']:,} truncated"
-        )
+        case OutputFormat.JSONL:
+            if output.keep:
+                return TableJsonlWriter(
+                    tasks, with_file=with_file, clean=clean, warn=console.warning
+                )
+            return JsonlWriter(
+                tasks, with_texts=output.with_texts, with_file=with_file, clean=clean
+            )
+        case OutputFormat.PARQUET:
+            num_texts = tasks[0].arity if output.with_texts else 0
+            return TableParquetWriter(
+                tasks,
+                with_file=with_file,
+                warn=console.warning,
+                num_texts=None if output.keep else num_texts,
+            )
+    columns: Columns = ResultColumns(tasks, with_texts=output.with_texts)
+    if output.keep:
+        columns = TableColumns(tasks, with_file=with_file, warn=console.warning)
+    if output.format is OutputFormat.CSV:
+        return DelimitedWriter(columns, ",", clean, is_safe=output.safe_csv)
+    if output.keep and output.path is not None:
+        return DelimitedWriter(columns, "\t", clean, is_safe=output.safe_csv)
+    return PlainWriter(columns, clean, is_safe=output.safe_csv)

@@ -6,9 +6,11 @@ from itertools import zip_longest
 from swisscli import console
 from swisscli.core.records import Prediction, Predictions, failure_of
 from swisscli.core.tasks import TaskSpec
-from swisscli.inference.writers import column_names, result_names, row_of
+from swisscli.inference.readers import RecordStream
+from swisscli.inference.writers.cells import column_names, result_names, row_of
 
 _SCORE_WIDTH = len("0.1234")
+_SKIPPED = {"empty": "blank", "out_of_domain": "not English"}
 
 
 class TableWriter:
@@ -18,9 +20,17 @@ class TableWriter:
         tasks: The tasks.
         with_texts: Whether to repeat the texts.
         colored: Whether to colour labels and errors.
+        max_lines: Most lines of a text; None shows all of it.
     """
 
-    def __init__(self, tasks: Sequence[TaskSpec], *, with_texts: bool, colored: bool) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        *,
+        with_texts: bool,
+        colored: bool,
+        max_lines: int | None,
+    ) -> None:
         self._tasks = tasks
         self._with_texts = with_texts
         names = column_names(tasks, with_texts=with_texts)
@@ -31,15 +41,22 @@ class TableWriter:
         ]
         fixed = [max(width, len(name)) for width, name in zip(widths, names, strict=False)]
         columns = tuple(zip_longest(names, fixed))
-        self._layout = console.TableLayout(columns, colored)
+        self._layout = console.TableLayout(columns, colored, max_lines)
+        self._has_begun = False
 
-    def header(self) -> str:
-        """The column names and a rule."""
-        return self._layout.header()
+    def begin(self, records: RecordStream) -> bytes:
+        """The column names and a rule, once."""
+        header = "" if self._has_begun else self._layout.header()
+        self._has_begun = True
+        return header.encode()
 
-    def rows(self, records: Sequence[Predictions]) -> str:
+    def rows(self, records: Sequence[Predictions]) -> bytes:
         """The predictions of records; a long text is wrapped."""
-        return self._layout.rows([self._cells(item) for item in records])
+        return self._layout.rows([self._cells(item) for item in records]).encode("utf-8", "replace")
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
 
     def _cells(self, predictions: Predictions) -> list[tuple[str, str]]:
         cells = row_of(predictions, self._tasks, with_texts=self._with_texts)
@@ -52,6 +69,8 @@ class TableWriter:
             styles[column] = _style(prediction, task)
             if prediction.error:
                 cells[column] = "error"
+            elif prediction.skipped:
+                cells[column] = _SKIPPED.get(prediction.skipped, prediction.skipped)
             column += len(result_names(task))
         return list(zip(cells, styles, strict=True))
 
@@ -59,6 +78,8 @@ class TableWriter:
 def _style(prediction: Prediction, task: TaskSpec) -> str:
     if prediction.error:
         return "bold red"
+    if prediction.skipped:
+        return "dim"
     if prediction.class_index is None:
         return ""
     side = 2 * prediction.class_index - (len(task.labels) - 1)

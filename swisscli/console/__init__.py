@@ -4,9 +4,11 @@ The only importer of rich, which is imported where it is needed: most runs need 
 """
 
 from swisscli.console.messages import (
+    Advance,
     Color,
     choose_color,
     error,
+    ignore_progress,
     is_colored,
     is_terminal,
     note,
@@ -17,11 +19,13 @@ from swisscli.console.messages import (
 from swisscli.console.tables import TableLayout, heat_table
 
 __all__ = [
+    "Advance",
     "Color",
     "TableLayout",
     "choose_color",
     "error",
     "heat_table",
+    "ignore_progress",
     "is_colored",
     "is_terminal",
     "note",

@@ -2,10 +2,11 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from swisscli.core.io.text import visible
 
@@ -74,33 +75,56 @@ def _say(kind: str, message: str) -> None:
     print(label, visible(message), file=sys.stderr)  # noqa: T201
 
 
+class Advance(Protocol):
+    """Takes how many more are done, and where it is known the share of all from 0 to 1."""
+
+    def __call__(self, count: int, share: float | None = None, /) -> None:
+        """Show it."""
+
+
+def ignore_progress(count: int, share: float | None = None, /) -> None:
+    """Show nothing."""
+
+
 @contextmanager
-def progress(description: str) -> Iterator[Callable[[int], None]]:
-    """Show a count and its rate on standard error if it is a terminal.
+def progress(description: str) -> Iterator[Advance]:
+    """Show a count, its rate, and where it is known the share done and the time left.
+
+    Shown on standard error if it is a terminal.
 
     Yields:
-        A function that takes how many more are done.
+        What takes the progress.
     """
     if not is_terminal(sys.stderr):
-        yield lambda advance: None
+        yield ignore_progress
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    display = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description} {task.completed:,.0f}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True, color_system="standard" if is_colored(sys.stderr) else None),
-        transient=True,
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
     )
-    with display:
-        task = display.add_task(description, total=None, rate="")
 
-        def advance(count: int) -> None:
-            speed = display.tasks[0].speed
-            rate = f"{speed:,.0f}/s" if speed else ""
-            display.update(task, advance=count, rate=rate)
+    console = Console(stderr=True, color_system="standard" if is_colored(sys.stderr) else None)
+    counted = TextColumn("{task.description} {task.fields[count]:,}")
+    rate = TextColumn("{task.fields[rate]}")
+    open_ended = (SpinnerColumn(), counted, rate, TimeElapsedColumn())
+    percent = TextColumn("{task.percentage:>3.0f}%")
+    measured = (BarColumn(), percent, counted, rate, TimeRemainingColumn(), TextColumn("left"))
+    started, done = time.monotonic(), 0
+    with Progress(*open_ended, console=console, transient=True) as display:
+        task = display.add_task(description, total=None, count=0, rate="")
+
+        def advance(count: int, share: float | None = None, /) -> None:
+            nonlocal done
+            done += count
+            seconds = max(time.monotonic() - started, 1e-3)
+            if share is not None:
+                display.columns = measured
+                display.update(task, total=1.0, completed=share)
+            display.update(task, count=done, rate=f"{done / seconds:,.0f}/s")
 
         yield advance

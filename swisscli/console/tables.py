@@ -12,8 +12,10 @@ from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _MIN_TABLE_WIDTH = 40
+_GAP = 3  # between two columns
 _MAX_LABEL = 16
 _HEAT_CELL = 6
 _HEAT = (235, 17, 18, 19, 25, 31, 37, 43, 79, 120, 156, 192, 229)
@@ -26,10 +28,12 @@ class TableLayout:
     Attributes:
         columns: Name and width in cells of every column; None shares what the terminal has left.
         colored: Whether to colour it.
+        max_lines: Most lines of a cell of the columns that share the rest; None shows all.
     """
 
     columns: tuple[tuple[str, int | None], ...]
     colored: bool
+    max_lines: int | None = None
 
     def header(self) -> str:
         """The names and a rule."""
@@ -41,8 +45,31 @@ class TableLayout:
 
         table = self._table(with_header=False)
         for row in rows:
-            table.add_row(*(Text(visible(text), style) for text, style in row))
+            texts = [Text(visible(text), style) for text, style in row]
+            for index, (_, width) in enumerate(self.columns):
+                if width is None:
+                    texts[index] = self._shortened(texts[index])
+            table.add_row(*texts)
         return self._render(table) if rows else ""
+
+    def _shortened(self, text: "Text") -> "Text":
+        """A text that takes no more than the lines allowed, and says if it was cut."""
+        from rich.console import Console
+        from rich.text import Text
+
+        widths = [width for _, width in self.columns]
+        taken = sum(width or 0 for width in widths) + _GAP * (len(widths) - 1)
+        share = max(1, (_terminal_width() - taken) // widths.count(None))
+        if self.max_lines is None or text.cell_len <= share:
+            return text
+        # More than can be shown is not laid out: a text may be a book.
+        head = text[: share * (self.max_lines + 1)]
+        lines = head.wrap(Console(width=share), share, overflow="fold")
+        if len(lines) <= self.max_lines:
+            return text
+        kept = Text("\n").join(lines[: self.max_lines])
+        kept.right_crop(1)
+        return kept.append("…")
 
     def _table(self, *, with_header: bool) -> "Table":
         from rich import box
@@ -75,7 +102,7 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
     from rich.text import Text
 
     names = [visible(token) for token in tokens]
-    width = max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
+    width = _terminal_width()
     label_width = min(max(map(cell_len, names)), _MAX_LABEL)
     per_block = max(1, (width - label_width) // (_HEAT_CELL + 1))
     colored = is_colored(sys.stdout)
@@ -102,6 +129,10 @@ def _heat_style(value: float) -> str:
     return f"{text} on color({_HEAT[level]})"
 
 
+def _terminal_width() -> int:
+    return max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
+
+
 def _rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
     """A table as text of the terminal's width."""
     from rich.console import Console
@@ -109,7 +140,7 @@ def _rendered(table: "Table", colored: bool, colors: Literal["standard", "256"])
     text = StringIO()
     Console(
         file=text,
-        width=max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns),
+        width=_terminal_width(),
         force_terminal=colored,
         color_system=colors if colored else None,
         no_color=not colored,

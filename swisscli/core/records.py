@@ -1,6 +1,8 @@
 """One record in, one prediction out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,8 +11,9 @@ class RecordError:
 
     Attributes:
         code: `invalid_utf8`, `invalid_text` (NUL characters), `invalid_json`, `invalid_csv`,
-            `missing_column`, `invalid_type` (a value that is not a string) or `not_finite`
-            (the model's output is no number).
+            `missing_column`, `invalid_type` (a value that is not a string), `too_long` (a document
+            that is not read whole), `unreadable` (a document that cannot be opened) or
+            `not_finite` (the model's output is no number).
         message: One line for a person.
     """
 
@@ -28,12 +31,16 @@ class Record:
         texts: One or two texts; when `error` is set, those that are known.
         id: The input's own identifier, if it has one.
         error: Set when the record could not be read; it then passes through unpredicted.
+        names: The names of the columns of its table; empty where it comes from none.
+        fields: Its cells, the texts among them; there may be fewer or more than names.
     """
 
     line: int
     texts: tuple[str, ...]
     id: str | int | float | None = None
     error: RecordError | None = None
+    names: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    fields: Sequence[Any] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

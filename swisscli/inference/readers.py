@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,28 +12,54 @@ from typing import BinaryIO
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
-from swisscli.core.io.tables import read_table
+from swisscli.core.io.tables import Heading, Table, read_table
 from swisscli.core.records import Record
+from swisscli.inference.documents import document_table, find_documents, is_text, text_table
 
 STDIN = "-"
 
 
 @dataclass(frozen=True)
 class Source:
-    """One input.
+    """One input: a file, standard input, a folder of documents, or texts given as arguments.
 
     Attributes:
-        path: The path as given, or `-` for standard input.
-        format: Its layout.
+        path: The path as given, or `-` for standard input; `arguments` for texts.
+        format: Its layout; `txt` for what is no file.
+        documents: Of a folder, the files that are its documents.
+        passed_over: Of a folder, the files that are none.
+        texts: Of arguments, the texts of each record.
     """
 
     path: str
     format: InputFormat
+    documents: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
 
     @property
     def name(self) -> str:
         """Its name for messages."""
         return "stdin" if self.path == STDIN else self.path
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it has columns of its own."""
+        return self.format is not InputFormat.TXT or bool(self.documents)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one stream of bytes."""
+        return not (self.documents or self.texts)
+
+    def size(self) -> int | None:
+        """Its size in bytes, compressed as it is; None for what is no regular file."""
+        if not self.is_file or self.is_pipe():
+            return None
+        if self.path != STDIN:
+            return Path(self.path).stat().st_size or None
+        descriptor = _stdin_descriptor()
+        return None if descriptor is None else os.fstat(descriptor).st_size or None
 
     def open(self) -> BinaryIO:
         """Open it for reading bytes.
@@ -53,6 +80,8 @@ class Source:
 
     def is_pipe(self) -> bool:
         """Whether its records may come slowly: it is no regular file."""
+        if not self.is_file:
+            return False
         if self.path != STDIN:
             return not Path(self.path).is_file()
         descriptor = _stdin_descriptor()
@@ -67,14 +96,20 @@ def _stdin_descriptor() -> int | None:
 
 
 def find_sources(
-    paths: Sequence[str], columns: InputColumns, input_format: InputFormat | None
+    paths: Sequence[str],
+    columns: InputColumns,
+    input_format: InputFormat | None,
+    *,
+    recursive: bool = False,
 ) -> list[Source]:
     """Check every input before any is read.
 
     Args:
-        paths: Paths, `-` for standard input at most once; none means standard input.
+        paths: Paths, `-` for standard input at most once; none means standard input. Instead,
+            texts: one or more, or the two of a pair.
         columns: What is read; the number of texts decides the layout of standard input.
-        input_format: The layout of all of them; None goes by the extension.
+        input_format: The layout of all files; None goes by the extension.
+        recursive: Whether the documents of a folder, and of those below it, are read.
 
     Raises:
         ConfigurationError: if there is nothing to read from or a layout is unknown or unfit.
@@ -85,6 +120,9 @@ def find_sources(
         raise ConfigurationError(
             "no input: name a file, or pipe text in", hint=f"swiss predict {columns.name} {example}"
         )
+    if paths and all(map(is_text, paths)) and columns.arity in (1, len(paths)):
+        texts = [(text,) for text in paths] if columns.arity == 1 else [tuple(paths)]
+        return [Source("arguments", InputFormat.TXT, texts=tuple(texts))]
     if [_is_stdin(path) for path in paths].count(True) > 1:
         raise ConfigurationError(
             "standard input is named twice ('-' or /dev/stdin), but can be read once",
@@ -96,7 +134,10 @@ def find_sources(
     problems = Problems()
     for path in paths or (STDIN,):
         with problems.collected():
-            sources.append(_find_source(path, columns, input_format))
+            if recursive and Path(path).is_dir():
+                sources.append(_find_folder(path, columns))
+            else:
+                sources.append(_find_source(path, columns, input_format))
     problems.check()
     return sources
 
@@ -121,6 +162,21 @@ def _find_source(path: str, columns: InputColumns, input_format: InputFormat | N
     return Source(path, layout)
 
 
+def _find_folder(path: str, columns: InputColumns) -> Source:
+    if columns.arity > 1:
+        raise ConfigurationError(
+            f"{path}: {columns.name} needs two texts per record, a document is one",
+            hint="name a table with a column for each text",
+        )
+    documents, others = find_documents(path)
+    if not documents:
+        raise DataError(
+            f"{path}: no document in this folder or below it",
+            hint="a document is a file that ends in .txt or .md; tables are named one by one",
+        )
+    return Source(path, InputFormat.TXT, tuple(documents), tuple(others))
+
+
 def _check_readable(path: str) -> None:
     file = Path(path)
     try:
@@ -129,7 +185,9 @@ def _check_readable(path: str) -> None:
             file.open("rb").close()
     except FileNotFoundError:
         raise DataError(
-            f"{path}: no such file", hint="check the path; '-' reads standard input"
+            f"{path}: no such file",
+            hint="check the path; '-' reads standard input, as in: echo 'a text' | swiss predict"
+            " sentiment",
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -137,7 +195,8 @@ def _check_readable(path: str) -> None:
     if stat.S_ISDIR(mode):
         raise DataError(
             f"{path}: is a directory",
-            hint=f"name the files in it, for example {path.rstrip('/')}/*.txt",
+            hint=f"name the files in it, for example {path.rstrip('/')}/*.txt; with"
+            " `recursive=True` each .txt and .md file is one text",
         )
 
 
@@ -153,22 +212,98 @@ def _format_of(path: str, columns: InputColumns) -> InputFormat:
     return layout
 
 
-def read_records(source: Source, columns: InputColumns, choice: ColumnChoice) -> Iterator[Record]:
-    """Read a source, record by record.
+class RecordStream:
+    """The records of a source, and what is known of its table.
 
     Args:
         source: What to read.
         columns: The number of texts and the known column names.
         choice: What the user says about the columns.
-
-    Yields:
-        Every record in order. One that cannot be read has its `error` set.
+        keep_fields: Whether the records have all cells of their rows.
 
     Raises:
-        DataError: if the source cannot be read, or its columns are unknown.
-        ConfigurationError: if it lacks a column that was asked for.
-        MissingExtraError: if it needs a package that is not installed.
+        DataError: if the source cannot be opened.
     """
-    with source.open() as stream:
-        for row in read_table(stream, source.name, source.format, columns, choice):
-            yield Record(row.line, row.texts, row.id, row.error)
+
+    def __init__(
+        self,
+        source: Source,
+        columns: InputColumns,
+        choice: ColumnChoice,
+        *,
+        keep_fields: bool = False,
+    ) -> None:
+        self._source = source
+        self._columns = columns
+        self._choice = choice
+        self._keep_fields = keep_fields
+        self._stream = source.open() if source.is_file else None
+        self._table = self._open_table(self._stream)
+        self.num_read = 0
+
+    def _open_table(self, stream: BinaryIO | None) -> Table:
+        source = self._source
+        if stream is None:
+            if source.documents:
+                return document_table(source.path, source.documents)
+            return text_table(source.texts)
+        return read_table(stream, source.name, source.format, self._columns, self._choice)
+
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return self._source
+
+    @property
+    def heading(self) -> Heading:
+        """What stands above the records; waits for the first of them where it must."""
+        return self._table.heading
+
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns of all records.
+
+        Records of JSON may have other keys than the first: a file is read once for them. Of a
+        pipe, which can be read but once, they are those of the first record.
+        """
+        is_json = self._source.format in (InputFormat.JSON, InputFormat.JSONL)
+        if not is_json or self._source.is_pipe():
+            return self.heading.names
+        names: dict[str, None] = {}
+        with self._source.open() as stream:
+            for row in self._open_table(stream):
+                names.update(dict.fromkeys(row.names))
+        return tuple(names)
+
+    def share_read(self) -> float | None:
+        """How much of the source has been read, from 0 to 1; None where nobody can know."""
+        if self._stream is None:
+            return self.num_read / len(self._source.documents or self._source.texts)
+        size = self._source.size()
+        if size is None:
+            return None
+        if self.heading.num_rows:
+            return self.num_read / self.heading.num_rows
+        return 1.0 if self._stream.closed else min(1.0, self._stream.tell() / size)
+
+    def __iter__(self) -> Iterator[Record]:
+        """Every record in order; one that cannot be read has its `error` set.
+
+        Raises:
+            DataError: if the source cannot be read, or its columns are unknown.
+            ConfigurationError: if it lacks a column that was asked for.
+            MissingExtraError: if it needs a package that is not installed.
+        """
+        own_names = self._source.format in (InputFormat.JSON, InputFormat.JSONL)
+        with self._stream or nullcontext():
+            for row in self._table:
+                self.num_read += 1
+                if self._keep_fields:
+                    names = row.names if own_names else self._table.heading.names
+                    yield Record(row.line, row.texts, row.id, row.error, names, row.fields)
+                else:
+                    yield Record(row.line, row.texts, row.id, row.error)
+
+
+def read_records(source: Source, columns: InputColumns, choice: ColumnChoice) -> Iterator[Record]:
+    """Read a source, record by record; see `RecordStream`."""
+    yield from RecordStream(source, columns, choice)

@@ -57,7 +57,16 @@ def test_mpnet_from_training_to_prediction(
     for precision, tolerance in (("fp32", 1e-5), ("fp16", 0.01), ("int8", 0.2)):
         exported = swiss("export", run, "--precision", precision, "--max-drop", 0.1)
         assert exported.exit_code == 0, exported.stderr
-        predicted = swiss("predict", "similarity", "--model", run, "--format", "jsonl", input=lines)
+        predicted = swiss(
+            "predict",
+            "similarity",
+            "--model",
+            run,
+            "--format",
+            "jsonl",
+            "--only-results",
+            input=lines,
+        )
         assert predicted.exit_code == 0, predicted.stderr
         answers = jsonl(predicted.stdout)
         np.testing.assert_allclose([a["score"] for a in answers], scores, atol=tolerance, rtol=0)

@@ -91,7 +91,17 @@ def test_predictions_are_those_of_swiss_predict(swiss: Any, run: Path, tmp_path:
         names = ("text",) if TASKS[name].arity == 1 else ("text_a", "text_b")
         records = [dict(zip(names, texts, strict=True)) for texts in dev_rows(name).texts]
         predicted = swiss(
-            *("predict", name, "--model", run, "--format", "jsonl", "--input-format", "jsonl"),
+            *(
+                "predict",
+                name,
+                "--model",
+                run,
+                "--format",
+                "jsonl",
+                "--only-results",
+                "--input-format",
+                "jsonl",
+            ),
             input="".join(json.dumps(record) + "\n" for record in records).encode(),
         )
         answers = [json.loads(line) for line in predicted.stdout.splitlines()]

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+JSONL = ("--format", "jsonl", "--only-results")
+
 
 @pytest.fixture
 def predict(swiss, jsonl, tmp_path):
@@ -11,7 +13,7 @@ def predict(swiss, jsonl, tmp_path):
 
     def run(task, name, data, *options, exit_code=0):
         (tmp_path / name).write_bytes(data if isinstance(data, bytes) else data.encode())
-        outcome = swiss("predict", task, name, "--format", "jsonl", *options)
+        outcome = swiss("predict", task, name, *JSONL, *options)
         assert outcome.exit_code == exit_code, outcome.stderr
         return jsonl(outcome.stdout), outcome
 
@@ -222,7 +224,7 @@ def test_an_output_that_is_not_a_number_fails_alone(swiss):
 def test_several_inputs_in_turn(swiss, jsonl, tmp_path):
     (tmp_path / "a.txt").write_text("good\n")
     (tmp_path / "b.jsonl").write_text(json.dumps({"text": "bad", "id": "x"}))
-    outcome = swiss("predict", "sst", "a.txt", "-", "b.jsonl", "--format=jsonl", input=b"film")
+    outcome = swiss("predict", "sst", "a.txt", "-", "b.jsonl", *JSONL, input=b"film")
     found = [list(record.items())[:2] for record in jsonl(outcome.stdout)]
     assert found == [[("line", 1), ("file", name)] for name in ("a.txt", "-", "b.jsonl")]
 

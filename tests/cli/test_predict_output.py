@@ -6,6 +6,8 @@ import io
 import pytest
 
 PAIRS = b"good\tbad film\n\tbad\n"
+CSV = ("--format", "csv", "--only-results")
+JSONL = ("--format", "jsonl", "--only-results")
 
 
 def test_tsv_of_each_task(swiss):
@@ -33,11 +35,13 @@ def test_whitespace_inside_a_text(swiss):
     line = swiss(*arguments, input=data).stdout.decode()
     assert line.endswith("\tgood\\tfilm\\r\\nbad \\\n")
     assert line.count("\n") == 1
-    assert swiss(*arguments, "--format", "csv", input=data).stdout.count(b"\n") == 2
+    assert (
+        swiss(*arguments, "--format", "csv", "--only-results", input=data).stdout.count(b"\n") == 2
+    )
 
 
 def test_csv_has_a_header_and_quotes(swiss):
-    outcome = swiss("predict", "sts", "--format", "csv", input=b'a, b\t""\nc\td\n')
+    outcome = swiss("predict", "sts", *CSV, input=b'a, b\t""\nc\td\n')
     rows = list(csv.reader(io.StringIO(outcome.stdout.decode(), newline="")))
     assert rows[0] == ["score", "text_a", "text_b"]
     assert rows[1][1:] == ["a, b", ""]
@@ -46,7 +50,7 @@ def test_csv_has_a_header_and_quotes(swiss):
 
 def test_json_keys_in_order(swiss, jsonl):
     def keys(task, data, *options):
-        arguments = ("predict", task, "--input-format", "jsonl", "--format", "jsonl", *options)
+        arguments = ("predict", task, "--input-format", "jsonl", *JSONL, *options)
         return list(jsonl(swiss(*arguments, input=data).stdout)[0])
 
     answer = ["label", "class", "probabilities", "score", "num_tokens", "truncated"]
@@ -60,7 +64,7 @@ def test_json_keys_in_order(swiss, jsonl):
 
 
 def test_json_numbers(swiss, jsonl):
-    arguments = ("--format", "jsonl", "--input-format")
+    arguments = (*JSONL, "--input-format")
     (sentiment,) = jsonl(swiss("predict", "sst", *arguments, "txt", input=b"good film").stdout)
     assert len(sentiment["probabilities"]) == 5
     assert sum(sentiment["probabilities"]) == pytest.approx(1, abs=1e-5)

@@ -6,6 +6,8 @@ import pytest
 
 PAIRS = b"good\tbad film\n\tbad\n"
 BOTH = "paraphrase,similarity"
+CSV = ("--format", "csv", "--only-results")
+JSONL = ("--format", "jsonl", "--only-results")
 
 
 def test_tsv_has_the_columns_of_each_task_in_the_order_asked(swiss):
@@ -18,17 +20,17 @@ def test_tsv_has_the_columns_of_each_task_in_the_order_asked(swiss):
 
 
 def test_csv_names_the_task_of_each_column(swiss):
-    assert swiss("predict", BOTH, "--format", "csv", input=PAIRS).stdout == (
+    assert swiss("predict", BOTH, *CSV, input=PAIRS).stdout == (
         b"paraphrase_label,paraphrase_score,similarity_score,text_a,text_b\n"
         b"paraphrase,0.9997,1.3333,good,bad film\n,,,,bad\n"
     )
 
 
 def test_jsonl_has_an_object_per_task(swiss, jsonl):
-    outcome = swiss("predict", BOTH, "--format", "jsonl", input=PAIRS)
+    outcome = swiss("predict", BOTH, *JSONL, input=PAIRS)
     first, second = jsonl(outcome.stdout)
     alone = {
-        task: jsonl(swiss("predict", task, "--format", "jsonl", input=PAIRS).stdout)[0]
+        task: jsonl(swiss("predict", task, *JSONL, input=PAIRS).stdout)[0]
         for task in BOTH.split(",")
     }
     answer = ("label", "class", "probabilities", "score")
@@ -64,7 +66,7 @@ def test_a_failed_record_fails_once_for_all_tasks(swiss, jsonl):
     assert outcome.exit_code == 1
     assert outcome.stdout.endswith(b"error:missing_column\t\terror:missing_column\tgood\t\n")
     assert outcome.stderr == "warning: stdin:2: missing_column: the row has no column 2\n"
-    outcome = swiss("predict", BOTH, "--format", "jsonl", input=data)
+    outcome = swiss("predict", BOTH, *JSONL, input=data)
     message = {"code": "missing_column", "message": "the row has no column 2"}
     assert jsonl(outcome.stdout)[1] == {"line": 2, "error": message}
     assert swiss("predict", BOTH, "--strict", input=data).exit_code == 3
@@ -79,7 +81,7 @@ def test_an_output_that_is_not_a_number_fails_in_every_task(swiss):
 
 def test_the_columns_of_any_of_the_tasks_are_known(swiss, make_model, jsonl):
     model = make_model(tasks=("similarity", "nli"))
-    arguments = ("--model", model, "--format", "jsonl", "--input-format", "csv")
+    arguments = ("--model", model, *JSONL, "--input-format", "csv")
     for names in ("premise,hypothesis", "sentence1,sentence2"):
         data = f"id,{names}\n7,good,bad\n".encode()
         outcome = swiss("predict", "sts,nli", *arguments, input=data)
@@ -112,7 +114,7 @@ def test_lines_with_texts_of_a_task_that_the_model_lacks(swiss, make_model):
 
 
 def test_one_task_is_written_as_ever(swiss):
-    outcome = swiss("predict", "sts", "--format", "jsonl", input=b"good\tbad film\n")
+    outcome = swiss("predict", "sts", *JSONL, input=b"good\tbad film\n")
     assert list(json.loads(outcome.stdout)) == [
         "line", "task", "score", "num_tokens", "truncated", "text_a", "text_b",
     ]  # fmt: skip

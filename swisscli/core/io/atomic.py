@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and the checks before any work is done."""
 
 import contextlib
+import gzip
 import io
 import os
 import sys
@@ -71,11 +72,11 @@ def _is_same_file(output: Path | None, name: Path) -> bool:
 
 
 @contextlib.contextmanager
-def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
-    """Open where predictions go; yields the function that writes text as UTF-8.
+def open_output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """Open where predictions go; yields the function that writes them.
 
     A file is written beside its target and renamed when the block ends well; otherwise nothing
-    is left of it.
+    is left of it. One that ends in `.gz` is compressed.
 
     Args:
         path: The file to write; None is standard output.
@@ -90,7 +91,12 @@ def open_output(path: Path | None) -> Iterator[Callable[[str], None]]:
         yield _writing_to(sys.stdout.buffer)
         return
     with open_beside(path) as stream:
-        yield _writing_to(stream)
+        if path.suffix.lower() == ".gz":
+            # Without name and time, so that the same results are the same bytes.
+            with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
+                yield packed.write
+        else:
+            yield _writing_to(stream)
 
 
 @contextlib.contextmanager
@@ -145,10 +151,9 @@ def _rename(partial: Path, path: Path) -> None:
         raise write_error(str(path), error) from None
 
 
-def _writing_to(stream: BinaryIO) -> Callable[[str], None]:
-    def write(text: str) -> None:
-        # Lone surrogates, which JSON can spell, have no UTF-8.
-        stream.write(text.encode("utf-8", "replace"))
+def _writing_to(stream: BinaryIO) -> Callable[[bytes], None]:
+    def write(data: bytes) -> None:
+        stream.write(data)
         stream.flush()
 
     return write

@@ -1,44 +1,113 @@
 """Rows of Parquet, through pyarrow where it is installed."""
 
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
 
 from swisscli.core.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _ROWS = 1024
 
 
-def read_parquet(stream: BinaryIO, name: str) -> Iterator[tuple[list[str], list[list[Any]]]]:
-    """Read a file, some rows at a time.
+class ParquetRow(Sequence[Any]):
+    """A row that stays in its batch: a cell becomes a Python value when it is asked for.
+
+    Attributes:
+        batch: The batch, a `pyarrow.RecordBatch`.
+        number: Its number there, from 0.
+    """
+
+    __slots__ = ("batch", "number")
+
+    def __init__(self, batch: "pyarrow.RecordBatch", number: int) -> None:
+        self.batch = batch
+        self.number = number
+
+    def __len__(self) -> int:
+        return int(self.batch.num_columns)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        scalar = self.batch.column(index)[self.number]
+        try:
+            return scalar.as_py()
+        except ValueError:  # nanoseconds, which datetime has not
+            return str(scalar.cast("string").as_py())
+
+
+class ParquetTable(NamedTuple):
+    """An opened file.
+
+    Attributes:
+        schema: Its `pyarrow.Schema`.
+        num_rows: How many rows it has.
+        rows: The rows, read some at a time.
+    """
+
+    schema: Any
+    num_rows: int
+    rows: Iterator[ParquetRow]
+
+
+def require_pyarrow(name: str) -> None:
+    """Check that Parquet can be read and written.
 
     Args:
-        stream: The bytes; they are not read in order.
-        name: Its name, for errors.
-
-    Yields:
-        The names of the columns, and rows; the first time no row.
+        name: The file, for errors.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
-        DataError: if the file is damaged, or a pipe.
     """
     try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import ParquetFile
+        import pyarrow.parquet  # noqa: F401
     except ModuleNotFoundError:
         raise MissingExtraError(
             f"{name}: Parquet needs the package 'pyarrow', which is not installed",
             hint="pip install 'swissbert[parquet]'",
         ) from None
+
+
+def read_parquet(stream: BinaryIO, name: str) -> ParquetTable:
+    """Open a file, whose rows are read some at a time.
+
+    Args:
+        stream: The bytes; they are not read in order.
+        name: Its name, for errors.
+
+    Raises:
+        MissingExtraError: if pyarrow is not installed.
+        DataError: if the file is damaged, or a pipe; the rows may raise it too.
+    """
+    require_pyarrow(name)
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
     if not stream.seekable():
         raise DataError(f"{name}: Parquet cannot be read from a pipe", hint="name the file")
+
+    def damaged(error: Exception) -> DataError:
+        reason = str(error).partition("\n")[0]
+        return DataError(f"{name}: cannot be read as Parquet: {reason}")
+
+    def rows() -> Iterator[ParquetRow]:
+        try:
+            for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
+                for index in range(batch.num_rows):
+                    yield ParquetRow(batch, index)
+        except (ArrowException, OSError) as error:
+            raise damaged(error) from None
+
     try:
         file = ParquetFile(stream)
-        names = list(file.schema_arrow.names)
-        yield names, []
-        for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
-            columns = [column.to_pylist() for column in batch.columns]
-            yield names, [list(values) for values in zip(*columns, strict=True)]
+        return ParquetTable(file.schema_arrow, file.metadata.num_rows, rows())
     except (ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{name}: cannot be read as Parquet: {reason}") from None
+        raise damaged(error) from None

@@ -6,8 +6,9 @@ one at a time and in order, one for each record; memory does not grow with the f
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
 
@@ -57,13 +58,55 @@ class TableRow(NamedTuple):
     fields: Sequence[Any]
 
 
+class Heading(NamedTuple):
+    """What is known of a table before its first row.
+
+    Attributes:
+        names: The names of its columns. Where it has no header, the texts are `text`, or `text_a`
+            and `text_b`, and the others `column_3` and so on. JSON has those of its first record.
+        schema: Of Parquet, the `pyarrow.Schema`; None for any other format.
+        num_rows: Of Parquet, the number of its rows; None for any other format.
+    """
+
+    names: tuple[str, ...]
+    schema: Any = None
+    num_rows: int | None = None
+
+
+_Opened = tuple[Heading, Iterator[TableRow]]
+
+
+class Table(Iterator[TableRow]):
+    """The rows of a table in order; nothing is read before it is asked for."""
+
+    def __init__(self, open_table: Callable[[], _Opened]) -> None:
+        self._open_table = open_table
+
+    @cached_property
+    def _opened(self) -> _Opened:
+        return self._open_table()
+
+    @property
+    def heading(self) -> Heading:
+        """What stands above the rows; reads no more than the first of them."""
+        return self._opened[0]
+
+    def __next__(self) -> TableRow:
+        return next(self._opened[1])
+
+
+def text_names(arity: int) -> tuple[str, ...]:
+    """The names of the columns of texts in results, and in a table that names none."""
+    return ("text",) if arity == 1 else ("text_a", "text_b")
+
+
 def read_table(
     stream: BinaryIO,
     name: str,
     layout: InputFormat,
     columns: InputColumns,
     choice: ColumnChoice = ColumnChoice(),
-) -> Iterator[TableRow]:
+) -> Table:
     """Read a table, row by row.
 
     Args:
@@ -73,8 +116,9 @@ def read_table(
         columns: What to read.
         choice: What the user says about the columns.
 
-    Yields:
-        Every row in order. One that cannot be read has its `error` set.
+    Returns:
+        An iterator of every row in order. One that cannot be read has its `error` set. These
+        errors are raised by it:
 
     Raises:
         DataError: if the table as a whole cannot be read: its encoding is unknown, or no column
@@ -82,18 +126,23 @@ def read_table(
         ConfigurationError: if it lacks a column that the user chose.
         MissingExtraError: if it is Parquet and pyarrow is not installed.
     """
-    match layout:
-        case InputFormat.TXT:
-            return _text_rows(decode_lines(stream, name))
-        case InputFormat.TSV | InputFormat.CSV:
-            lines = decode_lines(stream, name, has_quotes=True)
-            return _delimited_rows(lines, name, _DELIMITERS[layout], columns, choice)
-        case InputFormat.JSONL:
-            return _json_rows(read_json_lines(decode_lines(stream, name)), columns, choice)
-        case InputFormat.JSON:
-            return _json_rows(read_json(stream, name), columns, choice)
-        case InputFormat.PARQUET:
-            return _parquet_rows(stream, name, columns, choice)
+
+    def open_table() -> _Opened:
+        match layout:
+            case InputFormat.TXT:
+                return Heading(text_names(1)), _text_rows(decode_lines(stream, name))
+            case InputFormat.TSV | InputFormat.CSV:
+                lines = decode_lines(stream, name, has_quotes=True)
+                return _open_delimited(lines, name, _DELIMITERS[layout], columns, choice)
+            case InputFormat.JSONL:
+                rows = read_json_lines(decode_lines(stream, name))
+                return _open_json(rows, columns, choice)
+            case InputFormat.JSON:
+                return _open_json(read_json(stream, name), columns, choice)
+            case InputFormat.PARQUET:
+                return _open_parquet(stream, name, columns, choice)
+
+    return Table(open_table)
 
 
 def _text_rows(lines: Iterator[Line]) -> Iterator[TableRow]:
@@ -101,13 +150,13 @@ def _text_rows(lines: Iterator[Line]) -> Iterator[TableRow]:
         yield TableRow(line.number, (line.text,), "", "", None, line.error, (), (line.text,))
 
 
-def _delimited_rows(
+def _open_delimited(
     lines: Iterator[Line],
     name: str,
     delimiters: Sequence[str],
     columns: InputColumns,
     choice: ColumnChoice,
-) -> Iterator[TableRow]:
+) -> _Opened:
     first = next(lines, None)
     stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
     if stated:
@@ -121,8 +170,8 @@ def _delimited_rows(
     if first is None:
         if columns.labels:
             raise _refusal(f"{name}:1", columns.missing(), (), columns)
-        yield from _laid_out(blank, (), Layout(tuple(range(columns.arity))))
-        return
+        layout = Layout(tuple(range(columns.arity)))
+        return Heading(text_names(columns.arity)), _laid_out(blank, (), layout)
     delimiter = choice.delimiter or (stated and stated[1])
     delimiter = delimiter or _sniffed(first.text, delimiters, columns, choice)
     rows = iter(RowReader(chain([first], lines), delimiter))
@@ -139,11 +188,18 @@ def _delimited_rows(
     except ColumnError as error:
         raise _refusal(f"{name}:{first.number}", error, names, columns) from None
     if has_header:
-        yield from _laid_out(rows, names, layout)
-    else:
-        if choice.has_header is None and not choice.chosen:
-            rows = _without_late_header(rows, name, delimiters, columns)
-        yield from _laid_out(chain(blank, [first_row], rows), (), layout)
+        # As they stand in the file, spaces included: they are written again.
+        return Heading(tuple(first_row.fields)), _laid_out(rows, names, layout)
+    if choice.has_header is None and not choice.chosen:
+        rows = _without_late_header(rows, name, delimiters, columns)
+    heading = Heading(_headless_names(len(first_row.fields), layout))
+    return heading, _laid_out(chain(blank, [first_row], rows), (), layout)
+
+
+def _headless_names(num_columns: int, layout: Layout) -> tuple[str, ...]:
+    by_index = dict(zip(layout.texts, text_names(len(layout.texts)), strict=True))
+    count = max(num_columns, *(index + 1 for index in layout.texts))
+    return tuple(by_index.get(index, f"column_{index + 1}") for index in range(count))
 
 
 def _without_late_header(
@@ -261,6 +317,17 @@ def _separates(fields: Sequence[str]) -> bool:
     return len(fields) > 1 and not is_prose
 
 
+def _open_json(rows: Iterator[JsonRow], columns: InputColumns, choice: ColumnChoice) -> _Opened:
+    skipped = []
+    names: tuple[str, ...] = ()
+    for row in rows:
+        skipped.append(row)
+        if row.values is not None:
+            names = tuple(row.values)
+            break
+    return Heading(names), _json_rows(chain(skipped, rows), columns, choice)
+
+
 def _json_rows(
     rows: Iterable[JsonRow], columns: InputColumns, choice: ColumnChoice
 ) -> Iterator[TableRow]:
@@ -293,21 +360,17 @@ def _json_layout(
         return RecordError("missing_column", f"{error}; the record has: {_listed(names)}")
 
 
-def _parquet_rows(
+def _open_parquet(
     stream: BinaryIO, name: str, columns: InputColumns, choice: ColumnChoice
-) -> Iterator[TableRow]:
-    number = 0
-    layout = None
-    for names, rows in read_parquet(stream, name):
-        if layout is None:
-            try:
-                layout = columns.layout(names, choice.chosen, any_name=not columns.labels)
-            except ColumnError as error:
-                raise _refusal(name, error, names, columns) from None
-            header = tuple(names)
-        for fields in rows:
-            number += 1
-            yield _typed_row(number, header, fields, layout)
+) -> _Opened:
+    schema, num_rows, rows = read_parquet(stream, name)
+    names = tuple(schema.names)
+    try:
+        layout = columns.layout(names, choice.chosen, any_name=not columns.labels)
+    except ColumnError as error:
+        raise _refusal(name, error, names, columns) from None
+    typed = (_typed_row(number, names, row, layout) for number, row in enumerate(rows, start=1))
+    return Heading(names, schema, num_rows), typed
 
 
 def _typed_row(

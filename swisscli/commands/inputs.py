@@ -1,0 +1,125 @@
+"""The arguments of the commands that predict: what is read, how, and by which model."""
+
+from typing import Annotated
+
+import typer
+
+from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
+from swisscli.core.io.formats import InputFormat
+from swisscli.core.tasks import task_names
+
+INPUT = "Input"
+ANSWERS = "Answers"
+OUTPUT = "Output"
+MODEL = "Model and machine"
+
+TaskArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help=f"One of: {', '.join(task_names())}; or several that read the same number of "
+        "texts, with commas.",
+        autocompletion=complete_tasks,
+    ),
+]
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE|TEXT",
+        help="Files to read; '-', or none at all in a pipe, is standard input. An argument of "
+        "several words that is no file is a text; two of them are a pair.",
+    ),
+]
+InputFormatOption = Annotated[
+    InputFormat | None,
+    typer.Option(
+        help="Layout of the input, whatever the extension. Standard input is txt for one "
+        "text, tsv for pairs.",
+        rich_help_panel=INPUT,
+    ),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A[,B]",
+        help="Columns with the texts, by name or by number from 1. Without it: columns named "
+        "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
+        "and the like; or the only ones.",
+        rich_help_panel=INPUT,
+        autocompletion=complete_columns,
+    ),
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHAR",
+        help="Character between the columns, or comma, tab or semicolon. Without it: found by "
+        "the first line.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+HeaderOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Take the first row as a header, or as data. Without it: a header if it names "
+        "the columns needed.",
+        show_default=False,
+        rich_help_panel=INPUT,
+    ),
+]
+RecursiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--recursive",
+        "-r",
+        help="Read folders: each .txt and .md file in them and below is one text.",
+        rich_help_panel=INPUT,
+    ),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Stop at the first record that cannot be read.", rich_help_panel=INPUT
+    ),
+]
+StrictLanguageOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict-language",
+        help="Skip texts that do not look like English; without it they are answered, "
+        "counted, and marked out_of_domain in jsonl.",
+        rich_help_panel=ANSWERS,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
+        "comes with swiss.",
+        rich_help_panel=MODEL,
+        autocompletion=complete_models,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|cuda:N|tensorrt",
+        help="Where the model runs; swiss doctor shows what exists.",
+        rich_help_panel=MODEL,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="CPU cores to use, a batch on each; all without it.",
+        rich_help_panel=MODEL,
+    ),
+]
+BatchTokensOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most tokens in a batch, padding included.", rich_help_panel=MODEL),
+]

@@ -1,0 +1,236 @@
+"""A run over inputs, for the commands that predict: from arguments to predictions by chunk."""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from swisscli import console
+from swisscli.core.errors import DataError, Problems
+from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
+from swisscli.core.records import Predictions, failure_of
+from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
+from swisscli.inference.chunks import chunks, eager_chunks
+from swisscli.inference.devices import parse_device
+from swisscli.inference.readers import RecordStream, Source, find_sources
+
+if TYPE_CHECKING:
+    from swisscli.inference.predictor import Predictor
+
+_MAX_WARNINGS = 20
+_MAX_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is asked, and of what.
+
+    Attributes:
+        tasks: The tasks; empty if an argument was wrong, as the others are then.
+        sources: The inputs.
+        choice: What the user says about the columns.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    sources: list[Source]
+    choice: ColumnChoice
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model answers, where, and how; as `Predictor` takes them."""
+
+    model: str | None
+    device: str
+    threads: int | None
+    batch_tokens: int | None
+    strict_language: bool
+
+
+def find_inputs(
+    problems: Problems,
+    task: str,
+    files: Sequence[str],
+    *,
+    input_format: InputFormat | None,
+    columns: str | None,
+    delimiter: str | None,
+    header: bool | None,
+    recursive: bool,
+) -> Inputs:
+    """Understand the arguments that say what is read; what is wrong with them becomes problems."""
+    choice = ColumnChoice(
+        header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
+    )
+    tasks: tuple[TaskSpec, ...] = ()
+    sources: list[Source] = []
+    if delimiter is not None:
+        with problems.collected():
+            choice = replace(choice, delimiter=parse_delimiter(delimiter))
+    with problems.collected():
+        tasks = resolve_tasks([name.strip() for name in task.split(",")])
+    if tasks:
+        reading = input_columns(tasks)
+        with problems.collected():
+            sources = find_sources(files, reading, input_format, recursive=recursive)
+        with problems.collected():
+            choice.check(reading, (source.format for source in sources))
+    return Inputs(tasks, sources, choice)
+
+
+def check_device(problems: Problems, choice: ModelChoice) -> None:
+    """Find out at once whether the device has a name that exists."""
+    with problems.collected():
+        parse_device(choice.device)
+
+
+def open_predictor(choice: ModelChoice) -> "Predictor":
+    """Open the model, and warn where another device than the best is taken."""
+    from swisscli.inference.predictor import Predictor
+    from swisscli.inference.session import DeviceFallbackWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeviceFallbackWarning)
+        predictor = Predictor(
+            choice.model,
+            device=choice.device,
+            threads=choice.threads,
+            batch_tokens=choice.batch_tokens,
+            strict_language=choice.strict_language,
+        )
+    for fallback in caught:
+        if issubclass(fallback.category, DeviceFallbackWarning):
+            console.warning(str(fallback.message))
+    return predictor
+
+
+def predicted_chunks(
+    inputs: Inputs,
+    predictor: "Predictor",
+    *,
+    keep_fields: bool,
+    strict: bool,
+    begin: Callable[[RecordStream], None],
+    show: console.Advance,
+) -> Iterator[tuple[RecordStream, Sequence[Predictions]]]:
+    """Predict every source in turn.
+
+    Args:
+        inputs: What is asked, and of what.
+        predictor: The model.
+        keep_fields: Whether the records have all cells of their rows.
+        strict: Whether the first failed record ends it.
+        begin: Called when a source begins.
+        show: Told how many more records are done, and the share of all that is.
+
+    Yields:
+        A source and some of its predictions, in order.
+
+    Raises:
+        DataError: if a record failed and the run is strict; those before it come first.
+    """
+    names = [task.name for task in inputs.tasks]
+    reading = input_columns(inputs.tasks)
+    sizes = [source.size() for source in inputs.sources]
+    weights = [1] if len(sizes) == 1 else [size or 0 for size in sizes]
+    is_known = None not in sizes or len(sizes) == 1
+    for index, source in enumerate(inputs.sources):
+        _tell(source)
+        records = RecordStream(source, reading, inputs.choice, keep_fields=keep_fields)
+        begin(records)
+        cut = eager_chunks if source.is_pipe() else chunks
+        num_done = 0
+        with closing(predictor.predict_chunks(names, cut(records))) as predicted:
+            for chunk in predicted:
+                readable = _until_failure(chunk) if strict else chunk
+                yield records, readable
+                num_done += len(readable)
+                share = records.share_read() if is_known else None
+                if share is not None:
+                    share *= num_done / max(1, records.num_read)
+                    share = (sum(weights[:index]) + share * weights[index]) / sum(weights)
+                show(len(readable), share)
+                if len(readable) < len(chunk):
+                    raise DataError(
+                        _describe(source, chunk[len(readable)]),
+                        hint="correct the record, or leave out --strict to answer the others",
+                    )
+
+
+def _tell(source: Source) -> None:
+    """Say how an argument was understood that could have been meant otherwise."""
+    if source.texts:
+        texts = [text for texts in source.texts for text in texts]
+        shown = ", ".join(
+            repr(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...") for text in texts
+        )
+        many = "s" if len(texts) > 1 else ""
+        console.status(f"no such file, read as text{many}: {shown}")
+    if source.passed_over:
+        some = ", ".join(source.passed_over[:3])
+        more = ", ..." if len(source.passed_over) > 3 else ""
+        console.warning(
+            f"{source.path}: passed over what ends in neither .txt nor .md:"
+            f" {len(source.passed_over):,} of"
+            f" {len(source.passed_over) + len(source.documents):,} files: {some}{more}"
+        )
+
+
+def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
+    failed = (index for index, predictions in enumerate(records) if failure_of(predictions))
+    return records[: next(failed, len(records))]
+
+
+def _describe(source: Source, predictions: Predictions) -> str:
+    error = failure_of(predictions)
+    assert error is not None
+    return f"{source.name}:{predictions[0].record.line}: {error.code}: {error.message}"
+
+
+class Tally:
+    """What became of the records; warns about the first that failed.
+
+    Args:
+        inputs: What the records are called: texts or pairs.
+        strict_language: Whether those that do not look like English are skipped.
+    """
+
+    def __init__(self, inputs: str, strict_language: bool) -> None:
+        self.counts: Counter[str] = Counter()
+        self._inputs = inputs
+        self._fate = "skipped" if strict_language else "answered all the same, marked in jsonl"
+        self._started = time.monotonic()
+
+    def add(self, source: Source, records: Sequence[Predictions]) -> None:
+        """Count records."""
+        for predictions in records:
+            self.counts["read"] += 1
+            self.counts["truncated"] += predictions[0].truncated
+            self.counts["blank"] += predictions[0].skipped == "empty"
+            self.counts["out_of_domain"] += predictions[0].out_of_domain
+            if failure_of(predictions):
+                self.counts["failed"] += 1
+                if self.counts["failed"] <= _MAX_WARNINGS:
+                    console.warning(_describe(source, predictions))
+
+    def report(self, device: str, max_length: int) -> None:
+        """Warn about what was not answered as it stands; on a terminal, sum up."""
+        counts = self.counts
+        of_all = f"of {counts['read']:,} records"
+        if counts["failed"] > _MAX_WARNINGS:
+            console.warning(f"failed: {counts['failed']:,} {of_all}, {_MAX_WARNINGS} shown above")
+        if counts["truncated"]:
+            console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
+        if counts["out_of_domain"]:
+            console.warning(
+                f"{counts['out_of_domain']:,} of {counts['read']:,} {self._inputs} do not look like"
+                f" English: {self._fate}"
+            )
+        seconds = time.monotonic() - self._started
+        console.note(
+            f"{counts['read']:,} records in {seconds:.1f} s on {device}: {counts['failed']:,} "
+            f"failed, {counts['blank']:,} blank, {counts['truncated']:,} truncated"
+        )

@@ -1,0 +1,266 @@
+"""The columns of results: the answers alone, or behind the columns of a table."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from swisscli.core.errors import ConfigurationError, DataError
+from swisscli.core.io.tables import text_names
+from swisscli.core.records import Prediction, Predictions, Record, failure_of
+from swisscli.core.tasks import TaskSpec
+from swisscli.inference.readers import RecordStream
+
+_WHITESPACE = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+class Columns(Protocol):
+    """Which cells a record has in a table of results."""
+
+    def begin(self, records: RecordStream) -> Sequence[str]:
+        """The names of the columns, when a source begins.
+
+        Raises:
+            ConfigurationError: if they are not those of the source before.
+        """
+        ...
+
+    def cells(self, predictions: Predictions) -> list[str]:
+        """The cells of a record, one for each name."""
+        ...
+
+
+class ResultColumns:
+    """The answers and the texts, and nothing else.
+
+    Args:
+        tasks: The tasks.
+        with_texts: Whether to repeat the texts.
+    """
+
+    def __init__(self, tasks: Sequence[TaskSpec], *, with_texts: bool) -> None:
+        self._tasks = tasks
+        self._with_texts = with_texts
+        self.names = column_names(tasks, with_texts=with_texts)
+
+    def begin(self, records: RecordStream) -> Sequence[str]:
+        """The same for every source."""
+        return self.names
+
+    def cells(self, predictions: Predictions) -> list[str]:
+        """The cells of a record; see `row_of`."""
+        return row_of(predictions, self._tasks, with_texts=self._with_texts)
+
+
+class TableColumns:
+    """All columns of the input, then those of the answers.
+
+    Args:
+        tasks: The tasks.
+        with_file: Whether to name the source of each record, to tell several apart.
+        warn: Told that the name of an answer was taken.
+        unique: Whether two columns of the input may not have one name.
+        num_texts: Keep so many columns with the texts in place of all; None keeps all.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        *,
+        with_file: bool,
+        warn: Callable[[str], None],
+        unique: bool = False,
+        num_texts: int | None = None,
+    ) -> None:
+        self._tasks = tasks
+        self._with_file = with_file
+        self._warn = warn
+        self._unique = unique
+        self._num_texts = num_texts
+        self._first = ""
+        self._source = ""
+        self.inputs: tuple[str, ...] = ()
+        self.answers: list[str] = []
+
+    def begin(self, records: RecordStream) -> Sequence[str]:
+        """The names of the columns: those of the table, and free names for the answers.
+
+        Raises:
+            ConfigurationError: if the table has other columns than the one before.
+        """
+        self._source = records.source.name
+        count = self._num_texts
+        names = records.column_names() if count is None else text_names(count)[:count]
+        if not self._first:
+            self._first, self.inputs = self._source, names
+            usual = answer_names(self._tasks, with_file=self._with_file)
+            self.answers = fresh_names(usual, names)
+            warn_of_renamed(usual, self.answers, self._source, self._warn)
+        elif names != self.inputs:
+            raise ConfigurationError(
+                f"{self._source}: its columns are not those of {self._first}: one table cannot hold"
+                " both",
+                hint="predict one file after the other, add `output_format=jsonl`, or"
+                " `only_results=True`",
+            )
+        return [*self.input_names(), *self.answers]
+
+    def input_names(self) -> list[str]:
+        """The names of the input's columns, as they are written."""
+        return fresh_names(self.inputs, ()) if self._unique else list(self.inputs)
+
+    def cells(self, predictions: Predictions) -> list[str]:
+        """The cells of a record, its own as they were."""
+        fields = map(as_text, self.fields(predictions[0].record))
+        answers = self.answer_values(predictions)
+        return [*fields, *(_formatted(value) for value in answers)]
+
+    def fields(self, record: Record) -> list[Any]:
+        """A record's own cells, one for each column of the table; None where it has none.
+
+        Raises:
+            DataError: if the record has a key that no column was made for.
+        """
+        if self._num_texts is not None or record.names == self.inputs:
+            fields = record.texts if self._num_texts is not None else record.fields
+            missing = len(self.inputs) - len(fields)
+            return [*fields[: len(self.inputs)], *[None] * missing]
+        values = dict(zip(record.names, record.fields, strict=True))
+        unknown = [name for name in values if name not in self.inputs]
+        if unknown:
+            raise DataError(
+                f"{self._source}:{record.line}: no record before it has the key {unknown[0]!r}, and"
+                " a table has the columns that it began with",
+                hint="add `output_format=jsonl`, which keeps the keys of each record",
+            )
+        return [values.get(name) for name in self.inputs]
+
+    def answer_values(self, predictions: Predictions) -> list[Any]:
+        """What stands behind the record's own cells: texts, numbers and None."""
+        record = predictions[0].record
+        values: list[Any] = []
+        for prediction, task in zip(predictions, self._tasks, strict=True):
+            values += [prediction.label, prediction.score] if task.labels else [prediction.score]
+        error = failure_of(predictions)
+        values += [error and f"{error.code}: {error.message}", record.line]
+        return [*values, self._source] if self._with_file else values
+
+
+def answer_names(tasks: Sequence[TaskSpec], *, with_file: bool) -> list[str]:
+    """The names of the columns of answers, behind those of a table."""
+    names = [f"{task.name}_{name}" for task in tasks for name in result_names(task)]
+    return [*names, "error", "line", *(["file"] if with_file else [])]
+
+
+def fresh_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """The names, each with a number behind it where it is taken: `error_2`."""
+    used = set(taken)
+    fresh = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in used:
+            number += 1
+            candidate = f"{name}_{number}"
+        used.add(candidate)
+        fresh.append(candidate)
+    return fresh
+
+
+def warn_of_renamed(
+    usual: Sequence[str], names: Sequence[str], source: str, warn: Callable[[str], None]
+) -> bool:
+    """Say which answers have another name than usual, if any has."""
+    renamed = [(old, new) for old, new in zip(usual, names, strict=True) if old != new]
+    if renamed:
+        what = ", ".join(f"{old!r} is written as {new!r}" for old, new in renamed)
+        warn(f"{source}: has the names of answers already: {what}")
+    return bool(renamed)
+
+
+def column_names(tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
+    """The columns of a row, as `row_of` fills them; of several tasks each has its name before."""
+    prefixes = [f"{task.name}_" if len(tasks) > 1 else "" for task in tasks]
+    results = [
+        prefix + name
+        for prefix, task in zip(prefixes, tasks, strict=True)
+        for name in result_names(task)
+    ]
+    return [*results, *(text_names(tasks[0].arity) if with_texts else ())]
+
+
+def result_names(task: TaskSpec) -> list[str]:
+    """The columns of one task's answer."""
+    return ["label", "score"] if task.labels else ["score"]
+
+
+def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
+    """The predictions of one record as cells.
+
+    Where a task has none because the record failed, the first of its cells is `error:CODE` and
+    the others are empty; for a skipped record all are.
+    """
+    results = [
+        cell
+        for prediction, task in zip(predictions, tasks, strict=True)
+        for cell in _result_cells(prediction, task)
+    ]
+    texts = [escaped(text) for text in texts_of(predictions, tasks)] if with_texts else []
+    return results + texts
+
+
+def texts_of(predictions: Predictions, tasks: Sequence[TaskSpec]) -> list[str]:
+    """The texts of a record, empty where they are not known."""
+    arity = tasks[0].arity
+    known = predictions[0].record.texts[:arity]
+    return [*known, *[""] * (arity - len(known))]
+
+
+def _result_cells(prediction: Prediction, task: TaskSpec) -> list[str]:
+    if prediction.error:
+        return [f"error:{prediction.error.code}"] + [""] * (len(result_names(task)) - 1)
+    score = _formatted(prediction.score)
+    return [prediction.label or "", score] if task.labels else [score]
+
+
+def _formatted(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def escaped(text: str) -> str:
+    r"""A text in one cell of one line: tabs and line ends as `\t` and `\n`."""
+    return text.translate(_WHITESPACE)
+
+
+def as_text(value: Any) -> str:
+    """A cell of any table as text: a string as it is, null as nothing, other values as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    # Of Parquet: a date is text already.
+    encoded = as_json(value)
+    return json.loads(encoded) if encoded.startswith('"') else encoded
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON; what JSON has not is null (not a number) or text (dates, bytes)."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_spelled)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, default=_spelled)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

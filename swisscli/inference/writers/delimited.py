@@ -1,0 +1,104 @@
+"""Predictions as TSV and CSV."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from swisscli.core.records import Predictions
+from swisscli.inference.readers import RecordStream
+from swisscli.inference.writers.cells import Columns, escaped
+
+# A spreadsheet runs a cell that begins so. A number does no harm.
+_FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\t\r]")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*\Z", re.IGNORECASE)
+
+
+class PlainWriter:
+    """Tab-separated rows without header or quoting, for `cut`, `sort` and `grep`.
+
+    Args:
+        columns: Which cells a record has.
+        clean: Applied to every cell.
+        is_safe: Whether formulas are neutralised; see `without_formula`.
+    """
+
+    def __init__(self, columns: Columns, clean: Callable[[str], str], *, is_safe: bool) -> None:
+        self._columns = columns
+        self._clean = clean
+        self._is_safe = is_safe
+
+    def begin(self, records: RecordStream) -> bytes:
+        """Nothing."""
+        self._columns.begin(records)
+        return b""
+
+    def rows(self, records: Sequence[Predictions]) -> bytes:
+        """One line per record."""
+        return encoded(
+            "\t".join(map(self._cell, self._columns.cells(item))) + "\n" for item in records
+        )
+
+    def _cell(self, text: str) -> str:
+        if self._is_safe:
+            text = without_formula(text)
+        return self._clean(escaped(text))
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+
+class DelimitedWriter:
+    """Rows with a header and csv quoting.
+
+    Args:
+        columns: Which cells a record has.
+        delimiter: Between the cells.
+        clean: Applied to every cell.
+        is_safe: Whether formulas are neutralised; see `without_formula`.
+    """
+
+    def __init__(
+        self, columns: Columns, delimiter: str, clean: Callable[[str], str], *, is_safe: bool
+    ) -> None:
+        self._columns = columns
+        self._delimiter = delimiter
+        self._needs_quotes = re.compile(rf'["\r\n{delimiter}]')
+        self._clean = clean
+        self._is_safe = is_safe
+        self._has_begun = False
+
+    def begin(self, records: RecordStream) -> bytes:
+        """The names of the columns, once."""
+        names = self._columns.begin(records)
+        header = b"" if self._has_begun else encoded([self._line(names)])
+        self._has_begun = True
+        return header
+
+    def rows(self, records: Sequence[Predictions]) -> bytes:
+        """One row per record."""
+        return encoded(self._line(self._columns.cells(item)) for item in records)
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def _line(self, cells: Sequence[str]) -> str:
+        return self._delimiter.join(map(self._cell, cells)) + "\n"
+
+    def _cell(self, text: str) -> str:
+        if self._is_safe:
+            text = without_formula(text)
+        text = self._clean(text)
+        if self._needs_quotes.search(text):
+            return '"' + text.replace('"', '""') + '"'
+        return text
+
+
+def without_formula(text: str) -> str:
+    """A cell that no spreadsheet runs: a `'` stands before what it would take as a formula."""
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
+
+
+def encoded(lines: Iterable[str]) -> bytes:
+    """Text as UTF-8; lone surrogates, which JSON can spell, have none."""
+    return "".join(lines).encode("utf-8", "replace")

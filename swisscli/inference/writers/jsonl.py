@@ -1,0 +1,187 @@
+"""Predictions as JSON lines."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from swisscli.core.io.tables import text_names
+from swisscli.core.records import Prediction, Predictions, RecordError, failure_of
+from swisscli.core.tasks import TaskSpec
+from swisscli.inference.readers import RecordStream
+from swisscli.inference.writers.cells import as_json, fresh_names, warn_of_renamed
+from swisscli.inference.writers.delimited import encoded
+
+
+class JsonlWriter:
+    """One JSON object per line; of several tasks each has an object of its own inside it.
+
+    Args:
+        tasks: The tasks.
+        with_texts: Whether to repeat the texts.
+        with_file: Whether to name the source of each record, to tell several apart.
+        clean: Applied to every line.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        *,
+        with_texts: bool,
+        with_file: bool,
+        clean: Callable[[str], str],
+    ) -> None:
+        self._tasks = tasks
+        self._with_texts = with_texts
+        self._with_file = with_file
+        self._clean = clean
+        self._file = ""
+
+    def begin(self, records: RecordStream) -> bytes:
+        """Nothing."""
+        self._file = records.source.path
+        return b""
+
+    def rows(self, records: Sequence[Predictions]) -> bytes:
+        """One line per record."""
+        return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def _values(self, predictions: Predictions) -> dict[str, Any]:
+        first = predictions[0]
+        record = first.record
+        values: dict[str, Any] = {"line": record.line}
+        if self._with_file:
+            values["file"] = self._file
+        if all(prediction.error for prediction in predictions):
+            return values | _failure(failure_of(predictions))
+        if record.id is not None:
+            values["id"] = record.id
+        if len(self._tasks) == 1:
+            values |= {"task": first.task} | _result(first, self._tasks[0])
+        else:
+            values["tasks"] = {
+                prediction.task: _result(prediction, task)
+                for prediction, task in zip(predictions, self._tasks, strict=True)
+            }
+        values |= _circumstances(first)
+        if self._with_texts:
+            values.update(zip(text_names(self._tasks[0].arity), record.texts, strict=True))
+        return values
+
+
+class TableJsonlWriter:
+    """The keys of each record, then those of its answers, in one JSON object per line.
+
+    Args:
+        tasks: The tasks.
+        with_file: Whether to name the source of each record, to tell several apart.
+        clean: Applied to every line.
+        warn: Told that the name of an answer was taken, once for a source.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[TaskSpec],
+        *,
+        with_file: bool,
+        clean: Callable[[str], str],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._tasks = tasks
+        self._with_file = with_file
+        self._clean = clean
+        self._warn = warn
+        self._source = ""
+        self._keys = lru_cache(maxsize=1000)(self._free_keys)
+        self._has_warned = False
+
+    def begin(self, records: RecordStream) -> bytes:
+        """Nothing."""
+        self._source = records.source.path
+        self._has_warned = False
+        self._keys.cache_clear()
+        return b""
+
+    def rows(self, records: Sequence[Predictions]) -> bytes:
+        """One line per record."""
+        return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
+
+    def end(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def _values(self, predictions: Predictions) -> dict[str, Any]:
+        record = predictions[0].record
+        answers = self._answers(predictions)
+        names, keys = self._keys(record.names, tuple(answers))
+        missing = max(0, len(names) - len(record.fields))
+        fields = [*record.fields[: len(names)], *[None] * missing]
+        values = dict(zip(names, fields, strict=True))
+        return values | dict(zip(keys, answers.values(), strict=True))
+
+    def _free_keys(
+        self, names: tuple[str, ...], answers: tuple[str, ...]
+    ) -> tuple[list[str], list[str]]:
+        own = fresh_names(names, ())
+        keys = fresh_names(answers, own)
+        if not self._has_warned:
+            self._has_warned = warn_of_renamed(answers, keys, self._source, self._warn)
+        return own, keys
+
+    def _answers(self, predictions: Predictions) -> dict[str, Any]:
+        first = predictions[0]
+        values: dict[str, Any] = {}
+        for prediction, task in zip(predictions, self._tasks, strict=True):
+            result = {"label": None, "score": None} | _answer(prediction, task)
+            values |= {
+                f"{task.name}_{name}": result[name]
+                for name in ("label", "score", "class", "probabilities")
+                if task.labels or name == "score"
+            }
+        error = failure_of(predictions)
+        values["error"] = _failure(error)["error"] if error else None
+        values["line"] = first.record.line
+        if self._with_file:
+            values["file"] = self._source
+        return values | _circumstances(first)
+
+
+def _failure(error: RecordError | None) -> dict[str, Any]:
+    assert error is not None
+    return {"error": {"code": error.code, "message": error.message}}
+
+
+def _circumstances(prediction: Prediction) -> dict[str, Any]:
+    """What was read of a record, and why it was skipped."""
+    values: dict[str, Any] = {
+        "num_tokens": prediction.num_tokens,
+        "truncated": prediction.truncated,
+    }
+    if prediction.out_of_domain:
+        values["out_of_domain"] = True
+    if prediction.skipped:
+        values["skipped"] = prediction.skipped
+    return values
+
+
+def _result(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
+    if prediction.error:
+        return _failure(prediction.error)
+    values = _answer(prediction, task)
+    if not task.labels and prediction.skipped:
+        return {"label": None, **values}
+    return values
+
+
+def _answer(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    probabilities = prediction.probabilities
+    if task.labels:
+        values["label"] = prediction.label
+        values["class"] = prediction.class_index
+        values["probabilities"] = probabilities and [round(p, 6) for p in probabilities]
+    values["score"] = None if prediction.score is None else round(prediction.score, 6)
+    return values
