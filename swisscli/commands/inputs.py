@@ -93,6 +93,23 @@ StrictLanguageOption = Annotated[
         rich_help_panel=ANSWERS,
     ),
 ]
+ClassesOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="2|3|5",
+        help="Answer sentiment in 3 classes (negative, neutral, positive) or 2, with the "
+        "probabilities of the five added up.",
+        rich_help_panel=ANSWERS,
+    ),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Probability from which a pair is a paraphrase. Without it: what is more probable.",
+        rich_help_panel=ANSWERS,
+    ),
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

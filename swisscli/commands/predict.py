@@ -13,6 +13,7 @@ from swisscli import console
 from swisscli.commands.inputs import (
     OUTPUT,
     BatchTokensOption,
+    ClassesOption,
     ColumnsOption,
     DelimiterOption,
     DeviceOption,
@@ -25,12 +26,13 @@ from swisscli.commands.inputs import (
     StrictOption,
     TaskArgument,
     ThreadsOption,
+    ThresholdOption,
 )
 from swisscli.commands.prediction import (
     Inputs,
     ModelChoice,
     Tally,
-    check_device,
+    check_model_choice,
     find_inputs,
     open_predictor,
     predicted_chunks,
@@ -40,6 +42,7 @@ from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_output
 from swisscli.core.io.parquet import require_pyarrow
 from swisscli.core.io.text import visible
+from swisscli.inference.decoding import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
@@ -70,6 +73,8 @@ def predict(
     recursive: RecursiveOption = False,
     strict: StrictOption = False,
     strict_language: StrictLanguageOption = False,
+    classes: ClassesOption = None,
+    threshold: ThresholdOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -168,7 +173,9 @@ def predict(
         header=header,
         recursive=recursive,
     )
-    model_choice = ModelChoice(model, device, threads, batch_tokens, strict_language)
+    model_choice = ModelChoice(
+        model, device, threads, batch_tokens, strict_language, classes, threshold
+    )
     layout = OutputFormat.TSV
     with problems.collected():
         check_output(output, force=force, inputs=files or ["-"])
@@ -187,7 +194,7 @@ def predict(
     )
     with problems.collected():
         _check_layout(chosen, keep=keep, only_results=only_results)
-    check_device(problems, model_choice)
+    check_model_choice(problems, model_choice, inputs.tasks)
     problems.check()
     if _predict(inputs, model_choice, chosen, strict=strict):
         raise typer.Exit(1)
@@ -234,7 +241,7 @@ def _predict(inputs: Inputs, model: ModelChoice, output: _Output, *, strict: boo
         nullcontext(console.ignore_progress) if shows_results else console.progress("records")
     )
     with open_output(output.path) as write, show_progress as show:
-        writer = _writer(inputs, output)
+        writer = _writer(inputs, output, Decision(model.classes, model.threshold))
 
         def begin(records: RecordStream) -> None:
             write(writer.begin(records))
@@ -250,8 +257,8 @@ def _predict(inputs: Inputs, model: ModelChoice, output: _Output, *, strict: boo
     return tally.counts["failed"]
 
 
-def _writer(inputs: Inputs, output: _Output) -> Writer:
-    tasks = inputs.tasks
+def _writer(inputs: Inputs, output: _Output, decision: Decision) -> Writer:
+    tasks = [decision.shown(task) for task in inputs.tasks]
     to_terminal = output.path is None and console.is_terminal(sys.stdout)
     clean: Callable[[str], str] = visible if to_terminal else str
     with_file = len(inputs.sources) > 1

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from swisscli import console
-from swisscli.core.errors import DataError, Problems
+from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
 from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
 from swisscli.inference.chunks import chunks, eager_chunks
+from swisscli.inference.decoding import Decision
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, find_sources
 
@@ -48,6 +49,8 @@ class ModelChoice:
     threads: int | None
     batch_tokens: int | None
     strict_language: bool
+    classes: int | None
+    threshold: float | None
 
 
 def find_inputs(
@@ -81,10 +84,23 @@ def find_inputs(
     return Inputs(tasks, sources, choice)
 
 
-def check_device(problems: Problems, choice: ModelChoice) -> None:
-    """Find out at once whether the device has a name that exists."""
+def check_model_choice(problems: Problems, choice: ModelChoice, tasks: Sequence[TaskSpec]) -> None:
+    """Find out at once what is wrong with it, or has no meaning for the tasks."""
     with problems.collected():
         parse_device(choice.device)
+    with problems.collected():
+        Decision(choice.classes, choice.threshold)
+    names = ", ".join(task.name for task in tasks)
+    with problems.collected():
+        if tasks and choice.classes is not None and not any(task.folds for task in tasks):
+            raise ConfigurationError(
+                f"--classes has no meaning for {names}", hint="it folds the labels of sentiment"
+            )
+    with problems.collected():
+        if choice.threshold is not None and all(task.kind != "binary" for task in tasks) and tasks:
+            raise ConfigurationError(
+                f"--threshold has no meaning for {names}", hint="it is for paraphrase"
+            )
 
 
 def open_predictor(choice: ModelChoice) -> "Predictor":
@@ -100,6 +116,8 @@ def open_predictor(choice: ModelChoice) -> "Predictor":
             threads=choice.threads,
             batch_tokens=choice.batch_tokens,
             strict_language=choice.strict_language,
+            classes=choice.classes,
+            threshold=choice.threshold,
         )
     for fallback in caught:
         if issubclass(fallback.category, DeviceFallbackWarning):

@@ -26,6 +26,20 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """Fewer classes than a task has, each made of some of its own.
+
+    Attributes:
+        labels: Their names, in order of class.
+        members: For each the task's classes whose probabilities are added up. A class that is in
+            none is left out, as if the model could not choose it.
+    """
+
+    labels: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """One task: its head, loss, metric, data columns, graph output and decoding follow from it.
 
@@ -41,6 +55,7 @@ class TaskSpec:
         columns: Column names in data files.
         symmetric: Whether the two texts of an example may change places: the answer is the same.
         files: File names of the CS224N data folder, by split; empty if it has none.
+        folds: The other numbers of classes in which it can be answered.
     """
 
     name: str
@@ -53,6 +68,7 @@ class TaskSpec:
     columns: Columns
     files: tuple[tuple[Split, str], ...]
     symmetric: bool = False
+    folds: tuple[Fold, ...] = ()
 
     @property
     def num_outputs(self) -> int:
@@ -72,6 +88,10 @@ class TaskSpec:
         key = folded(label)
         names = {folded(name): index for index, name in enumerate(self.labels)}
         return names.get(key, names.get(folded(LABEL_ALIASES.get(key, ""))))
+
+    def fold(self, num_classes: int) -> Fold | None:
+        """How it is answered in so many classes; None if it is not."""
+        return next((fold for fold in self.folds if len(fold.labels) == num_classes), None)
 
     def file_name(self, split: Split) -> str | None:
         """The task's file in a CS224N data folder; None if that has none of the task."""
@@ -113,6 +133,10 @@ TASKS: dict[str, TaskSpec] = {
             metric="accuracy",
             columns=Columns(texts=(TEXT,), target=("sentiment", "sentiment_label", *_LABEL)),
             files=_files("ids-sst"),
+            folds=(
+                Fold(("negative", "positive"), ((0, 1), (3, 4))),
+                Fold(("negative", "neutral", "positive"), ((0, 1), (2,), (3, 4))),
+            ),
         ),
         TaskSpec(
             name="paraphrase",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding
-from swisscli.inference.decoding import Decoded, decode
+from swisscli.inference.decoding import Decision, Decoded, decode
 
 _NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")
 
@@ -47,7 +47,9 @@ def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> l
     return joined
 
 
-def answer(prepared: Prepared, logits_UK: npt.NDArray[np.float32]) -> list[Predictions]:
+def answer(
+    prepared: Prepared, logits_UK: npt.NDArray[np.float32], decision: Decision = Decision()
+) -> list[Predictions]:
     """Turn the logits of a chunk's distinct texts into predictions for its records."""
     tasks = prepared.tasks
     columns: list[list[Decoded | None]] = []
@@ -56,7 +58,7 @@ def answer(prepared: Prepared, logits_UK: npt.NDArray[np.float32]) -> list[Predi
         logits_UC = logits_UK[:, start : start + task.num_outputs].astype(np.float64)
         start += task.num_outputs
         is_finite_U = np.isfinite(logits_UC).min(axis=1).tolist()
-        rows = zip(decode(task, logits_UC), is_finite_U, strict=True)
+        rows = zip(decode(task, logits_UC, decision), is_finite_U, strict=True)
         columns.append([decoded if is_finite else None for decoded, is_finite in rows])
     sizes = [
         (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))

@@ -28,6 +28,7 @@ from swisscli.inference.answers import Prepared, Sequences, answer, in_order
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
+from swisscli.inference.decoding import Decision
 from swisscli.inference.domain import Domain
 from swisscli.inference.session import Session
 from swisscli.inference.stages import overlapped
@@ -61,6 +62,10 @@ class Predictor:
         batch_tokens: Most tokens of a batch, padding included; None chooses by device.
         strict_language: Whether a record with a text that the model cannot judge, such as another
             language, is skipped; else it is answered, and marked (see `inference/domain.py`).
+        classes: In how many classes sentiment is answered: 5, 3 (`negative`, `neutral`,
+            `positive`) or 2 (without `neutral`); their probabilities are added up. None is 5.
+        threshold: The probability from which a pair is a paraphrase; None takes what is more
+            probable.
 
     Attributes:
         model: The model directory in use.
@@ -80,7 +85,10 @@ class Predictor:
         threads: int | None = None,
         batch_tokens: int | None = None,
         strict_language: bool = False,
+        classes: int | None = None,
+        threshold: float | None = None,
     ) -> None:
+        self._decision = Decision(classes, threshold)
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} is {value}, it must be at least 1")
@@ -205,7 +213,9 @@ class Predictor:
             return [self._prepare(group, chunk) for group in groups]
 
         def compute(parts: list[Prepared]) -> list[list[Predictions]]:
-            return [answer(part, self._chunk_logits(part, workers)) for part in parts]
+            return [
+                answer(part, self._chunk_logits(part, workers), self._decision) for part in parts
+            ]
 
         def cancel() -> None:
             workers.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from swisscli import Predictor
+from swisscli.core.errors import ConfigurationError
+
 PAIRS = b"good\tbad film\n\tbad\n"
 BOTH = "paraphrase,similarity"
 CSV = ("--format", "csv", "--only-results")
@@ -118,3 +121,55 @@ def test_one_task_is_written_as_ever(swiss):
     assert list(json.loads(outcome.stdout)) == [
         "line", "task", "score", "num_tokens", "truncated", "text_a", "text_b",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sentiment_in_fewer_classes_adds_the_probabilities_up(swiss, jsonl, classes):
+    data = b"good film\nbad\na the film\n"
+    five = jsonl(swiss("predict", "sst", "--format", "jsonl", input=data).stdout)
+    folded = jsonl(
+        swiss("predict", "sst", "--format", "jsonl", "--classes", classes, input=data).stdout
+    )
+    for before, after in zip(five, folded, strict=True):
+        a, b, c, d, e = before["probabilities"]
+        if classes == 3:
+            names, expected = ["negative", "neutral", "positive"], [a + b, c, d + e]
+        else:
+            names = ["negative", "positive"]
+            expected = [(a + b) / (1 - c), (d + e) / (1 - c)]
+        assert after["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert after["label"] == names[after["class"]]
+        assert after["score"] == max(after["probabilities"])
+
+
+def test_the_threshold_decides_what_is_a_paraphrase(swiss, jsonl):
+    (record,) = jsonl(swiss("predict", "para", *JSONL, input=b"good\tbad film\n").stdout)
+    for threshold, label in ((record["score"] - 1e-4, "paraphrase"), (1, "not paraphrase")):
+        arguments = ("--threshold", threshold, *JSONL)
+        (decided,) = jsonl(swiss("predict", "para", *arguments, input=b"good\tbad film\n").stdout)
+        assert (decided["label"], decided["score"]) == (label, record["score"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sts", "--classes", 3], "--classes has no meaning for similarity"),
+        (["sts", "--threshold", 0.4], "--threshold has no meaning for similarity"),
+        (["para", "--threshold", 40], "--threshold is 40"),
+    ],
+)
+def test_decisions_that_have_no_meaning(swiss, arguments, message):
+    outcome = swiss("predict", *arguments, input=PAIRS)
+    assert (outcome.exit_code, outcome.stdout) == (2, b"")
+    assert message in outcome.stderr
+    assert swiss("predict", "sst", "--classes", 4, input=b"good\n").exit_code == 2
+
+
+def test_the_python_call_takes_classes_and_threshold(tiny_model):
+    predictor = Predictor(tiny_model, classes=3, threshold=1.0)
+    (sentiment,) = predictor.predict("sentiment", ["good film"])
+    assert (sentiment.label, len(sentiment.probabilities)) == ("positive", 3)
+    (pair,) = predictor.predict("paraphrase", [("good", "bad film")])
+    assert pair.label == "not paraphrase"
+    with pytest.raises(ConfigurationError, match="classes"):
+        Predictor(tiny_model, classes=4)
