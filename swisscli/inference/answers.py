@@ -48,7 +48,7 @@ def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> l
 
 
 def answer(
-    prepared: Prepared, logits_UK: npt.NDArray[np.float32], decision: Decision = Decision()
+    prepared: Prepared, logits_UK: npt.NDArray[np.float32], decision: Decision
 ) -> list[Predictions]:
     """Turn the logits of a chunk's distinct texts into predictions for its records."""
     tasks = prepared.tasks
