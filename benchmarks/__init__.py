@@ -1,1 +1,1 @@
-"""The benchmark: the same texts and weights through `swiss` and through what else does the job."""
+"""Compares the speed of `swiss` and of other software on the same texts and weights."""

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark.
 
     Returns:
-        The exit status: 1 if it could not be carried through.
+        The exit status: 1 if the benchmark could not finish.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
@@ -145,7 +145,7 @@ def _share(options: argparse.Namespace) -> int:
 
 
 def _trial(options: argparse.Namespace, load: float) -> str:
-    """Why the figures prove nothing, empty if they may."""
+    """Return why the figures are only a trial; empty if they are not."""
     reasons = {
         f"fewer than {ROUNDS} rounds": options.rounds < ROUNDS,
         "a part of the records": _share(options) > 1,
@@ -179,7 +179,7 @@ def _build(
 
 
 def _export(models: Path, pythons: dict[str, str], environment: dict[str, str]) -> str | None:
-    """Let sentence-transformers write its graphs; the reason if it cannot."""
+    """Let sentence-transformers write its graphs. Return the reason if it cannot."""
     for source in sorted((models / "hugging-face").iterdir()):
         target = models / "exported" / source.name
         if target.exists():
@@ -240,7 +240,7 @@ def _header(given: Sequence[str], options: argparse.Namespace) -> dict[str, Any]
 
 
 def _without_folders(given: Sequence[str]) -> str:
-    """The command without what it says about this machine's folders."""
+    """Return the command without the names of this machine's folders."""
     return shlex.join(
         Path(item).name if os.sep in item and not item.startswith("-") else item for item in given
     )
@@ -254,7 +254,7 @@ def _output(command: Sequence[str]) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, and what it has for products of integers and matrices."""
+    """Return the processor's name and its instructions for integer and matrix products."""
     name, instruction_sets = processor()
     return f"{name or platform.machine()} ({', '.join(instruction_sets)})"
 

@@ -1,4 +1,4 @@
-"""How each library is used: its documented best use. Packages are imported when one is opened.
+"""Uses each library as its documentation recommends. Opening a contender imports its packages.
 
 This module is read in more than one virtual environment, so it imports nothing but the standard
 library: the ONNX backend of `sentence-transformers` needs an older `transformers`.
@@ -18,12 +18,12 @@ BATCH_SIZE = 32
 
 @dataclass(frozen=True)
 class Setting:
-    """What a contender is opened with.
+    """Settings with which a contender is opened.
 
     Attributes:
         models: The folder that `models.py` filled.
         task: sentiment or paraphrase.
-        threads: Of one operator.
+        threads: Number of threads per operator.
         device: cpu or cuda.
     """
 
@@ -34,17 +34,17 @@ class Setting:
 
     @property
     def hugging_face(self) -> Path:
-        """The task's `BertForSequenceClassification`."""
+        """Folder of the task's `BertForSequenceClassification`."""
         return self.models / "hugging-face" / self.task
 
     @property
     def exported(self) -> Path:
-        """Where the graphs are that sentence-transformers exported."""
+        """Folder of the graphs that sentence-transformers exported."""
         return self.models / "exported" / self.task
 
 
 class Contender(Protocol):
-    """A model that is loaded and ready."""
+    """A loaded model."""
 
     def predict(self, texts: Texts) -> Iterable[Any]:
         """Answer every record in order, in the form in which its users get answers."""
@@ -72,11 +72,11 @@ class Pipeline:
         self._batch_size = batch_size
 
     def predict(self, texts: Texts) -> Iterable[Any]:
-        """See `Contender`."""
+        """Answer every record in order."""
         return self._pipeline(_dataset(texts), batch_size=self._batch_size, truncation=True)
 
     def logits(self, texts: Texts) -> list[list[float]]:
-        """See `Contender`."""
+        """Compute the logits of each record."""
         answers = self._pipeline(
             _dataset(texts),
             batch_size=self._batch_size,
@@ -118,11 +118,11 @@ class CrossEncoder:
         self._batch_size = batch_size
 
     def predict(self, texts: Texts) -> Iterable[Any]:
-        """See `Contender`."""
+        """Answer every record in order."""
         return self._scores(texts, None)
 
     def logits(self, texts: Texts) -> list[list[float]]:
-        """See `Contender`."""
+        """Compute the logits of each record."""
         from torch.nn import Identity
 
         return [[float(score)] for score in self._scores(texts, Identity())]
@@ -159,7 +159,7 @@ class OnnxCrossEncoder(CrossEncoder):
 class FixedBatches:
     """ONNX Runtime and `tokenizers` in a few lines: batches of 32.
 
-    They are made of the records as they come or, `by_length`, of those with like numbers of tokens.
+    Batches take the records in input order or, with `by_length`, those of similar length.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class FixedBatches:
         self._tokenizer.enable_truncation(_longest_input(setting.hugging_face))
 
     def predict(self, texts: Texts) -> Iterator[Any]:
-        """See `Contender`."""
+        """Answer every record in order."""
         if not self._by_length:
             for start in range(0, len(texts), BATCH_SIZE):
                 yield from self._run(self._encode(texts[start : start + BATCH_SIZE]))
@@ -213,7 +213,7 @@ class FixedBatches:
         return self._session.run([self._output], inputs)[0].tolist()
 
     def logits(self, texts: Texts) -> list[list[float]]:
-        """See `Contender`."""
+        """Answer every record in order."""
         return list(self.predict(texts))
 
 
@@ -231,12 +231,12 @@ class Swiss:
         )
 
     def predict(self, texts: Texts) -> Iterable[Any]:
-        """See `Contender`; the answers of an earlier run are forgotten."""
+        """Answer every record in order, without cached answers of an earlier run."""
         self._predictor._cache = self._new_cache()
         return self._predictor.predict(self._task, texts)
 
     def logits(self, texts: Texts) -> list[list[float]]:
-        """See `Contender`."""
+        """Compute the logits of each record."""
         logits = []
         for answer in self.predict(texts):
             log_probabilities = [math.log(p) for p in answer.probabilities]

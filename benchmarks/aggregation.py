@@ -1,9 +1,9 @@
-"""Time and memory of a training step with each gradient aggregation.
+"""Measures time and memory of a training step with each gradient aggregation.
 
     python benchmarks/aggregation.py --encoder ENCODER --data DATA [--train paraphrase=FILE]
 
-Steps of one batch of 16 per task, the methods one after the other within each round; ratios are to
-the plain sum of the same round. Memory is the peak of a process of its own that takes two steps
+A step has one batch of 16 per task. Each round runs the methods one after the other; ratios compare
+with the plain sum of the same round. Memory is the peak of a separate process that takes two steps
 (Linux).
 """
 
@@ -25,7 +25,7 @@ ROUNDS, WARM_UP = 10, 2
 
 
 def make_objective(options: argparse.Namespace, method: str, folder: Path) -> Multitask:
-    """An objective ready to step."""
+    """Make an objective that is ready for a step."""
     train_files, extra_train_files = parse_files("--train", options.train)
     return Multitask(
         TrainConfig(

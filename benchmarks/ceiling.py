@@ -1,10 +1,9 @@
-"""What the machine can do at most, and how much of it a model needs.
+"""Measures the most operations per second of a machine, and counts those that a model needs.
 
     python -m benchmarks.ceiling THREADS DEVICE
 
-The ceiling is a large matrix product in the same precision, by the fastest library at hand. It is
-a process of its own and is measured again in every round, so that a machine that slows down is
-compared with itself.
+The ceiling is a large matrix product in the same precision, by the fastest library. A separate
+process measures it in every round, so that a machine that slows down is compared with itself.
 """
 
 import sys
@@ -20,17 +19,17 @@ _REPEATS = 3
 
 
 def needed_operations(encoder: EncoderConfig, lengths: Sequence[int]) -> int:
-    """Floating point operations that answers cannot do without; padding is not among them.
+    """Count the floating point operations that the answers need, without padding.
 
     With D the hidden size, I the intermediate size and T the tokens of a sequence, a layer does
     8 T D² for its four projections, 4 T² D for attention and 4 T D I for the feed-forward part, a
-    multiplication and an addition counted as two. Of the last layer the answer reads the first
-    token alone: it needs 4 T D² for keys and values and 4 D² + 4 T D + 4 D I beside. The pooler
-    needs 2 D². Embeddings, norms, activations, biases and heads are left out.
+    multiplication and an addition counted as two. The answer reads only the first token of the
+    last layer, which needs 4 T D² for keys and values, and 4 D² + 4 T D + 4 D I more. The pooler
+    needs 2 D². Embeddings, norms, activations, biases and heads are not counted.
 
     Args:
         encoder: The encoder's shape.
-        lengths: Tokens of each record, special ones included.
+        lengths: Number of tokens of each record, with the special ones.
     """
     hidden, inner = encoder.hidden_size, encoder.intermediate_size
     total = 0
@@ -42,7 +41,7 @@ def needed_operations(encoder: EncoderConfig, lengths: Sequence[int]) -> int:
 
 
 def _products(threads: int, device: str) -> dict[str, dict[str, Callable[[], Any]]]:
-    """What to time, by precision and library; each does 2 * size³ operations."""
+    """Return the products to time, by precision and library, of 2 * size³ operations each."""
     import torch
 
     torch.set_num_threads(threads)
@@ -88,7 +87,7 @@ def _torch_product(torch: Any, dtype: Any) -> Callable[[], Any]:
 def _graph_product(
     threads: int, operator: str, a_NN: Any, constants: Sequence[Any]
 ) -> Callable[[], Any]:
-    """One operator of ONNX Runtime whose right factor is a constant, as a weight is."""
+    """Make a product in ONNX Runtime whose right factor is a constant, like a weight."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 

@@ -1,9 +1,10 @@
-"""What the CPU's graph and batches were chosen from: the alternatives, timed beside each other.
+"""Times the alternatives for the operators and batches on a CPU.
 
     python -m benchmarks.choices MODEL [--data DATA]
 
-Operators run alone, one thread, 512 tokens, hidden sizes 384 and 1536. Batches run through the
-whole graph of MODEL. The alternatives take turns; each figure is a median and a range of rounds.
+Each operator runs by itself on one thread, with 512 tokens and hidden sizes 384 and 1536. Batches
+run through the whole graph of MODEL. The alternatives take turns; each figure is the median and the
+range of the rounds.
 """
 
 import argparse
@@ -149,7 +150,7 @@ def _normal(*shape: int) -> Array:
 
 
 def _blocks(weight_IO: Array, bits: int, size: int = 128) -> tuple[Array, Array]:
-    """A weight as MatMulNBits takes it: a scale per 128 neighbours of a column."""
+    """Quantize a weight for MatMulNBits, with a scale per 128 neighbours in a column."""
     blocks_OKS = weight_IO.T.reshape(weight_IO.shape[1], -1, size)
     scale_OK1 = np.abs(blocks_OKS).max(axis=2, keepdims=True) / (2 ** (bits - 1) - 1)
     integers = (np.rint(blocks_OKS / scale_OK1) + 2 ** (bits - 1)).astype(np.uint8)
@@ -172,7 +173,7 @@ _OWN = {
 def _session(
     nodes: Sequence[Node], x_BTI: Array, constants: Mapping[str, Array]
 ) -> Callable[[], Any]:
-    """A chain of operators; "0" is what the first gave."""
+    """Open a chain of operators; "0" names the result of the first."""
     graph = GraphBuilder()
     for name in {name for _, inputs, _ in nodes for name in inputs} & constants.keys():
         graph.constant(name, constants[name])
@@ -196,7 +197,7 @@ def _batches(model: Path, data: Path | None) -> None:
     graph = str(model / GRAPH)
 
     def rates(alternatives: Mapping[str, tuple[Any, int, int]]) -> dict[str, list[float]]:
-        """Records/s by name of (options, batches at a time, tokens per batch)."""
+        """Measure records/s for (options, batches at a time, tokens per batch), by name."""
         opened = {
             name: onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
             for name, (options, _, _) in alternatives.items()

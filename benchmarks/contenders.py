@@ -26,14 +26,14 @@ class Spec:
     """A contender.
 
     Attributes:
-        name: Its name on the command line and in the results.
-        description: What it is, for the results.
+        name: Name on the command line and in the results.
+        description: Description for the results.
         precision: fp32, fp16 or int8.
         side: ours; a peer, other software; or a reference, which is neither.
-        open: Loads it.
-        packages: Whose versions to report.
-        devices: Where it runs.
-        arities: Texts per record that it takes.
+        open: Function that loads it.
+        packages: Packages whose versions to report.
+        devices: Devices that it runs on.
+        arities: Numbers of texts per record that it takes.
         needs_export: Whether it reads the graphs of `peer_graphs.py`.
         environment: main, or onnx for the virtual environment with the ONNX backend.
     """
@@ -61,7 +61,7 @@ _BY_LENGTH = "batches of 32 of like length"
 
 
 def _onnxruntime(name: str, batches: str, precision: str, *, by_length: bool = False) -> Spec:
-    """ONNX Runtime over the graph that sentence-transformers exports."""
+    """Run the graph that sentence-transformers exports in ONNX Runtime."""
     graph = {"fp32": _FP32, "int8": _INT8}[precision]
     return Spec(
         name,

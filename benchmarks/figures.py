@@ -1,4 +1,4 @@
-"""From single measurements to medians with their spread."""
+"""Computes medians with their spread from single measurements."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -24,20 +24,20 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread | None":
-        """Of some values; None of none."""
+        """Return the spread of some values; None if there are no values."""
         kept = sorted(values)
         if not kept:
             return None
         return cls(statistics.median(kept), kept[0], kept[-1], len(kept))
 
     def text(self, form: str = "{:,.2f}") -> str:
-        """`median (low to high)`, or the value where there is one alone."""
+        """Format as `median (low to high)`, or as the value if there is only one."""
         low, median, high = (form.format(x) for x in (self.low, self.median, self.high))
         return median if self.count == 1 else f"{median} ({low} to {high})"
 
 
 class Figures:
-    """What the report says, computed from the measurements.
+    """The report's figures, computed from the measurements.
 
     Args:
         results: The measurements.
@@ -47,7 +47,7 @@ class Figures:
         self._results = results
 
     def contenders(self, workload: str) -> list[str]:
-        """Who was measured, in the order of the registry."""
+        """The contenders that were measured, in the order of the registry."""
         ran = {entry["contender"] for entry in self._runs(workload)}
         return [name for name in CONTENDERS if name in ran]
 
@@ -67,7 +67,7 @@ class Figures:
         return Spread.of(entry["peak_bytes"] / MB for entry in self._runs(workload, contender))
 
     def ratio(self, workload: str, ours: str, other: str) -> Spread | None:
-        """How many times as fast as another, each run beside the one of the same pair."""
+        """How many times as fast as another contender, run by run of the same pair."""
         pairs: dict[int, dict[str, float]] = {}
         for entry in self._runs(workload):
             if entry["pair"] == other and entry["contender"] in (ours, other):
@@ -81,7 +81,7 @@ class Figures:
         return Spread.of(rate / 1e9 for rate in self._ceilings(workload, precision).values())
 
     def share_of_ceiling(self, workload: str, contender: str) -> Spread | None:
-        """Needed operations per second beside the ceiling of the same round and precision."""
+        """Needed operations per second over the ceiling of the same round and precision."""
         ceilings = self._ceilings(workload, CONTENDERS[contender].precision)
         return Spread.of(
             self._results.workloads[workload]["operations"]
@@ -109,14 +109,14 @@ class Figures:
     def program(
         self, what: str, key: str = "seconds", lines: int | None = None, unit: float = 1
     ) -> Spread | None:
-        """Of the program's measurements, of a file of so many lines where that is said."""
+        """A measurement of the program, for a file with so many lines if `lines` is set."""
         entries = self._results.program.get(what, [])
         return Spread.of(
             entry[key] / unit for entry in entries if lines in (None, entry.get("lines"))
         )
 
     def growth(self) -> tuple[int, Spread] | None:
-        """Lines of the larger file, and MB of memory that it takes beyond the smaller one."""
+        """Lines of the larger file, and the MB of memory that it takes more than the smaller."""
         entries = self._results.program.get("memory", [])
         counts = sorted({entry["lines"] for entry in entries})
         if len(counts) < 2:
@@ -136,7 +136,7 @@ class Figures:
         ]
 
     def _ceilings(self, workload: str, precision: str) -> dict[int, float]:
-        """By round, of the fastest library; on a GPU bf16 counts as fp16's equal."""
+        """Ceilings of the fastest library by round; on a GPU, bf16 counts as equal to fp16."""
         names = ("fp16", "bf16") if precision == "fp16" else (precision,)
         return {
             entry["round"]: max(rate for name in names for rate in entry.get(name, {}).values())

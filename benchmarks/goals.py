@@ -1,4 +1,4 @@
-"""What the project set itself, and whether a run of the benchmark shows it."""
+"""The project's speed goals, and whether a run of the benchmark meets them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class Goal:
     """One goal.
 
     Attributes:
-        text: In words.
-        measured: What was measured; None if it was not.
-        form: How to write it.
-        least: It must be at least this.
-        most: It must be at most this.
+        text: Goal in words.
+        measured: Measured value; None if it was not measured.
+        form: Format of the value.
+        least: Smallest value that meets the goal.
+        most: Largest value that meets the goal.
     """
 
     text: str
@@ -26,7 +26,7 @@ class Goal:
     most: float | None = None
 
     def row(self) -> tuple[str, str, str]:
-        """Goal, measurement and whether the median meets the limit, if there is one."""
+        """Goal, measurement, and whether the median meets the limit."""
         if self.measured is None:
             return self.text, "not measured", ""
         written = self.measured.text(self.form)

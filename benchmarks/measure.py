@@ -1,4 +1,4 @@
-"""Runs contenders against each other, pair by pair, and keeps every single measurement."""
+"""Runs contenders in pairs and keeps every single measurement."""
 
 import json
 import math
@@ -23,7 +23,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class BenchmarkError(Exception):
-    """The benchmark cannot go on, or a contender cannot be measured."""
+    """The benchmark cannot continue, or a contender cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Plan:
     """How to measure.
 
     Attributes:
-        models: What `models.py` wrote.
-        names: The contenders.
-        rounds: How often everything is repeated.
-        threads: Of every library.
+        models: Folder that `models.py` wrote.
+        names: Names of the contenders.
+        rounds: Number of rounds.
+        threads: Number of threads of every library.
         device: cpu or cuda.
-        pythons: The interpreter of each environment; one that is missing is not there.
+        pythons: Interpreter of each environment, without those that are not installed.
     """
 
     models: Path
@@ -47,14 +47,14 @@ class Plan:
     pythons: dict[str, str]
 
     def specs(self, arity: int) -> list[Spec]:
-        """The contenders that take records of so many texts."""
+        """Return the contenders that take records of so many texts."""
         return [CONTENDERS[name] for name in self.names if arity in CONTENDERS[name].arities]
 
     def command(self, spec: Spec, task: str) -> list[str]:
-        """What starts a contender.
+        """Return the command that starts a contender.
 
         Raises:
-            BenchmarkError: if its environment is not there.
+            BenchmarkError: if its environment is missing.
         """
         if spec.environment not in self.pythons:
             raise BenchmarkError(
@@ -66,17 +66,17 @@ class Plan:
 
 @dataclass
 class Measurements:
-    """Everything that was measured, one entry per single measurement; JSON can hold all of it.
+    """All measurements, one entry each, in types that JSON can hold.
 
     Attributes:
-        workloads: Records, tokens, operations, task and origin by name.
+        workloads: Records, tokens, operations, task and origin of each workload, by name.
         runs: Workload, round, pair, contender, seconds, first_seconds, peak_bytes.
         ceilings: Workload, round, and operations per second by precision and library.
         agreement: Workload, contender, largest difference of a logit, share of equal labels.
-        starts: Round, contender, ready_seconds, first_seconds; since the process was started.
-        program: What `program.py` measured.
-        versions: Of each contender's packages.
-        missing: Why a contender was not measured.
+        starts: Round, contender, ready_seconds, first_seconds, from the start of the process.
+        program: Measurements of `program.py`.
+        versions: Versions of each contender's packages.
+        missing: Reason why a contender was not measured, by name.
     """
 
     workloads: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class Process:
         """Send a command and wait for its reply.
 
         Raises:
-            BenchmarkError: if it failed.
+            BenchmarkError: if the command failed.
         """
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
@@ -133,7 +133,7 @@ class Process:
         return reply
 
     def close(self) -> None:
-        """Let it end."""
+        """Close its input, and wait for the process to end."""
         self._process.communicate()
 
     def __enter__(self) -> "Process":
@@ -144,12 +144,12 @@ class Process:
 
 
 def measure_throughput(plan: Plan, workload: Workload, results: Measurements) -> Iterator[str]:
-    """Time a workload: every peer, then each of ours right after it, round by round.
+    """Time a workload in rounds that run every peer and, right after it, each of ours.
 
-    All processes are loaded, checked against each other and warm before the first round.
+    Before the first round, all processes are loaded, warm and checked against each other.
 
     Yields:
-        What is done next.
+        Descriptions of the next step.
 
     Raises:
         BenchmarkError: if two float32 contenders do not compute the same.
@@ -184,12 +184,12 @@ def measure_throughput(plan: Plan, workload: Workload, results: Measurements) ->
 
 
 def _schedule(names: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
-    """The order of a round: pairs of another contender and, right after it, each of ours.
+    """Order a round: every other contender and, right after it, each of ours.
 
-    The others take turns in being first, and ours in being next to them.
+    The others take turns at being first in a round, and ours at running right after them.
 
     Yields:
-        The pair, by the other's name, and who runs.
+        The other contender's name, which names the pair, and the contender to run.
     """
     ours = [name for name in names if CONTENDERS[name].side == "ours"]
     others = [name for name in names if name not in ours]
@@ -206,9 +206,9 @@ def _rotated(items: Sequence[str], number: int) -> list[str]:
 
 
 def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, Any]]:
-    """Compare every contender's logits with those of the first in float32, of ours if it is there.
+    """Compare every contender's logits with a float32 contender's, ours if it takes part.
 
-    Rows are taken from the shortest to the longest.
+    The compared rows range from the shortest to the longest.
 
     Raises:
         BenchmarkError: if a contender in float32 differs by more than the tolerance.
@@ -250,7 +250,7 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
 
 
 def _normalised(logits: Sequence[float]) -> list[float]:
-    """Log-probabilities of several classes; one logit as it is."""
+    """Turn logits of several classes into log-probabilities; keep a single logit."""
     if len(logits) == 1:
         return list(logits)
     top = max(logits)
@@ -269,15 +269,15 @@ def _label(logits: Sequence[float]) -> int:
 
 
 def measure_starts(plan: Plan, texts: Sequence[str], results: Measurements) -> Iterator[str]:
-    """Time fresh processes from their start to ready and to the first answer, in turns.
+    """Time new processes, in turns, from their start to a loaded model and to the first answer.
 
     Args:
         plan: How to measure.
-        texts: One record's texts; their number decides the task.
-        results: Where it goes.
+        texts: Texts of one record; their number decides the task.
+        results: Measurements to add to.
 
     Yields:
-        What is done next.
+        Descriptions of the next step.
     """
     task = "sentiment" if len(texts) == 1 else "paraphrase"
     with tempfile.TemporaryDirectory() as folder:

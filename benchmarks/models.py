@@ -1,10 +1,10 @@
-"""The same weights in the form that each contender reads.
+"""Writes the same weights in the format of each contender.
 
     python -m benchmarks.models ENCODER FOLDER PRECISION...
 
-A process of its own: what it loads must not count as memory of what is measured later. The
-encoder's weights are real and the heads random, which changes nothing about speed: no operator
-here takes longer for other numbers.
+This runs as a separate process, so that its memory does not count in the measurements. The
+encoder's weights are real and the heads random, which does not change the speed: no operator takes
+longer for other numbers.
 """
 
 import json
@@ -52,7 +52,7 @@ def build(encoder: str, folder: Path, precisions: Sequence[Precision]) -> None:
     Args:
         encoder: A directory or Hub name of a BERT.
         folder: Where to write `run`, `swiss-PRECISION` and `hugging-face/TASK`.
-        precisions: Of the graphs.
+        precisions: Precisions of the graphs.
     """
     pretrained = load_pretrained(encoder)
     shape = pretrained.encoder.config
@@ -81,8 +81,8 @@ def build(encoder: str, folder: Path, precisions: Sequence[Precision]) -> None:
 def _export(run: Path, model: MultitaskModel, precision: Precision, output: Path) -> None:
     """Write a graph as `swiss export --output` does.
 
-    That one refuses a model that is not as accurate as in torch, which random heads cannot promise;
-    here the contenders' logits are compared instead.
+    `swiss export` refuses a graph that is less accurate than torch, which random heads can be. The
+    benchmark compares the contenders' logits instead.
     """
     config = model.config
     directory = ModelDirectory.open(run)

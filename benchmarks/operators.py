@@ -1,8 +1,8 @@
-"""Where a graph's time goes: seconds per operator over the mix, on one thread of a CPU.
+"""Measures the time of each operator of a graph over the mix, on one thread of a CPU.
 
     python -m benchmarks.operators MODEL [MODEL ...] [--data DATA] [--share 4]
 
-The graphs run one after the other, three times; the round with the least time in all counts.
+The graphs run one after the other, three times; the fastest of the three rounds counts.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def batches_of(model: Path, texts: Texts, max_tokens: int | None = None) -> Batches:
-    """The batches that prediction on a CPU makes of pairs: `INPUTS` of each, (B, T)."""
+    """Make the batches that prediction on a CPU makes of pairs: `INPUTS` of each, (B, T)."""
     directory = ModelDirectory.open(model)
     config, tokenizer = directory.config, Tokenizer.of(directory)
     encodings = [item[0] for item in tokenizer.encode_examples(texts, pair_encoding=True)]
@@ -66,7 +66,7 @@ def batches_of(model: Path, texts: Texts, max_tokens: int | None = None) -> Batc
 
 
 def _profile(graph: Path, task: str, batches: Batches) -> Counter[str]:
-    """Microseconds per operator."""
+    """Measure the microseconds of each operator."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_profiling = True

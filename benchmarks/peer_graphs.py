@@ -1,4 +1,4 @@
-"""Writes the graphs that sentence-transformers exports, in fp32 and int8, as its manual says.
+"""Exports graphs with sentence-transformers, in fp32 and int8, as its manual recommends.
 
     python -m benchmarks.peer_graphs MODEL OUTPUT
 
@@ -13,7 +13,7 @@ FP32 = "onnx/model.onnx"
 
 
 def quantization_config() -> str:
-    """The one of the library's configurations that is meant for this processor."""
+    """Return the library's configuration for this processor."""
     if platform.machine() in ("arm64", "aarch64"):
         return "arm64"
     cpuinfo = Path("/proc/cpuinfo")
@@ -25,7 +25,7 @@ def quantization_config() -> str:
 
 
 def main() -> None:
-    """Export."""
+    """Write both graphs."""
     from sentence_transformers import CrossEncoder, export_dynamic_quantized_onnx_model
 
     source, output = sys.argv[1:]

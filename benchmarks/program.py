@@ -1,4 +1,4 @@
-"""The `swiss` program as its user meets it: `--help`, the first answer, memory over many lines."""
+"""Measures the `swiss` program: time of `--help`, of the first answer, memory over many lines."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ _LINE = "A lovely film with a weak end.\n"
 
 
 def _program() -> list[str]:
-    """The installed program of this interpreter; its module where it is not installed."""
+    """Return the program installed for this interpreter, or its module if it is not installed."""
     found = shutil.which("swiss", path=str(Path(sys.executable).parent))
     return [found] if found else [sys.executable, "-c", "from swisscli.main import main; main()"]
 
@@ -29,13 +29,13 @@ def measure_program(
     """Measure the program with the model inside the package.
 
     Args:
-        rounds: How often.
-        threads: Of every library.
-        many_lines: Lines of the larger file whose memory is compared.
-        results: Where it goes.
+        rounds: Number of rounds.
+        threads: Number of threads of every library.
+        many_lines: Number of lines of the larger file.
+        results: Measurements to add to.
 
     Yields:
-        What is done next.
+        Descriptions of the next step.
     """
     predict = [*_program(), "predict", "sentiment", "--threads", str(threads)]
     helps = results.program.setdefault("help", [])
@@ -57,7 +57,7 @@ def measure_program(
 
 
 def _seconds(command: Sequence[str], threads: int) -> float:
-    """Wall time of a whole process."""
+    """Measure the wall time of a process."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment_of_run(threads))
     return time.perf_counter() - start
@@ -105,7 +105,7 @@ def _peak(command: Sequence[str], threads: int) -> dict[str, float]:
 
 
 def _lines(folder: Path, count: int) -> Path:
-    """A file of short lines, none like the one before it."""
+    """Write a file of short lines in which neighbours differ."""
     path = folder / f"{count}.txt"
     with path.open("w", encoding="utf-8") as sink:
         for number in range(count):

@@ -1,4 +1,4 @@
-"""Writes the results: every measurement as JSON, the figures as Markdown, a plot beside them."""
+"""Writes the results: every measurement as JSON, the figures as Markdown, and a plot."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
         results: The measurements.
 
     Returns:
-        What was written; the plot only where matplotlib is installed and throughput was measured.
+        The written files. The plot needs matplotlib and measurements of throughput.
     """
     output.mkdir(parents=True, exist_ok=True)
     data, page, plot = (output / name for name in NAMES)
@@ -202,7 +202,7 @@ def _text(spread: Spread | None, form: str) -> str:
 
 
 def _plot(path: Path, figures: Figures, workloads: Sequence[str]) -> None:
-    """Records per second as bars with their spread, a panel for each workload."""
+    """Draw records per second as bars with their spread, in a panel for each workload."""
     try:
         import matplotlib
     except ModuleNotFoundError:

@@ -1,8 +1,8 @@
-"""A contender in a process of its own, which obeys commands: one JSON object per line each way.
+"""Runs a contender in a separate process. Commands and replies are one JSON object per line.
 
     python -m benchmarks.worker NAME MODELS TASK THREADS DEVICE
 
-It writes a first line when the contender is ready. A line has `error` when something failed.
+The first line says that the contender is ready. A line has `error` if something failed.
 """
 
 import contextlib
@@ -26,7 +26,8 @@ def serve(open_handler: Callable[[], tuple[Reply, Callable[[Request], Reply]]]) 
     """Answer requests until standard input ends.
 
     Args:
-        open_handler: Gets ready; returns the first line and what answers a request.
+        open_handler: Prepares the contender; returns the first line and a function that answers
+            requests.
     """
     # What libraries print must not come between the lines.
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -53,8 +54,8 @@ def serve(open_handler: Callable[[], tuple[Reply, Callable[[Request], Reply]]]) 
 class _Handler:
     """Keeps the records between the commands.
 
-    The commands are `load`, with the path of a JSON file of records; `logits` of records by their
-    numbers; `run`, which predicts them all.
+    The commands are `load`, with the path of a JSON file of records; `logits`, with the numbers of
+    the records to compute; and `run`, which predicts all records.
     """
 
     def __init__(self, contender: Contender) -> None:
@@ -91,7 +92,7 @@ class _Handler:
 
 
 def _reset_peak() -> None:
-    """Let the peak of resident memory begin anew, where Linux allows it."""
+    """Reset the peak of resident memory, if Linux allows it."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
@@ -110,7 +111,7 @@ def peak_bytes() -> int:
 
 
 def versions(spec: Spec) -> dict[str, str]:
-    """Versions of a contender's packages, those that are installed."""
+    """Return the versions of a contender's installed packages."""
     found = {}
     for package in spec.packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

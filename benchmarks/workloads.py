@@ -44,10 +44,10 @@ class Workload:
     """Records of one task.
 
     Attributes:
-        name: Its name in the results.
-        task: The task that is predicted.
+        name: Name in the results.
+        task: Task to predict.
         texts: One or two texts per record.
-        origin: Where they come from.
+        origin: Where the texts come from.
     """
 
     name: str
@@ -60,9 +60,9 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
     """Make workloads.
 
     Args:
-        names: Which.
-        data: Folder of CS224N files; None makes synthetic texts with the same lengths.
-        share: Only every so many-th record is kept.
+        names: Names of the workloads.
+        data: Folder of CS224N files; None makes synthetic texts of the same lengths.
+        share: Keep every n-th record.
     """
     if data:
         sst, quora, cfimdb = _read(data)
@@ -107,7 +107,7 @@ def _read_task(data: Path, name: str) -> Texts:
 
 
 def _synthesise() -> tuple[Texts, Texts, Texts]:
-    """As many records as the dev files have, with texts as long as theirs."""
+    """Make as many records as the dev files have, with texts of the same lengths."""
     rng = np.random.default_rng(1)
     sst = [(_text(rng, length),) for length in _lengths(rng, SST_TOKENS, 1101)]
     first, second = (_lengths(rng, QUORA_TOKENS, QUORA_PAIRS) for _ in range(2))
@@ -117,10 +117,10 @@ def _synthesise() -> tuple[Texts, Texts, Texts]:
 
 
 def _mix(sst: Texts, quora: Texts, cfimdb: Texts) -> Texts:
-    """Pairs of very different length, shuffled: 1,961 with the whole files.
+    """Make shuffled pairs of very different length: 1,961 with the whole files.
 
-    Two thirds are as short as questions are, the others have a long tail: a sentence and a review,
-    and a sentence and a long text.
+    Two thirds are as short as questions. The others have a long tail: a sentence and a review, or a
+    sentence and a long text.
     """
     rng = np.random.default_rng(2)
     sentences = [item[0] for item in sst]
@@ -137,7 +137,7 @@ def _mix(sst: Texts, quora: Texts, cfimdb: Texts) -> Texts:
 
 
 def _length_128() -> Texts:
-    """Texts of 128 tokens, the two special ones included."""
+    """Make texts of 128 tokens, including the two special ones."""
     rng = np.random.default_rng(3)
     return [(_text(rng, 126),) for _ in range(4096)]
 

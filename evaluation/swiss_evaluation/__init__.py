@@ -1,1 +1,1 @@
-"""Evaluation: dev metrics, leaderboard files, attention, the report."""
+"""Evaluate a trained model: dev metrics, leaderboard files, attention and the report."""

@@ -23,13 +23,13 @@ _BATCH_SIZE = 128
 
 
 class Backend(Protocol):
-    """A model ready to run.
+    """A model that is ready to run.
 
     Attributes:
-        name: Which of the two ways.
-        precision: Of the encoder: fp32, fp16 or int8.
+        name: `onnx` or `torch`.
+        precision: Precision of the encoder: fp32, fp16 or int8.
         device: `cpu` or `cuda:N`.
-        notes: What the user should know of how it was opened.
+        notes: Messages for the user about opening the model.
     """
 
     name: BackendName
@@ -38,12 +38,12 @@ class Backend(Protocol):
     notes: list[str]
 
     def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
-        """One batch's logits for a task, (B, T) three times -> (B, C)."""
+        """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
         ...
 
 
 class GraphBackend:
-    """The graph, by the session that prediction uses."""
+    """The ONNX graph, in the session that prediction uses."""
 
     name: BackendName = "onnx"
 
@@ -61,12 +61,12 @@ class GraphBackend:
         self.device = self._session.device
 
     def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
-        """One batch's logits for a task."""
+        """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
         return self._session.run(task, *inputs)
 
 
 class TorchBackend:
-    """The weights, in float32."""
+    """The weights in torch, in float32."""
 
     name: BackendName = "torch"
     precision = "fp32"
@@ -84,7 +84,7 @@ class TorchBackend:
         self.notes: list[str] = []
 
     def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
-        """One batch's logits for a task."""
+        """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
         tensors = [self._torch.from_numpy(array).to(self._device) for array in inputs]
         with self._torch.inference_mode():
             logits_BC: Logits = self._model(task, *tensors).cpu().numpy()
@@ -92,10 +92,10 @@ class TorchBackend:
 
 
 def check_backend(wanted: str | None) -> BackendName | None:
-    """The backend asked for, or None.
+    """Return the backend asked for, or None.
 
     Raises:
-        ConfigurationError: if there is none of that name.
+        ConfigurationError: if the name is unknown.
     """
     known = next((name for name in BACKENDS if name == wanted), None)
     if known is None and wanted is not None:
@@ -106,10 +106,10 @@ def check_backend(wanted: str | None) -> BackendName | None:
 
 
 def choose_backend(model: ModelDirectory, wanted: BackendName | None) -> BackendName:
-    """The backend asked for; without one the graph where there is one, else torch.
+    """Choose the backend asked for, by default the graph if it exists, else torch.
 
     Raises:
-        ModelError: if the model directory lacks what it needs.
+        ModelError: if the model directory lacks the file that the backend needs.
     """
     has = {"onnx": model.has(GRAPH), "torch": model.has(WEIGHTS)}
     if wanted is None:
@@ -138,9 +138,9 @@ def open_backend(name: BackendName, model: ModelDirectory, device: str) -> Backe
     """Open a model.
 
     Raises:
-        ModelError: if it is damaged or of an unknown format.
-        DeviceError: if the device asked for is not there.
-        ModuleNotFoundError: if torch is asked for and not installed.
+        ModelError: if the model is damaged or of an unknown format.
+        DeviceError: if the device is not available.
+        ModuleNotFoundError: if the backend is torch and torch is not installed.
     """
     if name == "onnx":
         return GraphBackend(model, device)
@@ -154,17 +154,17 @@ def predict_logits(
     pad_token_id: int,
     advance: Callable[[int], None],
 ) -> Logits:
-    """Logits of every row in order, (N, C).
+    """Compute the logits of all rows, in their order, (N, C).
 
-    Rows of similar length share a batch. In which batch a row is computed changes no more than the
-    last bits of its logits, with int8 too, whose scales are fixed.
+    Rows of similar length share a batch. The batch of a row changes only the last bits of its
+    logits, also with int8, whose scales are fixed.
 
     Args:
         backend: The model.
-        task: Whose head to run.
-        encodings: The sequences of each row.
-        pad_token_id: The encoder's padding token.
-        advance: Called after each batch with the number of its rows.
+        task: Task whose head to run.
+        encodings: Sequences of each row.
+        pad_token_id: Padding token of the encoder.
+        advance: Called after each batch with its number of rows.
 
     Raises:
         ModelError: if a logit is not finite.

@@ -1,4 +1,4 @@
-"""How often a model fails in each bucket of errors. It prints nothing and needs no torch."""
+"""Measures how often a model fails in each bucket of errors. It needs no torch."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from swisscli.inference.predictor import Predictor
 Test = Literal["label", "order", "unchanged"]
 
 MOST_SIMILARITY_ERROR = 1.0
-"""By how much a similarity may differ from its label, of 5."""
+"""Largest allowed difference of a similarity, 0 to 5, from its label."""
 MOST_PROBABILITY_CHANGE = 0.2
-"""By how much a probability may change where the answer must not."""
+"""Largest allowed change of a probability if the answer must not change."""
 
 _POLARITY_OF_CLASS = (0, 0, 1, 2, 2)
 Advance = Callable[[int], None]
@@ -28,11 +28,12 @@ class Case:
     Attributes:
         bucket: The bucket's name.
         task: The task's name.
-        test: `label`: the answer is the label; `order`: of two texts the one with the higher label
-            has the higher score; `unchanged`: the answer to a variant is that to its original.
-        texts: One or two texts, and those that they are compared with.
-        expected: What the answer must be.
-        found: What it is.
+        test: `label`: the answer must equal the label. `order`: of two texts, the one with the
+            higher label must have the higher score. `unchanged`: the answer to a variant must equal
+            the answer to its original.
+        texts: One or two texts, and the texts that they are compared with.
+        expected: Expected answer.
+        found: Answer of the model.
         is_failure: Whether the model fails.
     """
 
@@ -53,8 +54,8 @@ class Tally:
         bucket: The bucket's name.
         task: The task's name.
         test: As in `Case`.
-        cases: How many there are.
-        failures: In how many of them the model fails.
+        cases: Number of cases.
+        failures: Number of cases in which the model fails.
     """
 
     bucket: str
@@ -65,7 +66,7 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """The share of failures."""
+        """The fraction of cases that fail."""
         return self.failures / self.cases
 
 
@@ -74,8 +75,8 @@ class Answers:
 
     Args:
         predictor: The model.
-        made: The sets; examples of tasks that the model does not have are left out.
-        advance: Told how many more texts are predicted.
+        made: The contrast sets. Examples of tasks that the model does not have are skipped.
+        advance: Called with the number of newly predicted texts.
     """
 
     def __init__(self, predictor: Predictor, made: Sequence[Made], advance: Advance) -> None:
@@ -93,11 +94,11 @@ class Answers:
                 advance(1)
 
     def answer(self, example: Example) -> Prediction:
-        """The answer to an example."""
+        """Return the answer to an example."""
         return self._of[TASK_OF[example.grain].name, example.texts]
 
     def answer_to_original(self, example: Example) -> Prediction | None:
-        """The answer to the texts of which an example is a variant; None if it is not one."""
+        """Return the answer to the original of an example; None if it is not a variant."""
         if example.original is None:
             return None
         return self._of[TASK_OF[example.grain].name, example.original]
@@ -124,7 +125,7 @@ def tally(tested: Iterable[Case]) -> list[Tally]:
 
 
 def averages(tallies: Iterable[Tally]) -> dict[tuple[str, Test], float]:
-    """The mean of the buckets' rates by task and test: each bucket counts the same."""
+    """Average the buckets' failure rates by task and test. Every bucket counts the same."""
     rates: dict[tuple[str, Test], list[float]] = {}
     for each in tallies:
         rates.setdefault((each.task, each.test), []).append(each.rate)
@@ -169,7 +170,7 @@ def _unchanged_cases(bucket: str, examples: ContrastSet, answers: Answers) -> It
         old, new = answers.answer_to_original(variant), answers.answer(variant)
         if old is None:
             continue
-        # Of the five classes of sentiment, neighbours are often as probable as each other.
+        # Neighbours of the five sentiment classes are often equally probable.
         grain: Grain = "sentiment-coarse" if variant.grain == "sentiment" else variant.grain
         value, changed = _value(grain, old), _value(grain, new)
         before, after = (_probability(grain, value, each) for each in (old, new))
@@ -189,7 +190,7 @@ def _label(example: Example) -> float:
 
 
 def _value(grain: Grain, answer: Prediction) -> float:
-    """The answer on the scale of the grain's labels."""
+    """Return the answer on the scale of the grain's labels."""
     if grain == "similarity":
         assert answer.score is not None
         return answer.score
@@ -200,7 +201,7 @@ def _value(grain: Grain, answer: Prediction) -> float:
 
 
 def _score(answer: Prediction) -> float:
-    """A number that grows with the label: the similarity, or the expected class."""
+    """Return a number that grows with the label: the similarity or the expected class."""
     if answer.probabilities is None:
         assert answer.score is not None
         return answer.score
@@ -208,7 +209,7 @@ def _score(answer: Prediction) -> float:
 
 
 def _probability(grain: Grain, value: float, answer: Prediction) -> float:
-    """The probability of a class, or of all classes of a polarity."""
+    """Return the probability of a class, or of all classes with a polarity."""
     assert answer.probabilities is not None
     classes = _POLARITY_OF_CLASS if "coarse" in grain else range(len(answer.probabilities))
     shares = zip(classes, answer.probabilities, strict=True)

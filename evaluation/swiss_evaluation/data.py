@@ -1,4 +1,4 @@
-"""What an evaluation reads before the model runs: the model directory and the rows of its tasks."""
+"""Reads the model directory and the rows of its tasks, before the model runs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,13 +34,13 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class EvaluationSource:
-    """A model and its data, as a caller names them.
+    """A model and its data, as the caller names them.
 
     Attributes:
-        model: A run folder or model directory.
-        backend: onnx or torch; None takes the graph if there is one.
+        model: Run folder or model directory.
+        backend: onnx or torch; None selects the graph if it exists.
         device: auto, cpu, cuda or cuda:N.
-        data: Data in place of the run's.
+        data: Data to use instead of the run's.
     """
 
     model: Path
@@ -51,13 +51,13 @@ class EvaluationSource:
 
 @dataclass(frozen=True)
 class TaskRows:
-    """Rows of a task, of one split.
+    """The rows of one task and split.
 
     Attributes:
         task: The task.
         split: train, dev or test.
-        rows: Those with all their texts, in the files' order.
-        skipped: `file:line` of the others.
+        rows: Rows that have all their texts, in the order of the files.
+        skipped: `file:line` of the other rows.
     """
 
     task: TaskSpec
@@ -67,12 +67,12 @@ class TaskRows:
 
     @property
     def labelled(self) -> list[int]:
-        """Indexes of the rows with a label."""
+        """Indices of the rows with a label."""
         return [index for index, row in enumerate(self.rows) if row.target is not None]
 
     @property
     def notes(self) -> list[str]:
-        """A line on the rows that are left out, and one on those without a label."""
+        """Messages on rows without a text, which are skipped, and rows without a label."""
         name, notes = f"{self.task.name} {self.split}", []
         if self.skipped:
             some = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
@@ -85,12 +85,12 @@ class TaskRows:
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """Rows and what the model predicts for them.
+    """Rows and the model's predictions for them.
 
     Attributes:
         rows: The rows.
-        encodings: The sequences of each.
-        logits_NC: The logits of all of them.
+        encodings: Sequences of each row.
+        logits_NC: Logits of each row.
     """
 
     rows: TaskRows
@@ -99,17 +99,17 @@ class PredictedRows:
 
     @property
     def task(self) -> TaskSpec:
-        """The task."""
+        """The task of the rows."""
         return self.rows.task
 
     @property
     def targets(self) -> npt.NDArray[np.float32]:
-        """Targets of the labelled rows, as `stack_targets` gives them."""
+        """Targets of the labelled rows, stacked by `stack_targets`."""
         targets = [row.target for row in self.rows.rows if row.target is not None]
         return stack_targets(self.task, targets)
 
     def of_one_class(self) -> "PredictedRows":
-        """The rows whose label is one class or a score."""
+        """Return the rows whose label is one class or a score."""
         rows = enumerate(self.rows.rows)
         indices = [index for index, row in rows if not isinstance(row.target, tuple | None)]
         return PredictedRows(
@@ -119,11 +119,11 @@ class PredictedRows:
         )
 
     def score(self) -> Score:
-        """The task's metric on the labelled rows."""
+        """Compute the task's metric on the labelled rows."""
         return score(self.task, self.logits_NC[self.rows.labelled], self.targets)
 
     def decoded(self) -> Iterator[Decoded]:
-        """Each row's logits, decoded as prediction decodes them."""
+        """Decode each row's logits as prediction does."""
         return decode(self.task, self.logits_NC.astype(np.float64))
 
 
@@ -132,12 +132,12 @@ class EvaluationInput:
     """Everything that is read before the model runs.
 
     Attributes:
-        source: What was asked for.
+        source: The model and its data, as the caller named them.
         model: The model directory.
-        backend: The way to run the model.
-        tokenizer: Its tokenizer.
-        rows: By split and task.
-        notes: On missing files and on rows that are left out.
+        backend: How to run the model.
+        tokenizer: The model's tokenizer.
+        rows: Rows by split and task.
+        notes: Messages on missing files and skipped rows.
     """
 
     source: EvaluationSource
@@ -157,7 +157,7 @@ class EvaluationInput:
         Args:
             backend: The open model.
             rows: The rows.
-            advance: Called after each batch with the number of its rows.
+            advance: Called after each batch with its number of rows.
         """
         config = self.model.config
         encodings = self.tokenizer.encode_examples(
@@ -174,16 +174,16 @@ def read_input(
     """Choose how to run the model, and read all data.
 
     Args:
-        source: What to read.
-        model: Its model directory; None if it cannot be opened, so that only what does not
-            depend on it is checked.
-        splits: Which data; the dev files must exist for one task at least.
+        source: The model and its data.
+        model: The open model directory. None if it cannot be opened: then only what does not depend
+            on the model is checked.
+        splits: Splits to read. At least one task must have dev files.
 
     Returns:
-        What was read; None without a model.
+        The data; None without a model.
 
     Raises:
-        SwissError: one that lists everything that is wrong.
+        SwissError: if anything is wrong; one error lists everything.
     """
     problems = Problems()
     wanted = backend = tokenizer = None
@@ -217,10 +217,13 @@ def read_input(
 def _read_splits(
     choice: DataChoice, where: TrainConfig, config: ModelConfig, splits: Sequence[Split]
 ) -> tuple[dict[Split, dict[str, TaskRows]], list[str]]:
-    """Read the rows of every split; with them what is missing or left out.
+    """Read the rows of every split.
+
+    Returns:
+        The rows, and messages on missing files and skipped rows.
 
     Raises:
-        SwissError: listing every named file that is missing, and every file that cannot be read.
+        SwissError: if files are missing or cannot be read; one error lists all of them.
     """
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""The steps of an evaluation: a generator of events. It prints nothing and needs no torch."""
+"""Runs an evaluation as a generator of events. It prints nothing and needs no torch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Request:
     Attributes:
         source: The model and its data.
         output: Folder for the prediction files.
-        force: Whether prediction files may be replaced.
+        force: Whether to replace existing prediction files.
     """
 
     source: EvaluationSource
@@ -32,25 +32,25 @@ class Request:
 
 @dataclass(frozen=True)
 class Note:
-    """What the user should know."""
+    """A message for the user."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The data is read and the model is open."""
+    """The model is open."""
 
     backend: Backend
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """All is measured and written.
+    """The evaluation is complete and its files are written.
 
     Attributes:
-        evaluation: The dev metrics.
-        files: The prediction files, with the number of their rows.
+        evaluation: Dev metrics.
+        files: Number of rows of each prediction file.
     """
 
     evaluation: Evaluation
@@ -61,18 +61,18 @@ Event = Note | Opened | Evaluated
 
 
 def prepare(request: Request) -> EvaluationInput:
-    """Read everything that an evaluation needs, before any long work.
+    """Check and read everything that an evaluation needs, before any long work.
 
     Raises:
-        SwissError: one that lists everything that is wrong: a prediction file that may not be
-            written, a damaged model, missing or unreadable data.
+        SwissError: if a prediction file may not be written, the model is damaged, or data is
+            missing or unreadable. One error lists everything.
     """
     problems = Problems()
     model = inputs = None
     with problems.collected():
         model = ModelDirectory.open(request.source.model)
     with problems.collected():
-        # Without a model any task may be its, and any file may be in the way.
+        # The tasks of a model that cannot be opened are unknown, so check the files of all tasks.
         tasks = model.config.tasks if model else tuple(TASKS.values())
         leaderboard.check_folder(request.output, tasks, force=request.force)
     with problems.collected():
@@ -86,13 +86,13 @@ def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Ite
     """Measure a model on its dev rows, and write its predictions for dev and test.
 
     Args:
-        request: What to do.
-        inputs: What `prepare` read for it.
-        advance: Called after each batch with the number of its rows.
+        request: What to evaluate.
+        inputs: Result of `prepare`.
+        advance: Called after each batch with its number of rows.
 
     Raises:
         ModelError: if the model is damaged.
-        DeviceError: if the device asked for is missing.
+        DeviceError: if the device is not available.
         ConfigurationError: if a prediction file cannot be written.
     """
     backend = inputs.open()

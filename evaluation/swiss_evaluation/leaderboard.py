@@ -1,7 +1,7 @@
-"""The prediction files of the CS224N default project's leaderboard.
+"""Writes the prediction files of the CS224N default project's leaderboard.
 
-Every byte is as the course's starter code writes it: a header with a TAB between spaces, rows with
-a comma between spaces, a space before each line end, ids in lower case, a misspelled column.
+The bytes equal those of the course's starter code: a header with a TAB between spaces, rows with a
+comma between spaces, a space before each line end, ids in lower case, and a misspelled column.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ from swisscli.inference.decoding import Decoded
 
 
 class _Layout(NamedTuple):
-    """How the course writes a task: the end of the file's name, the column, the value."""
+    """How the course writes a task: suffix of the file name, column and value."""
 
     suffix: str
     column: str
@@ -47,27 +47,27 @@ _COURSE = {
 
 
 def _layout(task: TaskSpec) -> _Layout:
-    """The course's layout; for a task that it does not have, one in the same style."""
+    """Return the course's layout; a task that the course lacks has one in the same style."""
     value = _class if task.labels else _score
     return _COURSE.get(task.name) or _Layout("output", f"Predicted_{task.name.title()}", value)
 
 
 def file_name(task: TaskSpec, split: Split) -> str:
-    """The file's name, such as `sst-dev-output.csv`."""
+    """Return a file's name, such as `sst-dev-output.csv`."""
     return f"{next(iter(task.aliases), task.name)}-{split}-{_layout(task).suffix}.csv"
 
 
 def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> None:
-    """Refuse to write over prediction files, and where nothing can be written.
+    """Check that the prediction files can be written and replace nothing unasked.
 
     Args:
-        folder: The folder for them; it need not be there.
-        tasks: Whose files are to be written.
-        force: Whether they may be replaced.
+        folder: Folder of the files. It may be missing.
+        tasks: Tasks of the files.
+        force: Whether to replace existing files.
 
     Raises:
-        ConfigurationError: if the folder is none or cannot be written to, or one of the files is
-            there and `force` is not set.
+        ConfigurationError: if the folder is not a folder or not writable, or a file exists and
+            `force` is not set.
     """
     atomic.check_folder(folder)
     splits: tuple[Split, ...] = ("dev", "test")
@@ -81,7 +81,7 @@ def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> Non
 
 
 def content(predicted: PredictedRows) -> str:
-    """A file's content: a line for each row that has an id."""
+    """Return a file's content, with a line for each row that has an id."""
     layout = _layout(predicted.task)
     lines = [f"id \t {layout.column} \n"]
     for row, decoded in zip(predicted.rows.rows, predicted.decoded(), strict=True):

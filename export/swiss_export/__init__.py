@@ -1,1 +1,1 @@
-"""Export: one verified ONNX graph of the encoder and all heads."""
+"""Export a trained model as one verified ONNX graph of the encoder and all heads."""

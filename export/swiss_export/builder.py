@@ -11,15 +11,15 @@ from onnx import helper, numpy_helper
 Array = npt.NDArray[Any]
 
 OPSET = 23
-"""Old enough for every ONNX Runtime that prediction accepts."""
+"""ONNX operator set that every ONNX Runtime accepted by prediction supports."""
 IR_VERSION = 10
-"""The file format that came with the opset."""
+"""Version of the ONNX file format that belongs to the opset."""
 CONTRIB = "com.microsoft"
 """Domain of ONNX Runtime's own operators."""
 
 
 class GraphBuilder:
-    """Nodes and constants under construction; values are passed around by their names."""
+    """Collects nodes and constants; its methods take and return names of values."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -35,7 +35,7 @@ class GraphBuilder:
         return name
 
     def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Add a node of one output; an empty name leaves out an optional input.
+        """Add a node with one output. An empty input name omits an optional input.
 
         Returns:
             The output's name.
@@ -46,7 +46,7 @@ class GraphBuilder:
     def add_contrib(
         self, operator: str, inputs: Sequence[str], output: str, **attributes: Any
     ) -> str:
-        """Add a node of one of ONNX Runtime's own operators.
+        """Add a node with one of ONNX Runtime's own operators.
 
         Returns:
             The output's name.
@@ -55,7 +55,7 @@ class GraphBuilder:
         return output
 
     def first(self, x: str, output: str, axis: int) -> str:
-        """Keep of an axis the first entry, as an axis of 1.
+        """Keep only the first entry of an axis, which then has size 1.
 
         Returns:
             The output's name.
@@ -65,7 +65,7 @@ class GraphBuilder:
     def add_many(
         self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
     ) -> None:
-        """Add a node of several outputs."""
+        """Add a node with several outputs."""
         self._add("", operator, inputs, outputs, attributes)
 
     def _add(
@@ -85,7 +85,7 @@ class GraphBuilder:
     def model(
         self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
     ) -> onnx.ModelProto:
-        """The finished model."""
+        """Return the finished model."""
         graph = helper.make_graph(
             self._nodes, "swiss", inputs, outputs, list(self._constants.values())
         )

@@ -1,4 +1,4 @@
-"""Writes a verified graph: into its run, or as a directory of its own."""
+"""Writes a verified graph into its run or into a separate directory."""
 
 import shutil
 import tempfile
@@ -31,12 +31,11 @@ _DEPLOYABLE = {*COPIED, GRAPH, METRICS, MANIFEST}
 
 
 def check_output(output: Path, force: bool) -> None:
-    """Refuse to replace what is not a deployable directory.
+    """Check that the output can be written and replaces nothing but an earlier export.
 
     Raises:
-        ConfigurationError: if something is there and `force` is not set, if it holds anything
-            that an export does not write, the weights of a run for one, or if nothing can be
-            written there.
+        ConfigurationError: if the output exists and `force` is not set, if it holds a file that
+            an export does not write (such as the weights of a run), or if it is not writable.
     """
     check_folder(output.absolute().parent)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -56,7 +55,7 @@ def check_output(output: Path, force: bool) -> None:
 
 
 def describe(source: Manifest, export: dict[str, Any]) -> Manifest:
-    """The manifest of a model with its graph.
+    """Return the manifest of a model with its graph.
 
     Args:
         source: The run's manifest.
@@ -70,7 +69,7 @@ def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: Metrics) -> 
     """Move a graph into its run and write its metrics, all or nothing.
 
     Raises:
-        ModelError: if the run's weights have changed meanwhile.
+        ModelError: if the run's weights changed during the export.
     """
     _check_unchanged(run, manifest)
     with updating(run, manifest) as staging:
@@ -81,10 +80,12 @@ def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: Metrics) -> 
 def write_directory(
     output: Path, run: Path, graph: Path, manifest: Manifest, metrics: Metrics
 ) -> None:
-    """Write what prediction needs, without float32 weights, beside the target and rename it.
+    """Write the files that prediction needs, without float32 weights, all or nothing.
+
+    The files are written into a temporary directory beside the output, which then takes its name.
 
     Raises:
-        ModelError: if the run's weights have changed meanwhile.
+        ModelError: if the run's weights changed during the export.
     """
     _check_unchanged(run, manifest)
     with tempfile.TemporaryDirectory(prefix=".staging-", dir=output.parent) as folder:

@@ -1,4 +1,4 @@
-"""The ranges that the encoder's activations have on real text."""
+"""Measures the range of the encoder's activations on real text, for int8."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ _INPUTS = {
 def channel_ranges(
     model: MultitaskModel, batches: Sequence[tuple[Int64, Int64, Int64]]
 ) -> dict[str, Range]:
-    """Smallest and largest value of each input channel of the layers' products.
+    """Find the smallest and largest value of each input channel of every matrix product.
 
     Args:
         model: The trained model.
-        batches: `input_ids`, `attention_mask` and `token_type_ids` of each, (B, T).
+        batches: `input_ids`, `attention_mask` and `token_type_ids` of each batch, (B, T).
 
     Returns:
-        The ranges by the products' names in the graph.
+        The ranges, keyed by the product's name in the graph.
     """
     ranges: dict[str, Range] = {}
     watched = {

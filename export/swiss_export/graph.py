@@ -22,13 +22,14 @@ def build_graph(
     """Build the graph of the encoder, the pooled output and all heads.
 
     Args:
-        config: Encoder shape, pooling and tasks.
-        weights: The model's state by name, float32.
-        precision: Of the encoder; the pooled output and the heads are float32.
-        ranges: The activation ranges of the products' input channels, by name; for int8.
+        config: Encoder configuration, pooling and tasks.
+        weights: The model's float32 weights by name.
+        precision: Precision of the encoder. The pooled output and the heads are float32.
+        ranges: Activation ranges of the input channels, by the product's name; only int8 needs
+            them.
 
     Returns:
-        The model, a function of the arguments alone: equal weights give equal bytes.
+        The model. Equal arguments give equal bytes.
     """
     encoder = FAMILIES[config.encoder.model_type](config, weights, precision, ranges)
     pooled_SD = encoder.pool(encoder.encode())

@@ -1,4 +1,4 @@
-"""The heads' part of the graph, in float32."""
+"""Adds the heads to the graph, in float32."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _LEAKY_RELU_SLOPE = 0.01  # torch's default
 def linear(
     graph: GraphBuilder, weights: Mapping[str, Array], x_BI: str, module: str, output: str
 ) -> str:
-    """A linear layer, (B, I) -> (B, O)."""
+    """Add a linear layer, (B, I) -> (B, O)."""
     weight, bias = (
         graph.constant(f"{module}.{part}", weights[f"{module}.{part}"])
         for part in ("weight", "bias")
@@ -25,7 +25,7 @@ def linear(
 
 
 class HeadBuilder:
-    """Adds the heads to a graph; `swiss_training.multitask.heads` is the same in torch."""
+    """Adds the heads to a graph, equal to `swiss_training.multitask.heads` in torch."""
 
     def __init__(
         self, graph: GraphBuilder, config: ModelConfig, weights: Mapping[str, Array]
@@ -35,7 +35,7 @@ class HeadBuilder:
         self._weights = weights
 
     def add(self, task: TaskSpec, pooled_SD: str) -> None:
-        """Add a task's head, whose result bears the task's name."""
+        """Add a task's head; its output has the task's name."""
         if self._config.heads == "cosine" and task.arity == 2:
             self._answer(task, self._cosine(task, pooled_SD))
         else:
@@ -60,7 +60,7 @@ class HeadBuilder:
         return features_BI
 
     def _cosine(self, task: TaskSpec, pooled_SD: str) -> str:
-        """Cosine of each two rows that follow each other, (B, 1)."""
+        """Add the cosine of each two consecutive rows, (B, 1)."""
         graph, name = self._graph, task.name
         shape = graph.constant("shape.pair", np.array([-1, 2, self._config.encoder.hidden_size]))
         pair_B2D = graph.add("Reshape", [pooled_SD, shape], f"{name}.pair")

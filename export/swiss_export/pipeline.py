@@ -1,4 +1,4 @@
-"""The steps of an export: a generator of events. It prints nothing."""
+"""Runs an export as a generator of events. It prints nothing."""
 
 import tempfile
 import warnings
@@ -41,7 +41,7 @@ SOURCES = (
     METRICS,
     TRAIN_CONFIG,
 )
-"""What an export reads of a run."""
+"""Files of a run that an export reads."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class Request:
 
     Attributes:
         run: The run folder's model directory.
-        precision: Of the encoder.
-        output: A directory to write in place of adding to the run.
-        force: Whether `output` may be replaced.
-        max_drop: How far a dev metric may fall.
-        data: Dev data in place of the run's.
+        precision: Precision of the encoder.
+        output: Directory to write; None adds the graph to the run.
+        force: Whether to replace `output`.
+        max_drop: Largest allowed drop of a dev metric.
+        data: Dev data to use instead of the run's.
     """
 
     run: ModelDirectory
@@ -67,14 +67,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
-    """What is done next."""
+    """The next step of the work begins."""
 
     description: str
 
 
 @dataclass(frozen=True)
 class Note:
-    """What the user should know."""
+    """A message for the user."""
 
     message: str
 
@@ -84,10 +84,10 @@ class Exported:
     """The graph is verified and written.
 
     Attributes:
-        directory: Where.
-        graph_bytes: The graph's size.
+        directory: Directory that holds the graph.
+        graph_bytes: Size of the graph in bytes.
         parity: Largest absolute difference of a logit from torch, per task.
-        dev: Dev metrics per task; empty if there was no dev data.
+        dev: Dev metrics per task; empty without dev data.
     """
 
     directory: Path
@@ -100,13 +100,13 @@ Event = Step | Note | Exported
 
 
 def export(request: Request) -> Iterator[Event]:
-    """Build, verify and write a run's graph. Until the last step nothing is changed.
+    """Build, verify and write a run's graph. Only the last step changes files.
 
     Raises:
         ConfigurationError: if the output may not be written.
         ModelError: if the run is missing, damaged or of an unknown format.
-        DataError: if dev data is needed or named and cannot be read.
-        VerificationError: if the graph is not faithful enough.
+        DataError: if dev data that is required or named cannot be read.
+        VerificationError: if the graph's logits or dev metrics differ too much from torch's.
     """
     run, precision = request.run, request.precision
     if request.output:
@@ -125,7 +125,7 @@ def export(request: Request) -> Iterator[Event]:
     tokenizer = Tokenizer.of(run)
     ranges = {}
     if precision == "int8":
-        # Of the built-in text alone, so that a graph depends on nothing but its model.
+        # Only the built-in text, so that a graph depends on nothing but its model.
         text = verify.parity_batches(tokenizer, config, {})
         ranges = channel_ranges(model, text)
     graph = build_graph(config, weights, precision, ranges)
@@ -169,17 +169,17 @@ def export(request: Request) -> Iterator[Event]:
 
 
 def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
-    """Open a run, and check what can be checked without reading its weights.
+    """Open a run and check the tasks of the dev files, without reading the weights.
 
     Args:
         run: The run folder.
-        dev_tasks: Tasks that dev files are named for.
+        dev_tasks: Tasks for which the caller names dev files.
 
     Returns:
-        Its model directory.
+        The run's model directory.
 
     Raises:
-        SwissError: if it is no run, or lists the tasks that its model has no head for.
+        SwissError: if the folder is not a run, or its model has no head for one of the tasks.
     """
     directory = ModelDirectory.open(run)
     problems = Problems()
@@ -193,10 +193,13 @@ def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
 def _find_dev_files(
     request: Request, config: ModelConfig
 ) -> tuple[dict[str, list[DataFile]], str | None]:
-    """Dev files of all tasks; none, and why, where a float32 graph can do without.
+    """Find the dev files of all tasks.
+
+    Returns:
+        The files, and None; or, for a float32 graph without dev data, no files and the reason.
 
     Raises:
-        DataError: if they are needed or named and are not there.
+        DataError: if a file that is required or named is missing.
     """
     found = find_files(request.data.config(request.run.path), config.tasks, "dev")
     problems = Problems()
@@ -224,10 +227,10 @@ def _find_dev_files(
 def _read_datasets(
     tokenizer: Tokenizer, config: ModelConfig, files: Mapping[str, Sequence[DataFile]]
 ) -> dict[str, TaskDataset]:
-    """Read and tokenise the dev rows of every task.
+    """Read and tokenize the dev rows of every task.
 
     Raises:
-        DataError: if a row is bad.
+        DataError: if a row cannot be read.
     """
     return {
         name: TaskDataset(
@@ -241,7 +244,7 @@ def _read_datasets(
 
 
 def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:
-    """Open a graph where its precision is meant to run: float16 on a GPU, if there is one."""
+    """Open a graph on the device its precision is made for: fp16 on a GPU, if one exists."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeviceFallbackWarning)
         device = "auto" if precision == "fp16" else "cpu"
@@ -249,6 +252,6 @@ def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session
 
 
 def _evaluation(figures: Mapping[str, DevFigure]) -> Evaluation | None:
-    """The graph's dev metrics, if there are any."""
+    """Return the graph's dev metrics, or None without any."""
     scores = {name: Score(f.metric, f.graph, f.rows) for name, f in figures.items()}
     return Evaluation(scores) if scores else None

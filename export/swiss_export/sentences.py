@@ -1,4 +1,4 @@
-"""Real text of many lengths and scripts, for comparing a graph with torch."""
+"""Real text of many lengths and scripts, to compare a graph with torch."""
 
 from itertools import pairwise
 
@@ -55,9 +55,9 @@ _PREFIXES = (12, 24, 40, 57, 90, 128, 180, 256, 333)
 
 
 def texts(max_length: int) -> list[tuple[str, ...]]:
-    """Single texts and pairs, from none to more than `max_length` tokens."""
+    """Return single texts and pairs, from no words to more than `max_length` tokens."""
     words = PASSAGE.split()
-    # A word is at least a token.
+    # Every word has at least one token.
     full = " ".join(words * (max_length // len(words) + 1))
     singles = ["", *SENTENCES, *(" ".join(words[:count]) for count in _PREFIXES), full]
     pairs = pairwise(singles[1:])

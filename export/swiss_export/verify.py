@@ -1,4 +1,4 @@
-"""Whether a graph computes what the trained model computes."""
+"""Verifies that a graph computes the same as the trained model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 """Largest absolute difference of a float32 graph's logit from torch's."""
 BATCH_SIZES = (1, 2, 3, 5, 8, 13)
 SAMPLED_ROWS = 200
-"""Dev rows of each task whose logits are compared, from the shortest to the longest."""
+"""Number of dev rows per task whose logits are compared, from the shortest to the longest."""
 
 Inputs = tuple[Int64, Int64, Int64]
 
@@ -34,10 +34,10 @@ class DevFigure:
     """A task's dev metric.
 
     Attributes:
-        metric: Its name.
-        rows: Dev rows.
-        graph: The graph's value.
-        torch: The float32 model's value; None if it was not measured.
+        metric: Name of the metric.
+        rows: Number of dev rows.
+        graph: Value of the graph.
+        torch: Value of the float32 model; None if it was not measured.
     """
 
     metric: str
@@ -51,20 +51,20 @@ class DevFigure:
         return 0.0 if self.torch is None else self.torch - self.graph
 
     def to_json(self) -> dict[str, Any]:
-        """The figures, without what was not measured."""
+        """Return the fields that have a value."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 def parity_batches(
     tokenizer: Tokenizer, config: ModelConfig, dev: Mapping[str, TaskDataset]
 ) -> list[Inputs]:
-    """Batches of mixed lengths, thus with padding: built-in text, and dev rows where there are any.
+    """Make batches of built-in text and dev rows, of mixed lengths and so with padding.
 
-    Where two texts are encoded separately, every batch has an even number of sequences, so that the
-    heads of pairs can read it too.
+    If the two texts of a pair are encoded separately, every batch has an even number of sequences,
+    so that the heads of pairs can read it too.
 
     Returns:
-        `input_ids`, `attention_mask` and `token_type_ids` of each, (S, T).
+        `input_ids`, `attention_mask` and `token_type_ids` of each batch, (S, T).
     """
     sequences = 1 if config.pair_encoding else 2
     reads_pairs = not config.pair_encoding or config.encoder.tells_pairs_apart
@@ -90,10 +90,10 @@ def _batches(encodings: Sequence[Encoding], sequences: int) -> Iterator[Sequence
 
 
 def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) -> dict[str, float]:
-    """Compare all heads' logits with torch in float32.
+    """Compare the logits of all heads with torch in float32.
 
     Returns:
-        Largest absolute difference per task.
+        The largest absolute difference per task.
 
     Raises:
         VerificationError: if a logit is not finite.
@@ -110,10 +110,10 @@ def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) 
 
 
 def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
-    """Hold a float32 graph to the tolerance; the others are held to their dev metrics.
+    """Check a float32 graph against the tolerance. `check_dev` checks the other precisions.
 
     Raises:
-        VerificationError: if a task's largest difference is above it, with the figures of all.
+        VerificationError: if the largest difference of a task exceeds it; lists all tasks.
     """
     if precision != "fp32" or all(value <= TOLERANCE for value in parity.values()):
         return
@@ -129,7 +129,7 @@ def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
 def score_dev(
     model: MultitaskModel, session: Session, dataset: TaskDataset, precision: Precision
 ) -> DevFigure:
-    """Measure a task's dev metric with the graph and, unless that is float32 too, with torch.
+    """Measure a task's dev metric with the graph and, unless the graph is float32, with torch.
 
     Raises:
         VerificationError: if a logit of the graph is not finite.
@@ -149,12 +149,12 @@ def score_dev(
 
 
 def check_dev(figures: Mapping[str, DevFigure], precision: Precision, max_drop: float) -> None:
-    """Hold a graph to the dev metrics of the model that it came from.
+    """Check a graph's dev metrics against those of the model it was exported from.
 
     Raises:
-        VerificationError: if any falls by more than `max_drop`, with the figures of all tasks.
+        VerificationError: if a metric drops by more than `max_drop`; lists all tasks.
     """
-    # A score's last bits are noise of the mean: 0.005 is not more than 0.005.
+    # The last bits of a score are rounding noise: a drop of 0.005 passes a limit of 0.005.
     limit = max_drop + 1e-9
     if all(figure.drop <= limit for figure in figures.values()):
         return

@@ -248,8 +248,8 @@ def test_an_exported_directory_shows_the_attention_of_its_graph(
     assert outcome.stderr.startswith("small by onnx, int8 on cpu\n")
     words = _Document((tmp_path / "report.html").read_text()).text
     assert "the model directory has no log.jsonl" in words
-    assert "Neither a train nor a dev file of sentiment is there." in words
-    assert "46 dev rows; no train file is there." in words
+    assert "The train and dev files of sentiment are missing." in words
+    assert "46 dev rows; the train file is missing." in words
     assert 'id="attention-data"' in (tmp_path / "report.html").read_text()
 
 

@@ -90,7 +90,7 @@ def test_a_run_without_weights_or_of_an_unknown_format_is_refused(nli_run: Path)
     shipped = nli_run.with_name("shipped")
     shutil.copytree(nli_run, shipped)
     (shipped / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"not an encoder directory, it lacks model\.safetensors"):
+    with pytest.raises(ModelError, match=r"not an encoder directory; missing: model\.safetensors"):
         load_pretrained(str(shipped))
     values = json.loads((nli_run / "manifest.json").read_text())
     (nli_run / "manifest.json").write_text(json.dumps(values | {"format_version": 99}))

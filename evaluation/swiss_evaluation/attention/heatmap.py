@@ -1,4 +1,4 @@
-"""Attention heatmaps (the paper's Figures 1 to 3), by matplotlib."""
+"""Draws attention heatmaps (the paper's Figures 1 to 3) with matplotlib."""
 
 import io
 import warnings
@@ -21,15 +21,15 @@ _MAX_INCHES = 40
 
 @contextmanager
 def drawing_style(name: str, **settings: Any) -> Iterator[None]:
-    """Settings that make equal figures equal bytes.
+    """Use settings with which equal figures have equal bytes.
 
     Args:
-        name: What the identifiers inside an SVG are derived from.
-        settings: More of matplotlib's settings.
+        name: Seed of the identifiers inside an SVG.
+        settings: More settings of matplotlib.
     """
     fixed: Any = {
         "svg.hashsalt": name,
-        "text.parse_math": False,  # two dollar signs in a token are no formula
+        "text.parse_math": False,  # two dollar signs in a token are not a formula
         "svg.fonttype": "none",  # text stays text: selectable, readable aloud, in any script
         "font.family": "sans-serif",
         "axes.spines.top": False,
@@ -37,7 +37,7 @@ def drawing_style(name: str, **settings: Any) -> Iterator[None]:
         "figure.dpi": 100,
     }
     with mpl.rc_context(fixed | settings), warnings.catch_warnings():
-        # The fonts that come with matplotlib lack some scripts: a PNG then has boxes.
+        # matplotlib's own fonts lack some scripts, which a PNG then shows as boxes.
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         yield
 
@@ -49,7 +49,7 @@ def draw(tokens: Sequence[str], probabilities_TT: npt.NDArray[np.float32], title
     axes = figure.subplots()
     image = axes.imshow(probabilities_TT, cmap="viridis", vmin=0, interpolation="nearest")
     labels = [visible(token) for token in tokens]
-    # Smaller where the largest figure has no room for 8 points a row, lest they lie on each other.
+    # Shrink labels that would overlap in the largest figure.
     size = min(8.0, 0.75 * 72 * side / len(labels))
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
     axes.set_yticks(range(len(labels)), labels, fontsize=size)

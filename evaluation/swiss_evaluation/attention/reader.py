@@ -1,4 +1,4 @@
-"""What an encoder attends to: the probabilities of every layer and head for one input."""
+"""Reads the attention probabilities of every layer and head for one input."""
 
 import inspect
 import math
@@ -28,11 +28,11 @@ class Attention:
     """Attention probabilities for a text or a pair.
 
     Attributes:
-        tokens: Its tokens, special ones included, (T,); of texts that are encoded separately those
-            of both, none of which attends to the other text's.
-        probabilities_LHTT: Layer, head, the token that attends, the token attended to; every row
-            sums to 1.
-        truncated: Whether the input was cut to the longest that the model takes.
+        tokens: Tokens with the special ones, (T,). If the texts are encoded separately, the tokens
+            of both, and none attends to a token of the other text.
+        probabilities_LHTT: Probabilities by layer, head, attending token and attended token. Every
+            row sums to 1.
+        truncated: Whether the input was truncated to the model's longest input.
     """
 
     tokens: list[str]
@@ -42,16 +42,16 @@ class Attention:
 
 @dataclass(frozen=True)
 class EncoderSize:
-    """How many layers and heads an encoder has."""
+    """The number of layers and heads of an encoder."""
 
     layers: int
     heads: int
 
     def check(self, layer: int, head: int) -> None:
-        """Refuse a layer or head that is not there.
+        """Check that a layer and a head exist.
 
         Raises:
-            ConfigurationError: naming the valid range of each that is out of it.
+            ConfigurationError: if one does not; names the valid range.
         """
         wrong = [
             f"`{name}` is {value}, this model's are 0 to {count - 1}"
@@ -64,7 +64,7 @@ class EncoderSize:
 
 @dataclass(frozen=True)
 class EncoderDirectory:
-    """A Hugging Face style directory whose configuration was read."""
+    """An encoder directory in Hugging Face's layout, with its configuration."""
 
     path: Path
     config: EncoderConfig
@@ -74,24 +74,24 @@ def open_directory(path: Path) -> ModelDirectory | EncoderDirectory:
     """Open a model directory or an encoder directory.
 
     Raises:
-        ModelError: if it is neither, or its configuration is damaged.
+        ModelError: if the path is neither, or its configuration is damaged.
     """
     if (path / MANIFEST).exists():
         return ModelDirectory.open(path)
     missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
         raise ModelError(
-            f"{path}: neither a run folder nor an encoder directory, it lacks {', '.join(missing)}",
+            f"{path}: neither a run folder nor an encoder directory; missing: {', '.join(missing)}",
             hint="name one with `model=DIR`",
         )
     return EncoderDirectory(path, read_encoder_config(path / CONFIG))
 
 
 def read_size(directory: ModelDirectory | EncoderDirectory) -> EncoderSize:
-    """The size of an encoder.
+    """Read the size of an encoder.
 
     Raises:
-        ModelError: if it is in a model directory without weights that can be read.
+        ModelError: if a model directory has no weights that can be read.
     """
     if isinstance(directory, EncoderDirectory):
         encoder = directory.config
@@ -107,14 +107,14 @@ def read_size(directory: ModelDirectory | EncoderDirectory) -> EncoderSize:
 
 
 class AttentionReader:
-    """An encoder that shows its attention.
+    """Computes an encoder's attention probabilities.
 
     Args:
-        directory: A model directory or an encoder directory, opened. Where a model has only a
-            graph, the weights are the graph's.
+        directory: An open model directory or encoder directory. If a model has only a graph, the
+            weights are read from the graph.
 
     Raises:
-        ModelError: if it is damaged or without weights that can be read.
+        ModelError: if the directory is damaged or has no weights that can be read.
     """
 
     def __init__(self, directory: ModelDirectory | EncoderDirectory) -> None:
@@ -134,15 +134,15 @@ class AttentionReader:
 
     @property
     def reads_pairs(self) -> bool:
-        """Whether it can read two texts."""
+        """Whether the encoder can read a pair of texts."""
         return not self._pair_encoding or self._encoder.config.tells_pairs_apart
 
     def check(self, texts: tuple[str, ...]) -> None:
-        """Refuse a pair that the encoder cannot read.
+        """Check that the encoder can read the texts.
 
         Raises:
-            ConfigurationError: if its texts are one sequence, and the encoder cannot tell the texts
-                apart.
+            ConfigurationError: if they are a pair in one sequence, and the encoder has one token
+                type.
         """
         if len(texts) > 1 and not self.reads_pairs:
             raise ConfigurationError(
@@ -154,7 +154,7 @@ class AttentionReader:
         """Compute the attention for a text or a pair.
 
         Raises:
-            ConfigurationError: if it is a pair that the encoder cannot read.
+            ConfigurationError: if the encoder cannot read a pair.
         """
         self.check(texts)
         (sequences,) = self._tokenizer.encode_examples(
@@ -176,17 +176,17 @@ class AttentionReader:
 
 
 def attention_probabilities(encoder: nn.Module, *inputs: Tensor) -> list[Tensor]:
-    """Run an encoder and compute the attention probabilities beside it, without dropout.
+    """Run an encoder and compute its attention probabilities, without dropout.
 
-    The fused attention never has them in memory, so they are computed again from what each
-    attention module is called with.
+    Fused attention never stores the probabilities, so hooks compute them from the inputs of each
+    attention module.
 
     Args:
-        encoder: An encoder whose `layers` have `attention`.
-        inputs: What it is called with.
+        encoder: An encoder whose `layers` have an `attention`.
+        inputs: Arguments of the encoder.
 
     Returns:
-        Of each layer the probabilities (B, H, T, T).
+        The probabilities of each layer, (B, H, T, T).
     """
     found: list[Tensor] = []
     handles = []
@@ -212,7 +212,7 @@ def _hook(found: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], dict[str
 
 
 def _probabilities(module: Any, hidden_BTD: Tensor, others: list[Any]) -> Tensor:
-    """Softmax of the scaled products, with every mask (bool) and bias (float) the call had."""
+    """Compute the softmax of the scaled products, with the call's masks (bool) and biases."""
     query_BHTK, key_BHTK = (
         projection(hidden_BTD).unflatten(-1, (module.num_heads, -1)).transpose(1, 2)
         for projection in (module.query, module.key)

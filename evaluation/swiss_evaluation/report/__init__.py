@@ -1,1 +1,1 @@
-"""The report: one self-contained page about a trained model."""
+"""Write the report: one self-contained HTML page about a trained model."""

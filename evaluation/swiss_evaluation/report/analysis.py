@@ -1,4 +1,4 @@
-"""The figures behind the report's charts: numbers in, numbers out."""
+"""Computes the numbers of the report's charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ _MAX_CHARS = 2000
 
 @dataclass(frozen=True)
 class LabelledPredictions:
-    """The labelled rows of a task beside the model's predictions for them, (N,) each.
+    """The labelled rows of a task with the model's predictions, (N,) each.
 
     Attributes:
         task: The task.
-        texts: The rows' texts.
-        where: `file:line` of each.
-        lengths: Tokens, special ones included.
-        truth: Class or score.
-        predicted: Class or score.
-        probabilities_NC: Of the classes; None for regression.
+        texts: Texts of each row.
+        where: `file:line` of each row.
+        lengths: Number of tokens, with the special ones.
+        truth: True class or score.
+        predicted: Predicted class or score.
+        probabilities_NC: Probabilities of the classes; None for regression.
     """
 
     task: TaskSpec
@@ -43,7 +43,7 @@ class LabelledPredictions:
 
     @classmethod
     def of(cls, predicted: PredictedRows) -> "LabelledPredictions":
-        """Put the labels of the rows with one class or a score beside their predictions."""
+        """Select the rows whose label is one class or a score, and decode their predictions."""
         rows = predicted.of_one_class()
         decoded = list(rows.decoded())
         return cls(
@@ -65,14 +65,14 @@ class LabelledPredictions:
 
     @property
     def errors(self) -> Float:
-        """How wrong each row is: 0 or 1 for classes, the absolute difference for scores."""
+        """Error of each row: 0 or 1 for classes, the absolute difference for scores."""
         if self.probabilities_NC is None:
             return np.abs(self.predicted - self.truth)
         return (self.predicted != self.truth).astype(np.float64)
 
 
 def confusion(labelled: LabelledPredictions) -> Int:
-    """Rows by true class and predicted class, (C, C)."""
+    """Count rows by true class and predicted class, (C, C)."""
     num_classes = len(labelled.task.labels)
     counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(counts_CC, (labelled.truth.astype(int), labelled.predicted.astype(int)), 1)
@@ -84,11 +84,11 @@ class ConfidenceBin:
     """The rows whose confidence lies in an interval.
 
     Attributes:
-        low: Where it begins, itself included.
-        high: Where it ends.
-        count: Rows in it.
-        confidence: Their mean confidence.
-        accuracy: The share of them that is right.
+        low: Start of the interval, inclusive.
+        high: End of the interval.
+        count: Number of rows.
+        confidence: Mean confidence of the rows.
+        accuracy: Accuracy on the rows.
     """
 
     low: float
@@ -101,12 +101,12 @@ class ConfidenceBin:
 def reliability(
     labelled: LabelledPredictions, num_bins: int = 10
 ) -> tuple[list[ConfidenceBin], float]:
-    """Accuracy by confidence, the probability of the class that is predicted.
+    """Compute the accuracy by confidence, the probability of the predicted class.
 
     Returns:
-        The bins that have rows, and the expected calibration error: the mean over the rows of
-        the difference between a bin's accuracy and its confidence (Guo et al. 2017,
-        arXiv:1706.04599, eq. 3).
+        The bins that have rows, and the expected calibration error: the mean over all rows of the
+        difference between their bin's accuracy and confidence (Guo et al. 2017, arXiv:1706.04599,
+        eq. 3).
     """
     assert labelled.probabilities_NC is not None
     confidence_N = labelled.probabilities_NC.max(axis=1)
@@ -130,13 +130,13 @@ def reliability(
 
 @dataclass(frozen=True)
 class LengthBin:
-    """The rows of some lengths.
+    """The rows whose length lies in an interval.
 
     Attributes:
-        shortest: Tokens of the shortest.
-        longest: Tokens of the longest.
-        count: Rows.
-        value: Accuracy, or mean absolute error.
+        shortest: Number of tokens of the shortest row.
+        longest: Number of tokens of the longest row.
+        count: Number of rows.
+        value: Accuracy, or mean absolute error for scores.
     """
 
     shortest: int
@@ -146,7 +146,7 @@ class LengthBin:
 
 
 def by_length(labelled: LabelledPredictions, num_bins: int = 6) -> list[LengthBin]:
-    """Accuracy, or mean absolute error, of rows of like length; about as many rows in each bin."""
+    """Compute accuracy or mean absolute error by length, in bins with about as many rows each."""
     values_N = labelled.errors if labelled.probabilities_NC is None else 1 - labelled.errors
     order = np.argsort(labelled.lengths, kind="stable")
     edges = {
@@ -171,14 +171,14 @@ def by_length(labelled: LabelledPredictions, num_bins: int = 6) -> list[LengthBi
 
 @dataclass(frozen=True)
 class WrongRow:
-    """A row that the model got wrong.
+    """A row with a wrong prediction.
 
     Attributes:
-        texts: Its texts.
-        where: `file:line`.
-        truth: Its class's name, or its score.
-        predicted: What the model says.
-        size: How wrong, in words.
+        texts: Texts of the row.
+        where: `file:line` of the row.
+        truth: Name of the true class, or the true score.
+        predicted: Name of the predicted class, or the predicted score.
+        size: Size of the error, in words.
     """
 
     texts: tuple[str, ...]
@@ -189,10 +189,10 @@ class WrongRow:
 
 
 def worst(labelled: LabelledPredictions, count: int) -> tuple[list[WrongRow], int]:
-    """The worst errors: the least probable truths of wrong rows, or the farthest scores.
+    """Find the rows with the largest loss among the wrong ones, or the largest error of a score.
 
     Returns:
-        At most `count` of them, and how many rows are wrong at all; for scores, all rows.
+        At most `count` rows, and the number of wrong rows; for scores, the number of all rows.
     """
     probabilities_NC = labelled.probabilities_NC
     if probabilities_NC is None:
@@ -221,18 +221,18 @@ def _wrong_row(labelled: LabelledPredictions, index: int) -> WrongRow:
 
 
 def _readable(text: str) -> str:
-    """A text without characters that act, and not endless."""
+    """Return a text with control characters escaped, cut to a limit."""
     shown = "\n".join(map(visible, text[:_MAX_CHARS].splitlines()))
     return shown if len(text) <= _MAX_CHARS else f"{shown}… ({len(text):,} characters)"
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How the labels of a split are spread.
+    """The label distribution of a split.
 
     Attributes:
-        names: Of the classes, or of intervals of the score.
-        counts: Rows of each.
+        names: Names of the classes, or intervals of the score.
+        counts: Number of rows for each name.
     """
 
     names: list[str]
@@ -240,7 +240,7 @@ class Distribution:
 
 
 def distribution(task: TaskSpec, targets: Sequence[float], num_bins: int = 10) -> Distribution:
-    """Count rows per class, or per interval of a score."""
+    """Count rows by class, or by interval of a score."""
     if task.score_range is None:
         counts = np.bincount(np.array(targets, dtype=int), minlength=len(task.labels))
         return Distribution(list(task.labels), counts.tolist())

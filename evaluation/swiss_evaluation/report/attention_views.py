@@ -1,4 +1,4 @@
-"""The report's last part: attention of chosen texts, as figures and as data for the script."""
+"""Builds the report's attention section: heatmaps, and the data of the interactive view."""
 
 import base64
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class Choice:
     """Which attention to show.
 
     Attributes:
-        texts: Texts and pairs; none takes the paper's pair and a short dev row of each task.
-        layers: Of the figures; none takes the second, the middle and the last.
-        heads: Of the figures.
+        texts: Texts and pairs. Empty: the paper's pair and a short dev row of each task.
+        layers: Layers of the heatmaps. Empty: the second, the middle and the last.
+        heads: Attention heads of the heatmaps.
     """
 
     texts: tuple[tuple[str, ...], ...] = ()
@@ -45,10 +45,10 @@ class Choice:
         return self != Choice()
 
     def check(self, size: EncoderSize) -> None:
-        """Refuse layers and heads that the encoder does not have.
+        """Check that the layers and heads exist.
 
         Raises:
-            ConfigurationError: listing all of them.
+            ConfigurationError: if any does not; lists all of them.
         """
         problems = Problems()
         for name, values, count in (
@@ -67,13 +67,13 @@ class Choice:
 
 
 def default_layers(num_layers: int) -> tuple[int, ...]:
-    """The second, the middle and the last: 1, 6 and 11 of 12, as in the paper."""
+    """Return the second, the middle and the last layer: 1, 6 and 11 of 12, as in the paper."""
     last = num_layers - 1
     return tuple(sorted({min(1, last), num_layers // 2, last}))
 
 
 def default_texts(rows: Sequence[TaskRows]) -> tuple[tuple[str, ...], ...]:
-    """The paper's pair, and of each task the first dev row that is short."""
+    """Return the paper's pair and the first short dev row of each task."""
     chosen: list[tuple[str, ...]] = [PAPER_PAIR]
     for of_task in rows:
         short = (row.texts for row in of_task.rows if sum(map(len, row.texts)) < _MAX_DEFAULT_CHARS)
@@ -85,7 +85,7 @@ def default_texts(rows: Sequence[TaskRows]) -> tuple[tuple[str, ...], ...]:
 def section(
     reader: AttentionReader, choice: Choice, rows: Sequence[TaskRows]
 ) -> tuple[Section, dict[str, Any]]:
-    """The part of the page, and the data of every layer and head."""
+    """Build the section, and the data of every layer and head."""
     layers = choice.layers or default_layers(reader.size.layers)
     views, charts = [], []
     readable = [t for t in default_texts(rows) if len(t) == 1 or reader.reads_pairs]
@@ -116,7 +116,7 @@ def _name(texts: tuple[str, ...]) -> str:
 
 
 def _view(texts: tuple[str, ...], found: Attention) -> dict[str, Any]:
-    """A byte per probability: 1/255 is finer than a reader can tell colours apart."""
+    """Encode a view with one byte per probability, finer than readers can tell colours apart."""
     cropped = found.probabilities_LHTT[:, :, :MAX_TOKENS, :MAX_TOKENS]
     values = np.round(cropped * 255).astype(np.uint8).tobytes()
     return {

@@ -1,4 +1,4 @@
-"""The steps of a report: a generator of events. It prints nothing."""
+"""Builds a report as a generator of events. It prints nothing."""
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,10 +43,10 @@ class Request:
 
     Attributes:
         source: The model and its data.
-        output: The page.
-        force: Whether it may be replaced.
-        choice: Which attention to show.
-        num_errors: Rows of each table of worst errors.
+        output: HTML file to write.
+        force: Whether to replace an existing file.
+        choice: Attention to show.
+        num_errors: Number of rows in each table of worst errors.
     """
 
     source: EvaluationSource
@@ -58,14 +58,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Step:
-    """What is done next."""
+    """The next step of the work begins."""
 
     description: str
 
 
 @dataclass(frozen=True)
 class Note:
-    """What the user should know."""
+    """A message for the user."""
 
     message: str
 
@@ -87,8 +87,8 @@ class Prepared:
 
     Attributes:
         inputs: The model and its data.
-        log: The entries of the run's log; none without a log.
-        without_weights: Why there is no attention to show; None if there is.
+        log: Entries of the run's log; empty without a log.
+        without_weights: Reason why attention cannot be shown; None if it can.
     """
 
     inputs: EvaluationInput
@@ -97,11 +97,11 @@ class Prepared:
 
 
 def prepare(request: Request) -> Prepared:
-    """Read everything that a report needs, before any long work.
+    """Check and read everything that a report needs, before any long work.
 
     Raises:
-        SwissError: one that lists everything that is wrong: a page that may not be written, a
-            layer or head that does not exist, a damaged model, missing or unreadable data.
+        SwissError: if the page may not be written, a layer or head does not exist, the model is
+            damaged, or data is missing or unreadable. One error lists everything.
     """
     source, choice = request.source, request.choice
     problems = Problems()
@@ -133,19 +133,19 @@ def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[E
     """Measure a model on its dev rows and write the page.
 
     Args:
-        request: What to do.
-        prepared: What `prepare` read for it.
-        advance: Called after each batch with the number of its rows.
+        request: What to report.
+        prepared: Result of `prepare`.
+        advance: Called after each batch with its number of rows.
 
     Raises:
         ModelError: if the model is damaged.
-        DeviceError: if the device asked for is missing.
+        DeviceError: if the device is not available.
         ConfigurationError: if the encoder cannot read a pair, or the page cannot be written.
     """
     inputs, choice = prepared.inputs, request.choice
     source, without_weights = inputs.source, prepared.without_weights
     backend = inputs.open()
-    # Before the rows are predicted, so that a damaged file is not found after minutes of work.
+    # Read the weights before predicting, so that a damaged file fails in seconds, not minutes.
     reader = AttentionReader(inputs.model) if without_weights is None else None
     if reader is not None:
         for texts in choice.texts:
@@ -203,7 +203,7 @@ def _attention(
     without_weights: str | None,
 ) -> tuple[Section, dict[str, Any] | None]:
     if reader is None:
-        intro = f"There is no attention to show: {without_weights}."
+        intro = f"Attention cannot be shown: {without_weights}."
         return Section("attention", "Attention", intro), None
     return attention_views.section(reader, choice, rows)
 
@@ -214,7 +214,7 @@ def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
 
 
 def _facts(inputs: EvaluationInput, backend: Backend) -> list[tuple[str, str]]:
-    """How it was measured, for whoever wants to measure it again."""
+    """Return the facts that a reader needs to repeat the measurement."""
     model, config = inputs.model, inputs.model.config
     manifest = model.manifest
     used = GRAPH if backend.name == "onnx" else WEIGHTS

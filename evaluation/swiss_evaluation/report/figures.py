@@ -1,4 +1,4 @@
-"""The report's charts, as SVG that takes its text colour from the page."""
+"""Draws the report's charts as SVG whose text takes the colour of the page."""
 
 import io
 import re
@@ -22,12 +22,12 @@ from swiss_evaluation.report.analysis import (
 
 # Stands for the page's text colour, light or dark, until the SVG is in the page.
 _INK = "#010203"
-# Okabe and Ito's, told apart by colour-blind readers too.
+# The palette of Okabe and Ito, which colour-blind readers can tell apart.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-# A split alone is not taken for the other one, which stands beside it in the next chart.
+# Each split keeps its colour, also in a chart that has only one of them.
 _SPLIT_COLORS = {"train": _COLORS[0], "dev": _COLORS[1]}
 MAX_POINTS = 2000
-"""Points of a scatter plot; of more rows a sample is drawn."""
+"""Largest number of points in a scatter plot; more rows are sampled."""
 
 _STYLE = {
     "text.color": _INK,
@@ -51,9 +51,9 @@ def svg(name: str, label: str, draw: Callable[[], Figure]) -> Markup:
     """Draw a figure as inline SVG.
 
     Args:
-        name: Unique in the page; every identifier inside begins with it.
-        label: What it shows, for readers who cannot see it.
-        draw: Makes the figure.
+        name: Prefix of every identifier inside; unique in the page.
+        label: Description for readers who cannot see the figure.
+        draw: Returns the figure.
     """
     sink = io.BytesIO()
     with drawing_style(name, **_STYLE):
@@ -65,7 +65,7 @@ def svg(name: str, label: str, draw: Callable[[], Figure]) -> Markup:
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = text.replace(_INK, "currentColor")
-    # The label is a text of its own, so that nothing of it can end the attribute.
+    # Escape the label, so that it cannot end the attribute.
     opening = f'<svg role="img" aria-label="{escape(label)}" '
     return Markup(text.replace("<svg ", opening, 1))
 
@@ -80,7 +80,7 @@ def _axes(width: float, height: float, **grid: Any) -> tuple[Figure, Axes]:
 
 
 def curves(series: Mapping[str, tuple[Sequence[int], Sequence[float]]], ylabel: str) -> Figure:
-    """Lines over the optimizer steps, one per name."""
+    """Draw one line per name over the optimizer steps."""
     figure, axes = _axes(5.2, 3.1, axis="both")
     for (name, (steps, values)), color in zip(series.items(), _cycle(len(series)), strict=True):
         marker = "o" if len(steps) < 40 else ""
@@ -98,7 +98,7 @@ def _cycle(count: int) -> list[str]:
 
 
 def distributions(splits: Mapping[str, Distribution], xlabel: str) -> Figure:
-    """The share of the rows with each label, a bar per split with its count above."""
+    """Draw each label's share of the rows, as one bar per split with its count above."""
     names = next(iter(splits.values())).names
     figure, axes = _axes(5.2, 3.1, axis="y")
     width = 0.8 / len(splits)
@@ -127,7 +127,7 @@ def distributions(splits: Mapping[str, Distribution], xlabel: str) -> Figure:
 
 
 def confusion(counts_CC: npt.NDArray[np.int64], labels: Sequence[str]) -> Figure:
-    """Counts by true and predicted class, coloured by the share of the true class."""
+    """Draw counts by true and predicted class, coloured by the share of the true class."""
     side = 1.9 + 0.72 * len(labels)
     figure, axes = _axes(side + 0.8, side)
     totals_C1 = np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
@@ -158,7 +158,7 @@ def confusion(counts_CC: npt.NDArray[np.int64], labels: Sequence[str]) -> Figure
 
 
 def reliability(bins: Sequence[ConfidenceBin]) -> Figure:
-    """Accuracy by confidence beside the diagonal of a perfect calibration."""
+    """Draw accuracy by confidence, with the diagonal of a perfect calibration."""
     figure, axes = _axes(4.6, 3.6, axis="both")
     axes.plot([0, 1], [0, 1], color=_INK, lw=1, ls="--", label="perfectly calibrated")
     bars = axes.bar(
@@ -195,7 +195,11 @@ def reliability(bins: Sequence[ConfidenceBin]) -> Figure:
 
 
 def scatter(labelled: LabelledPredictions) -> tuple[Figure, int]:
-    """Predicted over true scores; also how many points are drawn."""
+    """Draw predicted over true scores.
+
+    Returns:
+        The figure and the number of points drawn.
+    """
     assert labelled.task.score_range is not None
     low, high = labelled.task.score_range
     chosen = np.arange(len(labelled.truth))
@@ -222,7 +226,7 @@ def scatter(labelled: LabelledPredictions) -> tuple[Figure, int]:
 
 
 def by_length(bins: Sequence[LengthBin], ylabel: str) -> Figure:
-    """A bar per range of lengths, with its value and rows above."""
+    """Draw one bar per range of lengths, with its value and number of rows above."""
     figure, axes = _axes(5.2, 3.1, axis="y")
     bars = axes.bar(range(len(bins)), [b.value for b in bins], color=_COLORS[2], width=0.7)
     axes.bar_label(bars, [f"{b.value:.2f}\nn={b.count:,}" for b in bins], fontsize=7, padding=2)
@@ -239,5 +243,5 @@ def by_length(bins: Sequence[LengthBin], ylabel: str) -> Figure:
 def attention(
     tokens: Sequence[str], probabilities_TT: npt.NDArray[np.float32], title: str
 ) -> Figure:
-    """One head's heatmap."""
+    """Draw the heatmap of one attention head."""
     return heatmap.draw(tokens, probabilities_TT, title)

@@ -1,4 +1,4 @@
-"""The page: what it holds, and its HTML. Every text in it is escaped by the template."""
+"""The page's content and its HTML. The template escapes every text."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,12 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with its words.
+    """A figure with title and caption.
 
     Attributes:
-        title: What it is.
-        caption: What is drawn, and of how many rows.
-        drawing: The SVG; None where there is nothing to draw, which the caption then explains.
+        title: Title.
+        caption: What the figure shows, and for how many rows.
+        drawing: The SVG. None if nothing can be drawn; the caption then gives the reason.
     """
 
     title: str
@@ -32,7 +32,7 @@ class WrongRows:
     """The worst errors of a task, as a table.
 
     Attributes:
-        caption: Which rows they are, and of how many.
+        caption: Which rows the table shows, and of how many.
         rows: The rows.
     """
 
@@ -42,14 +42,14 @@ class WrongRows:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
-        name: Its anchor.
-        title: Its heading.
-        intro: A line below it; empty for none.
-        charts: Its figures.
-        wrong: Its table of errors, if it has one.
+        name: Anchor.
+        title: Heading.
+        intro: Text below the heading; empty for none.
+        charts: Figures.
+        wrong: Table of the worst errors, or None.
     """
 
     name: str
@@ -64,13 +64,13 @@ class Page:
     """The report.
 
     Attributes:
-        title: Its heading.
-        scores: Task, metric, value and rows, of each task and overall.
-        facts: What was measured how: name and value.
-        notes: What the reader should know of missing data.
-        sections: Its parts, before the attention.
-        attention: Its last part.
-        attention_data: What the page's script draws from; None without weights.
+        title: Heading.
+        scores: Task, metric, value and number of rows, for each task and overall.
+        facts: Name and value of each fact about the measurement.
+        notes: Messages on missing data.
+        sections: All sections but the last.
+        attention: The last section.
+        attention_data: Data of the interactive view; None without weights.
     """
 
     title: str
@@ -83,7 +83,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML, with its style and script inside."""
+    """Render the page as HTML, with its style and script inside."""
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The report's parts: architecture, training, labels, and one for each task."""
+"""Builds the report's sections on architecture, training, labels and each task."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,22 +25,22 @@ Series = dict[str, tuple[list[int], list[float]]]
 
 
 def architecture_section(config: ModelConfig) -> Section:
-    """The road of a text through the model (the paper's Figure 5)."""
-    caption = f"Made from config.json. The longest input is {config.max_length:,} tokens."
+    """Draw the path of a text through the model (the paper's Figure 5)."""
+    caption = f"Drawn from config.json. The longest input is {config.max_length:,} tokens."
     chart = Chart("From text to answer", caption, architecture(config))
     return Section("architecture", "Architecture", charts=[chart])
 
 
 def training_section(entries: Sequence[Mapping[str, Any]]) -> Section:
-    """The curves of the run's log."""
+    """Draw the curves of the run's log."""
     title = "Training"
     steps = [entry for entry in entries if entry["event"] == "StepsDone"]
     evaluations = [entry for entry in entries if entry["event"] == "Evaluated"]
     if not steps and not evaluations:
         missing = Chart(
             "Training curves",
-            "There are no training curves: the model directory has no log.jsonl. Only the run"
-            " folder has one, an exported directory does not.",
+            "Training curves cannot be drawn: the model directory has no log.jsonl. Only run"
+            " folders have a log; exported directories do not.",
         )
         return Section("training", title, charts=[missing])
     charts = [
@@ -60,7 +60,7 @@ def training_section(entries: Sequence[Mapping[str, Any]]) -> Section:
 def _curve(name: str, title: str, series: Series, ylabel: str, what: str) -> Chart:
     points = max((len(steps) for steps, _ in series.values()), default=0)
     if not points:
-        return Chart(title, "The log has no line with it.")
+        return Chart(title, "The log has no values for this curve.")
     drawing = figures.svg(f"curve-{name}", title, lambda: figures.curves(series, ylabel))
     return Chart(title, f"{what}; {points:,} log lines.", drawing)
 
@@ -91,7 +91,7 @@ def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
 
 
 def label_section(inputs: EvaluationInput) -> Section:
-    """How the labels of train and dev are spread (the paper's Figure 4)."""
+    """Draw the label distributions of train and dev (the paper's Figure 4)."""
     charts = []
     for task in inputs.model.config.tasks:
         found = {
@@ -114,7 +114,7 @@ def label_section(inputs: EvaluationInput) -> Section:
 def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
     title = f"Labels of {task.name}"
     if not found:
-        return Chart(title, f"Neither a train nor a dev file of {task.name} is there.")
+        return Chart(title, f"The train and dev files of {task.name} are missing.")
     counted = {
         split: distribution(
             task, [row.target for row in rows.rows if isinstance(row.target, float)]
@@ -127,12 +127,12 @@ def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
         lambda: figures.distributions(counted, "label" if task.labels else "score"),
     )
     parts = [f"{sum(of_split.counts):,} {split} rows" for split, of_split in counted.items()]
-    absent = [f"; no {split} file is there" for split in ("train", "dev") if split not in found]
+    absent = [f"; the {split} file is missing" for split in ("train", "dev") if split not in found]
     return Chart(title, " and ".join(parts) + "".join(absent) + ".", drawing)
 
 
 def task_section(labelled: LabelledPredictions, score: Score, num_errors: int) -> Section:
-    """What the model gets right and wrong on one task's dev rows."""
+    """Show what the model gets right and wrong on a task's dev rows."""
     name, rows = labelled.task.name, f"{len(labelled.truth):,} dev rows"
     if labelled.probabilities_NC is None:
         charts, length_label = [_scatter(labelled)], "mean absolute error"
@@ -193,7 +193,7 @@ def _worst(labelled: LabelledPredictions, num_errors: int) -> WrongRows:
     rows, num_wrong = worst(labelled, num_errors)
     of_all = f"{len(labelled.truth):,} dev rows"
     if labelled.probabilities_NC is None:
-        return WrongRows(f"The {len(rows)} predictions farthest from the truth, of {of_all}.", rows)
+        return WrongRows(f"The {len(rows)} largest errors of {of_all}.", rows)
     if not rows:
         return WrongRows(f"None of {of_all} is wrong.", rows)
     caption = (

@@ -1,4 +1,4 @@
-"""The encoder families' parts of the graph, one file each."""
+"""The parts of the graph that differ between encoder families, one file per family."""
 
 from swiss_export.families.bert import BertGraph
 from swiss_export.families.encoder import EncoderGraph
@@ -8,4 +8,4 @@ FAMILIES: dict[str, type[EncoderGraph]] = {
     "bert": BertGraph,
     "mpnet": MPNetGraph,
 }
-"""By `model_type`."""
+"""Graph classes by `model_type`."""

@@ -5,10 +5,10 @@ from swiss_export.precision.backend import layer_norm
 
 
 class BertGraph(EncoderGraph):
-    """BERT: words, positions and token types are embedded; attention has no bias."""
+    """BERT: embeds words, positions and token types; attention has no position bias."""
 
     def embed(self) -> str:
-        """See `EncoderGraph`."""
+        """Add the embeddings and their layer norm, (B, T, D)."""
         graph, module = self.graph, "encoder.embeddings"
         word_BTD = self.words()
         type_BTD = graph.add(
@@ -25,5 +25,5 @@ class BertGraph(EncoderGraph):
         return layer_norm(graph, [word_BTD, type_BTD, position_TD], self.norm(f"{module}.norm"))
 
     def position_bias(self) -> None:
-        """See `EncoderGraph`."""
+        """Return None: BERT's attention has no position bias."""
         return

@@ -1,4 +1,4 @@
-"""What the graphs of all encoder families share: the layers and the pooled output."""
+"""The parts of the graph that all encoder families share: layers and pooled output."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,16 +14,16 @@ from swisscli.core.model.model_config import ModelConfig
 
 
 class EncoderGraph(ABC):
-    """The encoder's part of the graph. Each method adds nodes and returns their result's name.
+    """Adds the encoder to a graph. Each method adds nodes and returns the name of their result.
 
-    `swiss_training.families.encoder.Encoder` is the same in torch. A family adds its embeddings and
-    the bias of its attention.
+    The graph computes the same as `swiss_training.families.encoder.Encoder` in torch. A family
+    implements its embeddings and the position bias of its attention.
 
     Args:
-        config: The model's shape.
-        weights: The model's state by name, float32.
-        precision: Of the encoder.
-        ranges: The activation ranges of the products' input channels, by name.
+        config: The model's configuration.
+        weights: The model's float32 weights by name.
+        precision: Precision of the encoder.
+        ranges: Activation ranges of the input channels, by the product's name.
     """
 
     def __init__(
@@ -42,7 +42,11 @@ class EncoderGraph(ABC):
         self.second = self.graph.constant("second", np.array([1]))
 
     def encode(self) -> str:
-        """Last hidden states, (B, T, D); of the first token alone, (B, 1, D), if pooling is cls."""
+        """Add all layers; with cls pooling, keep only the first token's last hidden state.
+
+        Returns:
+            The last hidden states, (B, T, D), or (B, 1, D) with cls pooling.
+        """
         hidden = self.embed()
         scores_bias = self.backend.scores_bias(self.position_bias())
         for number in range(self.config.num_hidden_layers):
@@ -53,7 +57,7 @@ class EncoderGraph(ABC):
         return hidden
 
     def pool(self, hidden: str) -> str:
-        """The pooled output, (B, D)."""
+        """Add the pooled output, (B, D)."""
         if self._pooling == "cls":
             first_BD = self.graph.add("Squeeze", [hidden, self.second], "first_token")
             return self.graph.add(
@@ -70,27 +74,27 @@ class EncoderGraph(ABC):
 
     @abstractmethod
     def embed(self) -> str:
-        """The normalised embeddings, (B, T, D)."""
+        """Add the embeddings and their layer norm, (B, T, D)."""
 
     @abstractmethod
     def position_bias(self) -> str | None:
-        """What every layer's attention adds to its scores, (1, H, T, T); None for nothing."""
+        """Add the bias of the attention scores in every layer, (1, H, T, T), or return None."""
 
     def words(self) -> str:
-        """Word embeddings, (B, T, D)."""
+        """Look up the word embeddings, (B, T, D)."""
         module = "encoder.embeddings.word"
         return self.backend.lookup("input_ids", module, self.weights[f"{module}.weight"])
 
     def table(self, module: str) -> str:
-        """A small embedding table, float32 in every precision."""
+        """Store a small embedding table, which stays float32 in every precision."""
         return self.graph.constant(f"{module}.weight", self.weights[f"{module}.weight"])
 
     def num_tokens(self) -> str:
-        """T, of shape (1,)."""
+        """Add the number of tokens T, with shape (1,)."""
         return self.graph.add("Shape", ["input_ids"], "num_tokens", start=1, end=2)
 
     def norm(self, module: str) -> Norm:
-        """A layer norm of that module."""
+        """Return a module's layer norm."""
         return Norm(
             module,
             self.weights[f"{module}.weight"],

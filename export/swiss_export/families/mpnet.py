@@ -10,10 +10,10 @@ from swiss_training.families.mpnet.encoder import distance_buckets
 
 
 class MPNetGraph(EncoderGraph):
-    """MPNet: words and positions are embedded; attention is biased by distance."""
+    """MPNet: embeds words and positions; attention has a bias per distance and head."""
 
     def embed(self) -> str:
-        """See `EncoderGraph`."""
+        """Add the embeddings and their layer norm, (B, T, D)."""
         graph, module = self.graph, "encoder.embeddings"
         padding = graph.constant("padding", np.array(self.config.pad_token_id))
         is_padding_BT = graph.add("Equal", ["input_ids", padding], "is_padding")
@@ -28,7 +28,7 @@ class MPNetGraph(EncoderGraph):
         return layer_norm(graph, [self.words(), position_BTD], self.norm(f"{module}.norm"))
 
     def position_bias(self) -> str:
-        """See `EncoderGraph`."""
+        """Add the bias of each head for every distance between two tokens, (1, H, T, T)."""
         graph, module = self.graph, "encoder.relative_attention_bias"
         furthest = self.config.longest_input - 1
         buckets_R = distance_buckets(

@@ -1,6 +1,6 @@
-"""The precisions of an exported graph, one file each.
+"""The precisions of an exported graph, one file per precision.
 
-A new precision is its file and an entry in `BACKENDS`.
+To add a precision, write its file and add an entry to `BACKENDS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,4 +17,4 @@ BACKENDS: dict[Precision, Callable[[GraphBuilder, Mapping[str, Range]], Precisio
     "fp16": lambda graph, ranges: Float16Backend(graph),
     "int8": lambda graph, ranges: CpuBackend(graph, Int8Products(graph, ranges)),
 }
-"""What makes the backend of each precision from a graph and its activation ranges."""
+"""Builds each precision's backend from a graph and its activation ranges."""

@@ -1,4 +1,4 @@
-"""What a precision decides: the protocol of its backend, and what a backend is given."""
+"""The protocol of a precision backend, and the modules that it takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Linear:
 
     Attributes:
         name: Name of the module and of its result.
-        weight_IO: Its weight as a right factor, (I, O).
-        bias_O: Its bias.
+        weight_IO: Weight, transposed from torch's, (I, O).
+        bias_O: Bias.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Norm:
 
     Attributes:
         name: Name of the module and of its result.
-        scale_D: What it multiplies with.
-        shift_D: What it adds.
-        epsilon: Added to the variance.
+        scale_D: Scale (torch's `weight`).
+        shift_D: Shift (torch's `bias`).
+        epsilon: Small number added to the variance.
     """
 
     name: str
@@ -51,8 +51,8 @@ class SelfAttention:
 
     Attributes:
         name: Name of the module and of its result.
-        projections: Query, key and value.
-        num_heads: Attention heads.
+        projections: Query, key and value projection.
+        num_heads: Number of attention heads.
         first_only: Whether only the first token attends.
     """
 
@@ -63,26 +63,26 @@ class SelfAttention:
 
 
 class PrecisionBackend(Protocol):
-    """The operators that compute the encoder in one precision.
+    """Adds the encoder's operators in one precision.
 
-    Each method adds nodes and returns the name of their result. Hidden states between the layers
-    are float32 in every precision: layer norm adds up squares, which float16 is too narrow for.
+    Each method adds nodes and returns the name of their result. Hidden states between layers are
+    float32 in every precision, because layer norm sums squares, which can overflow float16.
     """
 
     @property
     def scores_type(self) -> type[np.floating[Any]]:
-        """The type of attention scores."""
+        """Type of the attention scores."""
         ...
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """Rows of an embedding table, (B, T) -> (B, T, D) float32."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         ...
 
     def scores_bias(self, position_bias: str | None) -> list[str]:
-        """What is added to the scores of every layer's attention.
+        """Prepare what every layer adds to its attention scores.
 
         Args:
-            position_bias: A bias of `scores_type`, (1, H, T, T); None for the mask only.
+            position_bias: Bias of `scores_type`, (1, H, T, T); None adds only the mask.
 
         Returns:
             Inputs for `attention`.
@@ -90,7 +90,12 @@ class PrecisionBackend(Protocol):
         ...
 
     def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
-        """Attention of hidden states, with what `scores_bias` returned.
+        """Add self-attention without its output projection.
+
+        Args:
+            x_BTD: Hidden states.
+            scores_bias: Result of `scores_bias`.
+            module: The attention module.
 
         Returns:
             (B, T, D), or (B, 1, D) if only the first token attends, for `residual`.
@@ -98,23 +103,23 @@ class PrecisionBackend(Protocol):
         ...
 
     def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
-        """Activation function of a linear layer of hidden states, (B, T, O), for `residual`."""
+        """Add a linear layer and its activation function, (B, T, O), for `residual`."""
         ...
 
     def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
-        """Layer norm of the sum of a linear layer and hidden states: hidden states, (B, T, D)."""
+        """Add a linear layer, the residual sum and its layer norm, (B, T, D)."""
         ...
 
 
 def layer_norm(graph: GraphBuilder, terms: Sequence[str], norm: Norm) -> str:
-    """Layer norm of a sum of float32 terms: hidden states, (B, T, D)."""
+    """Add the layer norm of a sum of float32 terms, (B, T, D)."""
     total = graph.add("Sum", terms, f"{norm.name}.sum")
     inputs = [total, *norm_constants(graph, norm)]
     return graph.add("LayerNormalization", inputs, norm.name, epsilon=norm.epsilon)
 
 
 def norm_constants(graph: GraphBuilder, norm: Norm) -> list[str]:
-    """A layer norm's scale and shift."""
+    """Store a layer norm's scale and shift."""
     return [
         graph.constant(f"{norm.name}.weight", norm.scale_D),
         graph.constant(f"{norm.name}.bias", norm.shift_D),

@@ -1,4 +1,4 @@
-"""The operators that fp32 and int8 share: attention, activations and layer norms in float32."""
+"""Operators that fp32 and int8 share: attention, activations and layer norms in float32."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -10,35 +10,38 @@ from swiss_export.builder import Array, GraphBuilder
 from swiss_export.precision.backend import Linear, Norm, SelfAttention, layer_norm
 
 _MASKED = np.float32(1e4)
-"""Subtracted from the score of a masked position: its share is 0 in float32."""
+"""Subtracted from the score of a masked position, so that its probability is 0 in float32."""
 
 
 class Products(Protocol):
-    """Embedding tables and matrix products. Each method adds nodes and returns their result."""
+    """Embedding tables and matrix products. Each method adds nodes and returns their name."""
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """Rows of an embedding table, (B, T) -> (B, T, D) float32."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         ...
 
     def projections(self, x_BTD: str, module: SelfAttention) -> list[str]:
-        """Query, key and value, (B, T, D) each; the query is (B, 1, D) if `first_only` is set."""
+        """Project hidden states to query, key and value, (B, T, D) each.
+
+        With `first_only`, the query is (B, 1, D).
+        """
         ...
 
     def linear(self, x_BTI: str, linear: Linear) -> str:
-        """A linear layer, (B, T, O)."""
+        """Add a linear layer, (B, T, I) -> (B, T, O)."""
         ...
 
 
 class CpuBackend:
-    """A `PrecisionBackend` of the standard's operators, which ONNX Runtime's CPU kernels run best.
+    """A `PrecisionBackend` of standard ONNX operators, for which ONNX Runtime's CPU is fastest.
 
-    Where a sum comes before a layer norm or an activation function it is a `Sum`, not an `Add`,
-    which ONNX Runtime would fuse into `SkipLayerNormalization` and `BiasGelu`: on a CPU these take
-    several times as long.
+    A sum before a layer norm or an activation function is a `Sum`, not an `Add`. ONNX Runtime would
+    fuse an `Add` into `SkipLayerNormalization` or `BiasGelu`, which take several times as long on a
+    CPU.
 
     Args:
         graph: The graph under construction.
-        products: The tables and products of the precision.
+        products: Embedding tables and matrix products in the precision.
     """
 
     scores_type: type[np.floating[Any]] = np.float32
@@ -48,11 +51,11 @@ class CpuBackend:
         self._products = products
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """See `PrecisionBackend`."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         return self._products.lookup(ids_BT, name, table_VD)
 
     def scores_bias(self, position_bias: str | None) -> list[str]:
-        """See `PrecisionBackend`."""
+        """Make the mask an input of `attention`, with the position bias."""
         graph = self._graph
         mask_BT = graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
         one = graph.constant("mask.one", np.array(1, np.float32))
@@ -71,7 +74,7 @@ class CpuBackend:
         return [graph.add("Expand", [bias_B11T, shape], "scores_bias")]
 
     def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
-        """See `PrecisionBackend`."""
+        """Add self-attention without its output projection."""
         graph = self._graph
         (bias,) = scores_bias
         if module.first_only:
@@ -81,7 +84,7 @@ class CpuBackend:
         return graph.add("Attention", inputs, module.name, **heads)
 
     def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
-        """See `PrecisionBackend`."""
+        """Add a linear layer and its activation function."""
         product = self._products.linear(x_BTD, linear)
         output = f"{linear.name}.activation"
         if activation == "relu":
@@ -90,5 +93,5 @@ class CpuBackend:
         return self._graph.add("Gelu", [product], output, approximate=approximate)
 
     def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
-        """See `PrecisionBackend`."""
+        """Add a linear layer, the residual sum and its layer norm."""
         return layer_norm(self._graph, [self._products.linear(x_BTI, linear), skip_BTD], norm)

@@ -10,7 +10,7 @@ from swiss_export.builder import Array, GraphBuilder
 from swiss_export.precision.backend import Linear, Norm, SelfAttention, norm_constants
 
 _ABSENT = ""
-"""An optional input of an operator that is left out."""
+"""Name of an optional input that is omitted."""
 
 
 class Float16Backend:
@@ -22,17 +22,17 @@ class Float16Backend:
         self._graph = graph
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """See `PrecisionBackend`."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         table = self._graph.constant(f"{name}.weight", table_VD.astype(np.float16))
         return self._to_float32(self._graph.add("Gather", [table, ids_BT], name))
 
     def scores_bias(self, position_bias: str | None) -> list[str]:
-        """See `PrecisionBackend`."""
+        """Make the mask an input of `attention`, with the position bias."""
         mask_BT = self._graph.add("Cast", ["attention_mask"], "mask", to=TensorProto.INT32)
         return [mask_BT, _ABSENT, position_bias] if position_bias else [mask_BT]
 
     def attention(self, x_BTD: str, scores_bias: Sequence[str], module: SelfAttention) -> str:
-        """See `PrecisionBackend`."""
+        """Add self-attention without its output projection."""
         graph, name, heads = self._graph, module.name, module.num_heads
         weight_DE = np.concatenate([linear.weight_IO for linear in module.projections], axis=1)
         bias_E = np.concatenate([linear.bias_O for linear in module.projections])
@@ -48,7 +48,7 @@ class Float16Backend:
         return graph.first(attended, name, axis=1)
 
     def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
-        """See `PrecisionBackend`."""
+        """Add a linear layer and its activation function."""
         graph, output = self._graph, f"{linear.name}.activation"
         bias = graph.constant(f"{linear.name}.bias", linear.bias_O.astype(np.float16))
         inputs = [self._product(self._to_float16(x_BTD), linear), bias]
@@ -59,7 +59,7 @@ class Float16Backend:
         )
 
     def residual(self, x_BTI: str, linear: Linear, skip_BTD: str, norm: Norm) -> str:
-        """See `PrecisionBackend`."""
+        """Add a linear layer, the residual sum and its layer norm."""
         product = self._to_float32(self._product(x_BTI, linear))
         constants = norm_constants(self._graph, norm)
         bias = self._graph.constant(f"{linear.name}.bias", linear.bias_O)
@@ -69,7 +69,7 @@ class Float16Backend:
         )
 
     def _product(self, x_BTI: str, linear: Linear) -> str:
-        """The product with the weight alone, (B, T, O) float16."""
+        """Add the product with the weight, without the bias, (B, T, O) float16."""
         weight = linear.weight_IO.astype(np.float16)
         return self._graph.add(
             "MatMul", [x_BTI, self._graph.constant(f"{linear.name}.weight", weight)], linear.name

@@ -11,12 +11,12 @@ class Float32Products:
         self._graph = graph
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """See `Products`."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         table = self._graph.constant(f"{name}.weight", table_VD)
         return self._graph.add("Gather", [table, ids_BT], name)
 
     def projections(self, x_BTD: str, module: SelfAttention) -> list[str]:
-        """See `Products`."""
+        """Project hidden states to query, key and value."""
         query, key, value = module.projections
         attending = x_BTD
         if module.first_only:
@@ -24,7 +24,7 @@ class Float32Products:
         return [self.linear(attending, query), self.linear(x_BTD, key), self.linear(x_BTD, value)]
 
     def linear(self, x_BTI: str, linear: Linear) -> str:
-        """See `Products`."""
+        """Add a linear layer, (B, T, I) -> (B, T, O)."""
         weight = self._graph.constant(f"{linear.name}.weight", linear.weight_IO)
         product = self._graph.add("MatMul", [x_BTI, weight], f"{linear.name}.product")
         bias = self._graph.constant(f"{linear.name}.bias", linear.bias_O)

@@ -1,4 +1,4 @@
-"""int8: integer matrix products, and how weights, tables and activations are quantised."""
+"""int8: integer matrix products, and the quantization of weights, tables and activations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,14 +17,14 @@ class Int8Products:
     """`Products` of int8 weights and uint8 activations.
 
     A weight has one scale per output column, an embedding table one per row. Activations have one
-    fixed scale per product: an answer does not depend on the rest of its batch, and no time is
-    spent on finding the range of each batch. A few channels of BERT's activations are outliers, far
-    larger than the rest, which would be left with a handful of steps: outliers are scaled down,
-    their weights up.
+    fixed scale per product, so an answer does not depend on the rest of its batch, and no batch
+    spends time on finding its range. A few channels of BERT's activations are outliers, far larger
+    than the others, which would keep only a handful of the 256 steps. Outlier channels are
+    therefore scaled down, and their weights up.
 
     Args:
         graph: The graph under construction.
-        ranges: The activation ranges of the input channels, by the products' names.
+        ranges: Activation ranges of the input channels, by the product's name.
 
     Reference: Xiao et al. 2022, SmoothQuant, arXiv:2211.10438, eq. 3, applied to outliers only.
     """
@@ -34,7 +34,7 @@ class Int8Products:
         self._ranges = ranges
 
     def lookup(self, ids_BT: str, name: str, table_VD: Array) -> str:
-        """See `Products`."""
+        """Look up embeddings, (B, T) -> (B, T, D) float32."""
         graph = self._graph
         table_VD, scale_V1 = quantize_rows(table_VD)
         table = graph.constant(f"{name}.weight", table_VD)
@@ -45,7 +45,7 @@ class Int8Products:
         return graph.add("Mul", [rows, scales], name)
 
     def projections(self, x_BTD: str, module: SelfAttention) -> list[str]:
-        """See `Products`."""
+        """Project hidden states to query, key and value."""
         query, key, value = module.projections
         x = attending = self._quantized(x_BTD, module.name)
         if module.first_only:
@@ -58,11 +58,11 @@ class Int8Products:
         ]
 
     def linear(self, x_BTI: str, linear: Linear) -> str:
-        """See `Products`."""
+        """Add a linear layer, (B, T, I) -> (B, T, O)."""
         return self._integer_product(self._quantized(x_BTI, linear.name), linear)
 
     def _quantized(self, x_BTI: str, name: str) -> "_Quantized":
-        """What enters the product of that name, in integers."""
+        """Quantize the input of a product."""
         graph, (low_I, high_I) = self._graph, self._ranges[name]
         factor_I = smoothing_factors(np.maximum(-low_I, high_I))
         if (factor_I > 1).any():
@@ -90,13 +90,13 @@ class Int8Products:
 
 @dataclass(frozen=True)
 class _Quantized:
-    """Activations in integers.
+    """Quantized activations.
 
     Attributes:
-        integers: (B, T, I) uint8.
-        scale: Their step.
-        zero: The integer that means 0.
-        factor_I: By how much each channel was scaled down before.
+        integers: Name of the integers, (B, T, I) uint8.
+        scale: Name of the scale, the value of one step.
+        zero: Name of the zero point, the integer that stands for 0.
+        factor_I: Factor by which each channel was divided first.
     """
 
     integers: str
@@ -106,10 +106,10 @@ class _Quantized:
 
 
 def smoothing_factors(magnitude_I: Array) -> Array:
-    """By how much to scale each channel down, (I,), so that none is an outlier.
+    """Return the divisors, (I,), that leave no channel an outlier.
 
-    The factors are powers of two: the division is exact, and the last bit of an outlier changes
-    nothing.
+    The divisors are powers of two, so the division is exact, and the last bit of an outlier's
+    magnitude does not change the result.
     """
     alive = magnitude_I[magnitude_I > 0]
     if not len(alive):
@@ -119,10 +119,10 @@ def smoothing_factors(magnitude_I: Array) -> Array:
 
 
 def uint8_steps(low: float, high: float) -> tuple[Array, Array]:
-    """How to lay 256 integers over a range, and over 0.
+    """Choose scale and zero point of uint8, so that it covers a range and 0.
 
     Returns:
-        The step, () float32, and the integer that means 0, () uint8.
+        The scale, () float32, and the zero point, () uint8.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     step = np.float32((high - low) / 255) or np.float32(1)
@@ -130,7 +130,7 @@ def uint8_steps(low: float, high: float) -> tuple[Array, Array]:
 
 
 def quantize_rows(table_VD: Array) -> tuple[Array, Array]:
-    """Quantise an embedding table row by row.
+    """Quantize an embedding table row by row.
 
     Returns:
         Integers, (V, D) int8, and scales, (V, 1) float32; their product is the table.
@@ -141,12 +141,12 @@ def quantize_rows(table_VD: Array) -> tuple[Array, Array]:
 
 
 def quantize_weight(weight_IO: Array) -> tuple[Array, Array]:
-    """Quantise a weight column by column.
+    """Quantize a weight column by column.
 
-    x86 processors without VNNI add the products of two neighbours in 16 bits, where 255 * 128 fits
-    and more saturates. The scale therefore makes the magnitudes of any two neighbours in a column
-    add up to 128 at most, so that every processor computes the same integers. Plain 7-bit weights
-    would be as safe and half again as coarse.
+    x86 processors without VNNI add the products of two neighbouring weights in 16 bits, which hold
+    255 * 128 and saturate beyond. The scale keeps the magnitudes of any two neighbours in a column
+    at 128 or less in sum, so that every processor computes the same integers. Plain 7-bit weights
+    would be as safe, but half again as coarse.
 
     Returns:
         Integers, (I, O) int8, and scales, (O,) float32; their product is the weight.

@@ -64,7 +64,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     missing = [file for file in FILES if not (directory / file).is_file()]
     if missing:
         raise ModelError(
-            f"{directory}: not an encoder directory, it lacks {', '.join(missing)}",
+            f"{directory}: not an encoder directory; missing: {', '.join(missing)}",
             hint=f"an encoder directory holds {', '.join(FILES)}",
         )
     weights = directory / "model.safetensors"
