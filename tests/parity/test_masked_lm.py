@@ -1,114 +1,95 @@
-"""Our masked language model computes what transformers' does, under its names."""
+"""Our masked language models compute what those of transformers do, under their names."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForMaskedLM, MPNetConfig, MPNetForMaskedLM
+from torch.nn import functional as F
 
-from swiss_training.families.bert import BERT
-from swiss_training.families.bert.encoder import BertEncoder
+from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.masked_lm import (
     MaskedLanguageHead,
     MaskedLanguageModel,
     load_head,
     to_checkpoint,
 )
-from swiss_training.families.mpnet import MPNET
 from swisscli.core.errors import ModelError
-from swisscli.core.model.encoder_config import EncoderConfig
-from swisscli.core.model.schema import Place
+from tests.support.hugging_face import (
+    MASKED_LMS,
+    TOLERANCE,
+    config_of,
+    inputs_for,
+    make_theirs,
+    run_theirs,
+    save_checkpoint,
+    state_of,
+)
 
-TOLERANCE = 1e-5
-SIZES = {
-    "vocab_size": 97,
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": 40,
-    "initializer_range": 0.2,
-}
+POSITIONS_M = torch.tensor([1, 5, 46, 69, 92])
 
-
-def make_theirs(**values: object) -> BertForMaskedLM:
-    torch.manual_seed(0)
-    theirs = BertForMaskedLM(BertConfig(**SIZES, **values))  # type: ignore[arg-type]
-    with torch.no_grad():  # zeros would hide a bias that is not taken
-        for name, parameter in theirs.named_parameters():
-            if name.endswith(("bias", "LayerNorm.weight")):
-                parameter.uniform_(0.5, 1.5)
-    return theirs.eval()
+every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
-def save(theirs: BertForMaskedLM, path: Path) -> Path:
-    state = {k: v.clone() for k, v in theirs.state_dict().items() if ".decoder." not in k}
-    save_file(state, path)
-    return path
-
-
-def make_ours(theirs: BertForMaskedLM, weights: Path) -> MaskedLanguageModel:
-    encoder = BertEncoder(EncoderConfig.from_json(theirs.config.to_dict(), Place("config.json")))
-    state = BERT.names.from_hugging_face(theirs.state_dict())
+def make_ours(theirs: Any, folder: Path) -> MaskedLanguageModel:
+    family = theirs.config.model_type
+    encoder = make_encoder(config_of(theirs))
+    state = FAMILIES[family].names.from_hugging_face(theirs.state_dict())
     encoder.load_state_dict(state, strict=False)  # no pooler
     ours = MaskedLanguageModel(encoder)
-    assert load_head(ours.head, "bert", save(theirs, weights))
+    assert load_head(ours.head, family, save_checkpoint(folder, theirs))
     return ours.eval()
 
 
-def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    ids_BT = torch.randint(1, 97, (3, 17), generator=generator)
-    mask_BT = torch.ones_like(ids_BT)
-    mask_BT[1, 9:] = 0
-    return ids_BT, mask_BT, torch.zeros_like(ids_BT)
-
-
+@every_family
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
-def test_logits_and_loss(tmp_path: Path, activation: str) -> None:
-    theirs = make_theirs(hidden_act=activation)
-    ours = make_ours(theirs, tmp_path / "model.safetensors")
-    ids_BT, mask_BT, types_BT = inputs()
-    positions_M = torch.tensor([1, 5, 17, 25, 50])
-    labels_BT = torch.full_like(ids_BT, -100)
-    labels_BT.view(-1)[positions_M] = torch.tensor([3, 96, 4, 50, 1])
+def test_logits_and_loss(tmp_path: Path, activation: str, family: str) -> None:
+    theirs = make_theirs(MASKED_LMS, family, hidden_act=activation)
+    ours = make_ours(theirs, tmp_path).double()
+    theirs = theirs.double()
+    inputs = inputs_for(theirs)
+    labels_BT = torch.full_like(inputs[0], -100)
+    labels_BT.view(-1)[POSITIONS_M] = torch.tensor([3, 96, 4, 50, 2])
     with torch.no_grad():
-        expected = theirs(ids_BT, mask_BT, types_BT, labels=labels_BT)
-        logits_MV = ours(ids_BT, mask_BT, types_BT, positions_M)
+        expected = run_theirs(theirs, *inputs, labels=labels_BT)
+        logits_MV = ours(*inputs, POSITIONS_M)
+    tolerance = TOLERANCE[torch.float64]
     assert logits_MV.shape == (5, 97)
-    assert (logits_MV - expected.logits.flatten(0, 1)[positions_M]).abs().max() < TOLERANCE
-    loss = torch.nn.functional.cross_entropy(logits_MV, labels_BT.view(-1)[positions_M])
-    assert (loss - expected.loss).abs() < TOLERANCE
+    assert (logits_MV - expected.logits.flatten(0, 1)[POSITIONS_M]).abs().max() < tolerance
+    loss = F.cross_entropy(logits_MV, labels_BT.view(-1)[POSITIONS_M])
+    assert (loss - expected.loss).abs() < tolerance
 
 
-def test_gradients_reach_the_tied_embeddings_twice(tmp_path: Path) -> None:
-    theirs = make_theirs(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-    ours = make_ours(theirs, tmp_path / "model.safetensors")
-    ids_BT, mask_BT, types_BT = inputs()
-    positions_M = torch.tensor([2, 20, 40])
-    theirs(ids_BT, mask_BT, types_BT).logits.flatten(0, 1)[positions_M].square().mean().backward()
-    ours(ids_BT, mask_BT, types_BT, positions_M).square().mean().backward()
-    expected = theirs.bert.embeddings.word_embeddings.weight.grad
+@every_family
+def test_gradients_reach_the_tied_embeddings_twice(tmp_path: Path, family: str) -> None:
+    theirs = make_theirs(MASKED_LMS, family)
+    ours = make_ours(theirs, tmp_path)
+    inputs = inputs_for(theirs)
+    logits_BTV = run_theirs(theirs, *inputs).logits
+    logits_BTV.flatten(0, 1)[POSITIONS_M].square().mean().backward()
+    ours(*inputs, POSITIONS_M).square().mean().backward()
+    expected = theirs.get_input_embeddings().weight.grad
     actual = ours.encoder.embeddings.word.weight.grad
     assert expected is not None
     assert actual is not None
     assert torch.allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_is_written_is_their_checkpoint(tmp_path: Path) -> None:
-    theirs = make_theirs()
-    ours = make_ours(theirs, tmp_path / "model.safetensors")
-    written = to_checkpoint(ours)
-    expected = {k: v for k, v in theirs.state_dict().items() if ".decoder." not in k}
-    assert {k for k in written if ".pooler." not in k} == expected.keys()
+@every_family
+def test_what_is_written_is_their_checkpoint(tmp_path: Path, family: str) -> None:
+    theirs = make_theirs(MASKED_LMS, family)
+    assert type(theirs).__name__ == FAMILIES[family].masked_lm.architecture
+    written = to_checkpoint(make_ours(theirs, tmp_path))
+    expected = state_of(theirs)
+    assert {name for name in written if ".pooler." not in name} == expected.keys()
     assert all(torch.equal(written[name], expected[name]) for name in expected)
 
 
 def test_old_names_and_a_head_that_is_not_whole(tmp_path: Path) -> None:
-    theirs = make_theirs()
-    state = {k: v.clone() for k, v in theirs.state_dict().items() if ".decoder." not in k}
+    theirs = make_theirs(MASKED_LMS, "bert")
+    state = state_of(theirs)
     old = {".weight": ".gamma", ".bias": ".beta"}
     renamed = {
         re.sub(r"(?<=LayerNorm)\.\w+$", lambda match: old[match[0]], name): tensor
@@ -116,9 +97,7 @@ def test_old_names_and_a_head_that_is_not_whole(tmp_path: Path) -> None:
     }
     path = tmp_path / "model.safetensors"
     save_file(renamed, path)
-    head = MaskedLanguageHead(
-        EncoderConfig.from_json(theirs.config.to_dict(), Place("config.json"))
-    )
+    head = MaskedLanguageHead(config_of(theirs))
     assert load_head(head, "bert", path)
     assert torch.equal(head.norm.weight, state["cls.predictions.transform.LayerNorm.weight"])
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
@@ -133,23 +112,3 @@ def test_old_names_and_a_head_that_is_not_whole(tmp_path: Path) -> None:
     assert caught.value.message == (
         f"{path}: cls.predictions.bias has shape (98,), config.json asks for (97,)"
     )
-
-
-def test_the_head_of_mpnet(tmp_path: Path) -> None:
-    """The head alone: its names, and what it computes of given hidden states."""
-    torch.manual_seed(0)
-    theirs = MPNetForMaskedLM(MPNetConfig(**SIZES)).eval()  # type: ignore[arg-type]
-    assert type(theirs).__name__ == MPNET.masked_lm.architecture
-    with torch.no_grad():
-        theirs.lm_head.bias.uniform_(-1, 1)
-    state = theirs.state_dict()
-    save_file(
-        {k: v.clone() for k, v in state.items() if ".decoder." not in k}, tmp_path / "w.safetensors"
-    )
-    head = MaskedLanguageHead(EncoderConfig(**{**SIZES, "layer_norm_eps": 1e-12}))  # type: ignore[arg-type]
-    assert load_head(head, "mpnet", tmp_path / "w.safetensors")
-    hidden_MD = torch.randn(6, 32)
-    with torch.no_grad():
-        expected = theirs.lm_head(hidden_MD)
-        logits_MV = head(hidden_MD, state["mpnet.embeddings.word_embeddings.weight"])
-    assert (logits_MV - expected).abs().max() < TOLERANCE

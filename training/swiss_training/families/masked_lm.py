@@ -27,7 +27,8 @@ class MaskedLanguageHead(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]()
+        own = FAMILIES[config.model_type].masked_lm.activation
+        self.activation = ACTIVATIONS[own or config.hidden_act]()
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.bias = nn.Parameter(self.dense.weight.new_zeros(config.vocab_size))
         nn.init.normal_(self.dense.weight, std=config.initializer_range)

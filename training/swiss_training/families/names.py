@@ -62,19 +62,21 @@ class EncoderNames:
 
 @dataclass(frozen=True)
 class MaskedLMNames:
-    """The names of a family's masked language model.
+    """A family's masked language model: its names, and what its head does otherwise than BERT's.
 
     Attributes:
         architecture: The class of transformers.
         dense: The head's dense layer.
         norm: The head's layer norm.
         bias: The decoder's bias.
+        activation: The head's activation, where it is not the encoder's.
     """
 
     architecture: str
     dense: str
     norm: str
     bias: str
+    activation: str | None = None
 
     def tensors(self) -> Iterator[tuple[str, str]]:
         """The head's tensors: our name and Hugging Face's."""

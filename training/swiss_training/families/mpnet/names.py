@@ -19,4 +19,5 @@ MASKED_LM = MaskedLMNames(
     dense="lm_head.dense",
     norm="lm_head.layer_norm",
     bias="lm_head.bias",
+    activation="gelu",
 )
