@@ -46,7 +46,7 @@ class Predictor:
     A repeated text is not computed again: the logits of the texts used last are kept, in bounded
     memory.
 
-    Example:
+    Examples:
         >>> predictor = Predictor()
         >>> for prediction in predictor.predict("sentiment", ["A lovely film."]):
         ...     print(prediction.label)
@@ -159,7 +159,7 @@ class Predictor:
     def predict_tasks(self, tasks: Sequence[str], records: Iterable[Text]) -> Iterator[Predictions]:
         """Predict several tasks of the same input; the encoder reads each record once.
 
-        Example:
+        Examples:
             >>> pairs = [("A man sings.", "A man is singing.")]
             >>> for same, alike in Predictor().predict_tasks(["paraphrase", "similarity"], pairs):
             ...     print(same.label, 0 <= alike.score <= 5)
