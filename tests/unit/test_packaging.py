@@ -18,7 +18,7 @@ PLATFORMS = {
     "linux x86-64": ({**LINUX, "platform_machine": "x86_64"}, "onnxruntime-gpu"),
     "linux arm": ({**LINUX, "platform_machine": "aarch64"}, "onnxruntime"),
     "macos arm": ({**MACOS, "platform_machine": "arm64"}, "onnxruntime"),
-    "macos intel": ({**MACOS, "platform_machine": "x86_64"}, "onnxruntime"),
+    "macos intel": ({**MACOS, "platform_machine": "x86_64"}, "onnxruntime"),  # has no wheel now
     "windows x86-64": ({**WINDOWS, "platform_machine": "AMD64"}, "onnxruntime-gpu"),
     "windows arm": ({**WINDOWS, "platform_machine": "ARM64"}, "onnxruntime"),
 }
