@@ -101,7 +101,8 @@ def test_the_page_holds_everything_and_loads_nothing(page: Path, trained: Path) 
             assert value is None or value.startswith(("#", "data:"))
     assert not re.search(r"@import|url\((?!#)", text)
     drawings = [a for tag, a in document.tags if tag == "svg"]
-    # 1 architecture, 4 curves, 3 distributions, 2 of each classification and 1 scatter, 3 by length, 4 heatmaps.
+    # 1 architecture, 4 curves, 3 distributions, 2 of each classification and 1 scatter,
+    # 3 by length, 4 heatmaps.
     assert len(drawings) == 1 + 4 + 3 + 2 * 2 + 1 + 3 + 4
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
     for words in (
