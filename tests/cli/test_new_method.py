@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.paths import DATA, ROOT
+from tests.support.paths import DATA, ENCODER, ROOT
 from tests.support.program import PROGRAM
 
 PACKAGES = ("swisscli", "training/swiss_training", "export/swiss_export")
@@ -173,7 +173,7 @@ def test_a_method_of_each_kind_is_a_file_and_an_entry(tmp_path: Path) -> None:
         assert recipe[name.removeprefix("--").replace("-", "_")] == value
 
 
-ENCODER = """
+BAG_ENCODER = """
 from torch import nn
 
 from swiss_training.families.encoder import Encoder
@@ -235,7 +235,7 @@ def test_an_encoder_family_is_a_folder_a_graph_and_an_entry_in_each_registry(
     tmp_path: Path,
 ) -> None:
     sources = Sources(tmp_path)
-    sources.write("training/swiss_training/families/bag/__init__.py", ENCODER)
+    sources.write("training/swiss_training/families/bag/__init__.py", BAG_ENCODER)
     sources.write("export/swiss_export/families/bag.py", GRAPH)
     rules = '"bag": FamilyRules({"pad_token_id": 0}),'
     sources.register("swisscli/core/model/families.py", "FAMILY_RULES", rules)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from docs import generate, hooks
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 GENERATED = ("reference/commands.md", "methods.md", "model/architecture.svg")
 DOCUMENTS = sorted(
     path
