@@ -18,6 +18,7 @@ from swisscli.core.io.sink import FULL, FULL_HINT
 
 COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+    "summarize": "Count, average and chart the answers to files and pipes.",
     "train": "Train one encoder for all tasks.",
     "synthesize": "Write labelled examples of the errors that models make.",
     "export": "Write a trained model as a verified ONNX graph.",

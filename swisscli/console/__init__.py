@@ -16,20 +16,24 @@ from swisscli.console.messages import (
     status,
     warning,
 )
+from swisscli.console.summary import bar_table, histogram, text_table
 from swisscli.console.tables import TableLayout, heat_table
 
 __all__ = [
     "Advance",
     "Color",
     "TableLayout",
+    "bar_table",
     "choose_color",
     "error",
     "heat_table",
+    "histogram",
     "ignore_progress",
     "is_colored",
     "is_terminal",
     "note",
     "progress",
     "status",
+    "text_table",
     "warning",
 ]

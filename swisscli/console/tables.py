@@ -59,7 +59,7 @@ class TableLayout:
 
         widths = [width for _, width in self.columns]
         taken = sum(width or 0 for width in widths) + _GAP * (len(widths) - 1)
-        share = max(1, (_terminal_width() - taken) // widths.count(None))
+        share = max(1, (terminal_width() - taken) // widths.count(None))
         if self.max_lines is None or text.cell_len <= share:
             return text
         # More than can be shown is not laid out: a text may be a book.
@@ -88,7 +88,7 @@ class TableLayout:
         return table
 
     def _render(self, table: "Table") -> str:
-        return _rendered(table, self.colored, "standard")
+        return rendered(table, self.colored, "standard")
 
 
 def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
@@ -102,7 +102,7 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
     from rich.text import Text
 
     names = [visible(token) for token in tokens]
-    width = _terminal_width()
+    width = terminal_width()
     label_width = min(max(map(cell_len, names)), _MAX_LABEL)
     per_block = max(1, (width - label_width) // (_HEAT_CELL + 1))
     colored = is_colored(sys.stdout)
@@ -118,7 +118,7 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
         for name, row in zip(names, rows, strict=True):
             cells = (Text(f"{row[c]:.2f}", _heat_style(row[c] / largest)) for c in columns)
             table.add_row(Text(name), *cells)
-        blocks.append(_rendered(table, colored, "256"))
+        blocks.append(rendered(table, colored, "256"))
     return "\n".join(blocks)
 
 
@@ -129,18 +129,19 @@ def _heat_style(value: float) -> str:
     return f"{text} on color({_HEAT[level]})"
 
 
-def _terminal_width() -> int:
+def terminal_width() -> int:
+    """The columns of the terminal that results go to; not fewer than a table needs."""
     return max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
 
 
-def _rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
+def rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
     """A table as text of the terminal's width."""
     from rich.console import Console
 
     text = StringIO()
     Console(
         file=text,
-        width=_terminal_width(),
+        width=terminal_width(),
         force_terminal=colored,
         color_system=colors if colored else None,
         no_color=not colored,

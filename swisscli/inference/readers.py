@@ -265,8 +265,7 @@ class RecordStream:
         Records of JSON may have other keys than the first: a file is read once for them. Of a
         pipe, which can be read but once, they are those of the first record.
         """
-        is_json = self._source.format in (InputFormat.JSON, InputFormat.JSONL)
-        if not is_json or self._source.is_pipe():
+        if not self._source.format.is_json or self._source.is_pipe():
             return self.heading.names
         names: dict[str, None] = {}
         with self._source.open() as stream:
@@ -293,7 +292,7 @@ class RecordStream:
             ConfigurationError: if it lacks a column that was asked for.
             MissingExtraError: if it needs a package that is not installed.
         """
-        own_names = self._source.format in (InputFormat.JSON, InputFormat.JSONL)
+        own_names = self._source.format.is_json
         with self._stream or nullcontext():
             for row in self._table:
                 self.num_read += 1

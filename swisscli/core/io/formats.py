@@ -25,6 +25,11 @@ class InputFormat(StrEnum):
         """Whether a delimiter cuts lines into fields."""
         return self in (InputFormat.TSV, InputFormat.CSV)
 
+    @property
+    def is_json(self) -> bool:
+        """Whether each record has keys of its own."""
+        return self in (InputFormat.JSONL, InputFormat.JSON)
+
 
 _EXTENSIONS = {
     **{f".{layout}": layout for layout in InputFormat},

@@ -1,0 +1,239 @@
+"""`swiss summarize`: what the answers to many records say together."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swisscli import console
+from swisscli.commands.completion import complete_columns
+from swisscli.commands.inputs import (
+    OUTPUT,
+    BatchTokensOption,
+    ClassesOption,
+    ColumnsOption,
+    DelimiterOption,
+    DeviceOption,
+    FilesArgument,
+    HeaderOption,
+    InputFormatOption,
+    ModelOption,
+    RecursiveOption,
+    StrictLanguageOption,
+    StrictOption,
+    TaskArgument,
+    ThreadsOption,
+    ThresholdOption,
+)
+from swisscli.commands.prediction import (
+    Inputs,
+    ModelChoice,
+    Tally,
+    check_model_choice,
+    find_inputs,
+    open_predictor,
+    predicted_chunks,
+)
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io.atomic import check_output, open_beside, open_output
+from swisscli.inference.decoding import Decision
+from swisscli.inference.readers import RecordStream
+from swisscli.inference.summary.grouping import NO_DATE, Grouping
+from swisscli.inference.summary.markdown import (
+    by_of,
+    counts_line,
+    group_header,
+    group_row,
+    markdown,
+    mean_of,
+)
+from swisscli.inference.summary.page import page
+from swisscli.inference.summary.statistics import Scale, Summary
+
+_MAX_SHOWN_GROUPS = 30
+
+
+class SummaryFormat(StrEnum):
+    """How a summary is written on standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    MD = "md"
+
+
+def summarize(
+    task: TaskArgument,
+    files: FilesArgument = None,
+    input_format: InputFormatOption = None,
+    columns: ColumnsOption = None,
+    delimiter: DelimiterOption = None,
+    header: HeaderOption = None,
+    recursive: RecursiveOption = False,
+    strict: StrictOption = False,
+    strict_language: StrictLanguageOption = False,
+    classes: ClassesOption = None,
+    threshold: ThresholdOption = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN[:PERIOD]",
+            help="Also a summary for each value of a column, or for each day, week, month, "
+            "quarter or year of its dates (2024-05-31): --by date:month.",
+            rich_help_panel=OUTPUT,
+            autocompletion=complete_columns,
+        ),
+    ] = None,
+    top: Annotated[
+        int,
+        typer.Option(
+            min=0, help="How many of the most extreme texts to list.", rich_help_panel=OUTPUT
+        ),
+    ] = 5,
+    output_format: Annotated[
+        SummaryFormat,
+        typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT),
+    ] = SummaryFormat.TEXT,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Also write a page with charts; it loads nothing from anywhere.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
+    ] = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    batch_tokens: BatchTokensOption = None,
+) -> None:
+    """Summarize the answers: counts and shares, mean with its interval, histogram, extremes.
+
+    \b
+    swiss summarize sentiment reviews.csv
+    swiss summarize sentiment reviews.csv --classes 3 --by country
+    swiss summarize sentiment reviews.csv --by date:month --html reviews.html
+    swiss summarize similarity pairs.tsv --format json
+
+    The mean of sentiment is that of the expected class, from -1 (each certainly very negative) to
+    1 (each certainly very positive); of paraphrase the probability, of similarity the score. Its
+    interval is the 95 % confidence interval. Blank, failed and skipped records are counted, and
+    in no mean.
+
+    Exit status: as of swiss predict.
+    """  # noqa: D301
+    problems = Problems()
+    inputs = find_inputs(
+        problems,
+        task,
+        files or [],
+        input_format=input_format,
+        columns=columns,
+        delimiter=delimiter,
+        header=header,
+        recursive=recursive,
+    )
+    choice = ModelChoice(model, device, threads, batch_tokens, strict_language, classes, threshold)
+    check_model_choice(problems, choice, inputs.tasks)
+    grouping = None
+    with problems.collected():
+        grouping = Grouping.parse(by) if by is not None else None
+    with problems.collected():
+        if len(inputs.tasks) > 1:
+            raise ConfigurationError(
+                f"{task}: a summary is of one task", hint="summarize them one after the other"
+            )
+    with problems.collected():
+        check_output(html, force=force, inputs=files or ["-"])
+    problems.check()
+    decision = Decision(classes, threshold)
+    summary = Summary(decision.shown(inputs.tasks[0]), grouping, top)
+    num_failed = _collect(inputs, choice, summary, grouping, strict=strict)
+    found = summary.as_json()
+    if any(group["group"] == NO_DATE for group in found.get("groups", ())):
+        console.warning(
+            f"--by {by}: some records have no date that is read; write dates as 2024-05-31"
+        )
+    with open_output(None) as write:
+        write(_written(found, summary.scale, output_format).encode("utf-8", "replace"))
+    if html is not None:
+        with open_beside(html) as stream:
+            stream.write(page(found, summary.scale).encode("utf-8", "replace"))
+    if num_failed:
+        raise typer.Exit(1)
+
+
+def _collect(
+    inputs: Inputs,
+    choice: ModelChoice,
+    summary: Summary,
+    grouping: Grouping | None,
+    *,
+    strict: bool,
+) -> int:
+    """Predict everything into the summary; how many records failed."""
+    predictor = open_predictor(choice)
+    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", choice.strict_language)
+
+    def begin(records: RecordStream) -> None:
+        if grouping:
+            grouping.check(records)
+
+    with console.progress("records") as show:
+        predicted = predicted_chunks(
+            inputs,
+            predictor,
+            keep_fields=grouping is not None,
+            strict=strict,
+            begin=begin,
+            show=show,
+        )
+        for records, chunk in predicted:
+            summary.add([prediction for (prediction,) in chunk])
+            tally.add(records.source, chunk)
+    tally.report(predictor.device, predictor.config.max_length)
+    return tally.counts["failed"]
+
+
+def _written(found: dict[str, Any], scale: Scale, layout: SummaryFormat) -> str:
+    if layout is SummaryFormat.JSON:
+        return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
+    return markdown(found, scale) if layout is SummaryFormat.MD else _text(found, scale)
+
+
+def _text(found: dict[str, Any], scale: Scale) -> str:
+    parts = [
+        f"{found['task']}: {found['records']:,} records: {counts_line(found)}\n"
+        f"mean {scale.name}: {mean_of(found)}\n"
+    ]
+    if found["labels"]:
+        last = len(found["labels"]) - 1
+        rows = [
+            (label["label"], label["count"], label["share"], _style(2 * index - last))
+            for index, label in enumerate(found["labels"])
+        ]
+        parts.append(console.bar_table("labels", rows))
+    parts.append(console.histogram(scale.name, found["histogram"]))
+    groups = found.get("groups", [])
+    if groups:
+        shown = list(map(group_row, groups[:_MAX_SHOWN_GROUPS]))
+        parts.append(console.text_table(f"by {by_of(found)}", group_header(found), shown))
+        if len(groups) > len(shown):
+            parts[-1] += f"{len(groups) - len(shown):,} more: add --format json\n"
+    for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
+        rows_of_texts = [
+            [f"{item['line']:,}", f"{item['value']:.3f}", " / ".join(item["texts"])]
+            for item in found[key]
+        ]
+        if rows_of_texts:
+            parts.append(console.text_table(title, ("line", "value", "text"), rows_of_texts))
+    return "\n".join(parts)
+
+
+def _style(side: int) -> str:
+    return "red" if side < 0 else "green" if side > 0 else "bright_black"
