@@ -5,13 +5,13 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from swisscli.main import COMMANDS
 from tests.support.paths import DATA, ENCODER
+from tests.support.program import wait_for
 from tests.support.training import make_model, write_run
 
 FULL = Path("/dev/full")
@@ -33,13 +33,13 @@ def run_folder(tmp_path_factory):
 
 def test_the_package_is_the_program(spawn):
     process = spawn("--version")
-    assert process.communicate(timeout=60)[0].startswith(b"swiss ")
+    assert process.communicate(timeout=120)[0].startswith(b"swiss ")
     assert process.returncode == 0
 
 
 def test_warnings_do_not_go_to_standard_output(spawn):
     process = spawn("predict", "sst", preexec_fn=close_standard_error)
-    stdout, _ = process.communicate(b"good\xff\n", timeout=60)
+    stdout, _ = process.communicate(b"good\xff\n", timeout=120)
     assert (process.returncode, stdout) == (1, "error:invalid_utf8\t\tgood\ufffd\n".encode())
 
 
@@ -68,7 +68,7 @@ def test_errors_do_not_go_to_standard_output(spawn, arguments, status):
 
 def test_results_do_not_take_the_place_of_a_closed_standard_error(spawn, tmp_path):
     process = spawn("predict", "sst", "--output", "x.tsv", preexec_fn=close_standard_error)
-    process.communicate(b"good film\nbad\xff\n", timeout=60)
+    process.communicate(b"good film\nbad\xff\n", timeout=120)
     assert process.returncode == 1
     assert (tmp_path / "x.tsv").read_bytes().count(b"\n") == 2
 
@@ -87,7 +87,7 @@ def test_results_do_not_take_the_place_of_a_closed_standard_error(spawn, tmp_pat
 def test_a_full_standard_error_keeps_the_status(spawn, arguments, status):
     with FULL.open("wb") as full:
         process = spawn(*arguments, stderr=full)
-        process.communicate(b"good\xff\n", timeout=60)
+        process.communicate(b"good\xff\n", timeout=120)
     assert process.returncode == status
 
 
@@ -141,23 +141,16 @@ def test_files_that_were_there_stay_when_one_cannot_be_written(spawn, tmp_path, 
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 
-def wait_for_a_file(folder):
-    deadline = time.monotonic() + 120
-    while not (found := list(folder.iterdir())):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_file_and_is_the_status(spawn, tmp_path, number):
     process = spawn("predict", "sst", "--output", "out.tsv")
     process.stdin.write(b"good film\n")
     process.stdin.flush()
-    (partial,) = wait_for_a_file(tmp_path)
+    wait_for(lambda: any(tmp_path.iterdir()), process)
+    (partial,) = tmp_path.iterdir()
     assert partial.name != "out.tsv"
     process.send_signal(number)
-    assert process.wait(timeout=60) == (130 if number == signal.SIGINT else -number)
+    assert process.wait(timeout=120) == (130 if number == signal.SIGINT else -number)
     assert process.stderr.read() == b""
     assert list(tmp_path.iterdir()) == []
 
@@ -200,9 +193,9 @@ def test_a_hangup_that_is_ignored_stays_ignored(spawn, tmp_path):
     )
     process.stdin.write(b"good film\n")
     process.stdin.flush()
-    wait_for_a_file(tmp_path)
+    wait_for(lambda: any(tmp_path.iterdir()), process)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out.tsv"]
 
@@ -210,10 +203,10 @@ def test_a_hangup_that_is_ignored_stays_ignored(spawn, tmp_path):
 def test_two_runs_to_one_file_do_not_meet(spawn, tmp_path):
     """Also where the process has the same id each time, as in a container."""
     first = spawn("predict", "sst", "--output", "out.tsv")
-    wait_for_a_file(tmp_path)
+    wait_for(lambda: any(tmp_path.iterdir()), first)
     second = spawn("predict", "sst", "--output", "out.tsv", "--force")
-    second.communicate(b"bad film\n", timeout=60)
-    first.communicate(b"good film\n", timeout=60)
+    second.communicate(b"bad film\n", timeout=120)
+    first.communicate(b"good film\n", timeout=120)
     assert (first.returncode, second.returncode) == (0, 0)
     assert (tmp_path / "out.tsv").read_bytes().endswith(b"\tgood film\n")
     assert len(list(tmp_path.iterdir())) == 1
