@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from swiss_training.multitask.reliability import reliability
 from swisscli import Predictor
 
 GROUPS = {
@@ -30,19 +30,6 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(source, delimiter="\t"))
 
 
-def calibration_error(
-    confidence_N: npt.NDArray[np.float64], right_N: npt.NDArray[np.bool_]
-) -> float:
-    """Expected calibration error in ten bins of equal width (Guo et al. 2017, equation 3)."""
-    bin_N = np.minimum((confidence_N * 10).astype(int), 9)
-    return float(
-        sum(
-            abs(confidence_N[bin_N == b].mean() - right_N[bin_N == b].mean()) * (bin_N == b).mean()
-            for b in np.unique(bin_N)
-        )
-    )
-
-
 def sentiment(predictor: Predictor, rows: list[dict[str, str]]) -> tuple[str, float, float]:
     """Accuracy at the grain of the labels."""
     answers = predictor.predict("sentiment", [row["sentence"] for row in rows])
@@ -55,7 +42,7 @@ def sentiment(predictor: Predictor, rows: list[dict[str, str]]) -> tuple[str, fl
     fold = {0: 0, 1: 0, 2: 1, 3: 2, 4: 2} if stars else {label: label for label in labels}
     truth_N = np.array([fold[int(float(row["label"]))] for row in rows])
     right_N = sums_NG.argmax(1) == truth_N
-    return "accuracy", float(right_N.mean()), calibration_error(sums_NG.max(1), right_N)
+    return "accuracy", float(right_N.mean()), reliability(sums_NG.max(1), right_N)[1]
 
 
 def pairs(predictor: Predictor, task: str, rows: list[dict[str, str]]) -> tuple[str, float, float]:
@@ -70,7 +57,7 @@ def pairs(predictor: Predictor, task: str, rows: list[dict[str, str]]) -> tuple[
     return (
         "accuracy",
         float(right_N.mean()),
-        calibration_error(np.maximum(score_N, 1 - score_N), right_N),
+        reliability(np.maximum(score_N, 1 - score_N), right_N)[1],
     )
 
 

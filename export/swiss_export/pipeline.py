@@ -12,14 +12,15 @@ from swiss_export import bundle, verify
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
-from swiss_export.precision.backend import Precision
+from swiss_export.precision.backend import Precision, Range
+from swiss_export.temperature import Calibration, LabelledLogits, calibrate, fold, is_foldable
 from swiss_export.verify import DevFigure
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.data_files import DataChoice, find_files
 from swiss_training.multitask.examples import read_files
 from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, Score
-from swiss_training.multitask.model import load_model
+from swiss_training.multitask.model import MultitaskModel, load_model
 from swisscli.core.errors import DataError, Problems, SwissError
 from swisscli.core.model.directory import (
     CONFIG,
@@ -55,6 +56,8 @@ class Request:
         force: Whether to replace `output`.
         max_drop: Largest allowed drop of a dev metric.
         data: Dev data to use instead of the run's.
+        calibrate: Whether to fit temperatures of the classification heads, if there is dev data.
+        calibration_files: Labelled files per task to fit the temperatures on as well.
     """
 
     run: ModelDirectory
@@ -63,6 +66,8 @@ class Request:
     force: bool = False
     max_drop: float = 0.005
     data: DataChoice = field(default_factory=DataChoice)
+    calibrate: bool = True
+    calibration_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,14 @@ class Note:
     """A message for the user."""
 
     message: str
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A head has a temperature."""
+
+    task: str
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,7 @@ class Exported:
     dev: dict[str, DevFigure]
 
 
-Event = Step | Note | Exported
+Event = Step | Note | Calibrated | Exported
 
 
 def export(request: Request) -> Iterator[Event]:
@@ -115,28 +128,34 @@ def export(request: Request) -> Iterator[Event]:
     for name in SOURCES:
         run.file(name)
     config = run.config
+    labelled = _find_calibration_files(request, config)
     files, note = _find_dev_files(request, config)
     if note:
         yield Note(note)
 
     yield Step(f"building the {precision} graph")
     model = load_model(run)
-    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     tokenizer = Tokenizer.of(run)
-    ranges = {}
+    ranges: dict[str, Range] = {}
     if precision == "int8":
         # Only the built-in text, so that a graph depends on nothing but its model.
         text = verify.parity_batches(tokenizer, config, {})
         ranges = channel_ranges(model, text)
-    graph = build_graph(config, weights, precision, ranges)
-    onnx.checker.check_model(graph, full_check=True)
     parent = request.output.parent if request.output else run.path
     with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder:
         path = Path(folder) / GRAPH
-        path.write_bytes(graph.SerializeToString(deterministic=True))
-        tasks = [task.name for task in config.tasks]
-        session = _open_session(path, tasks, precision)
+        session = _build(config, model, precision, ranges, path)
         datasets = _read_datasets(tokenizer, config, files)
+        calibrations = {}
+        if request.calibrate:
+            for event in _calibrate(labelled, config, tokenizer, model, session, datasets):
+                if isinstance(event, Calibrated):
+                    calibrations[event.task] = event.calibration
+                yield event
+        if calibrations:
+            for name, calibration in calibrations.items():
+                fold(model, name, calibration.temperature)
+            session = _build(config, model, precision, ranges, path)
         yield Step(f"comparing logits with torch, the graph on {session.device}")
         batches = verify.parity_batches(tokenizer, config, datasets)
         parity = verify.compare(model, session, batches)
@@ -149,6 +168,7 @@ def export(request: Request) -> Iterator[Event]:
 
         yield Step("writing")
         size = path.stat().st_size
+        calibrated = {name: item.to_json() for name, item in calibrations.items()}
         described = bundle.describe(
             run.manifest,
             {
@@ -157,9 +177,10 @@ def export(request: Request) -> Iterator[Event]:
                 "device": session.device,
                 "parity": parity,
                 "dev": {name: figure.to_json() for name, figure in figures.items()},
+                "calibration": calibrated,
             },
         )
-        measured = GraphMetrics(precision, _evaluation(figures))
+        measured = GraphMetrics(precision, _evaluation(figures), calibrated)
         metrics = replace(Metrics.read(run.file(METRICS)), export=measured)
         if request.output:
             bundle.write_directory(request.output, run.path, path, described, metrics)
@@ -241,6 +262,81 @@ def _read_datasets(
         )
         for name, paths in files.items()
     }
+
+
+def _build(
+    config: ModelConfig,
+    model: MultitaskModel,
+    precision: Precision,
+    ranges: Mapping[str, Range],
+    path: Path,
+) -> Session:
+    """Build the graph of a model, write and open it."""
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    graph = build_graph(config, weights, precision, ranges)
+    onnx.checker.check_model(graph, full_check=True)
+    path.write_bytes(graph.SerializeToString(deterministic=True))
+    return _open_session(path, [task.name for task in config.tasks], precision)
+
+
+def _find_calibration_files(request: Request, config: ModelConfig) -> dict[str, list[DataFile]]:
+    """The labelled files that temperatures are fitted on besides the dev data.
+
+    Raises:
+        SwissError: listing every one that is missing, or whose labels are mapped wrongly.
+    """
+    files: dict[str, list[DataFile]] = {}
+    problems = Problems()
+    for name, texts in request.calibration_files.items():
+        for text in texts:
+            with problems.collected():
+                file = DataFile.parse(text, config.task(name))
+                if not file.path.is_file():
+                    hint = f"correct the calibration files of {name}"
+                    raise DataError(f"{file}: no such file", hint=hint)
+                files.setdefault(name, []).append(file)
+    problems.check()
+    return files
+
+
+def _calibrate(
+    files: Mapping[str, Sequence[DataFile]],
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    model: MultitaskModel,
+    session: Session,
+    dev: Mapping[str, TaskDataset],
+) -> Iterator[Event]:
+    """Fit the temperature of every head that can have one, on what the graph itself answers.
+
+    Raises:
+        DataError: if a calibration file cannot be read.
+        VerificationError: if a logit of the graph is not finite.
+    """
+    for task in config.tasks:
+        named = files.get(task.name, [])
+        datasets = {"dev": dev[task.name]} if task.name in dev else {}
+        for file in named:
+            datasets |= {
+                str(file): _read_datasets(tokenizer, config, {task.name: [file]})[task.name]
+            }
+        if not is_foldable(model, task):
+            if named or (datasets and task.score_range is None):
+                yield Note(f"{task.name}: its head has no weights that could hold a temperature")
+            continue
+        if not datasets:
+            continue
+        rows = sum(map(len, datasets.values()))
+        yield Step(f"fitting the temperature of {task.name} on {rows:,} rows")
+        found = calibrate(
+            task,
+            [
+                LabelledLogits(source, verify.graph_logits(session, dataset), dataset.targets)
+                for source, dataset in datasets.items()
+            ],
+        )
+        if found is not None:
+            yield Calibrated(task.name, found)
 
 
 def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:

@@ -126,6 +126,20 @@ def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
     )
 
 
+def graph_logits(session: Session, dataset: TaskDataset) -> npt.NDArray[np.float32]:
+    """The graph's logits of every example in order, (N, C).
+
+    Raises:
+        VerificationError: if one is not finite.
+    """
+    task = dataset.task
+    logits_NC = np.empty((len(dataset), task.num_outputs), dtype=np.float32)
+    for indices, batch in dataset.batches_by_length(BATCH_SIZE):
+        inputs = [tensor.numpy() for tensor in batch.inputs]
+        logits_NC[indices] = _logits(session, task.name, (inputs[0], inputs[1], inputs[2]))
+    return logits_NC
+
+
 def score_dev(
     model: MultitaskModel, session: Session, dataset: TaskDataset, precision: Precision
 ) -> DevFigure:
@@ -135,11 +149,7 @@ def score_dev(
         VerificationError: if a logit of the graph is not finite.
     """
     task = dataset.task
-    logits_NC = np.empty((len(dataset), task.num_outputs), dtype=np.float32)
-    for indices, batch in dataset.batches_by_length(BATCH_SIZE):
-        inputs = [tensor.numpy() for tensor in batch.inputs]
-        logits_NC[indices] = _logits(session, task.name, (inputs[0], inputs[1], inputs[2]))
-    graph = score(task, logits_NC, dataset.targets)
+    graph = score(task, graph_logits(session, dataset), dataset.targets)
     reference = None
     if precision != "fp32":
         exact = torch.autocast("cpu", enabled=False)

@@ -15,6 +15,7 @@ from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
     from swiss_export.pipeline import Exported, Request
+    from swiss_export.temperature import Calibration
 
 _COLUMNS = (
     ("task", 12),
@@ -69,6 +70,22 @@ def export(
             help="A dev file in place of the run's; TASK+=FILE: besides it. Repeat for several.",
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate/--no-calibrate",
+            help="Give each classification head a temperature fitted on the dev data, so that its"
+            " probabilities mean what they say. Labels stay the same.",
+        ),
+    ] = True,
+    calibration: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=FILE",
+            help="A labelled file that temperatures are fitted on besides the dev data, of another"
+            " domain for instance. Repeat for several.",
+        ),
+    ] = None,
 ) -> None:
     """Write a trained model as one ONNX graph, once it is proved to compute the same.
 
@@ -79,7 +96,8 @@ def export(
 
     Every head is compared with the trained model on real text. fp32 must agree to 0.0001 in every
     logit; with fp16 and int8 no dev metric may fall by more than --max-drop. The dev data is the
-    one that the run was trained with, unless --data or --dev names another.
+    one that the run was trained with, unless --data or --dev names another. A head's temperature
+    is part of its weights; it needs 100 labelled rows, and a head of cosine similarity has none.
 
     Exit status: 0 all well; 1 the graph is not faithful, nothing is written; 2 wrong usage;
     3 unreadable data; 4 no usable run.
@@ -106,12 +124,25 @@ def export(
     with problems.collected():
         dev_files, extra_dev_files = parse_files("--dev", dev or [])
     choice = DataChoice(data, dev_files, extra_dev_files)
+    calibration_files: dict[str, list[str]] = {}
+    with problems.collected():
+        named, besides = parse_files("--calibration", calibration or [])
+        calibration_files = {
+            task: [*named.get(task, ()), *besides.get(task, ())] for task in {**named, **besides}
+        }
+    if calibration_files and not calibrate:
+        problems.add(
+            ConfigurationError(
+                "--calibration names files for temperatures, --no-calibrate wants none",
+                hint="leave out one of the two",
+            )
+        )
     if output is not None:
         with problems.collected():
             check_output(output, force)
     directory = None
     with problems.collected():
-        directory = open_run(run, choice.tasks)
+        directory = open_run(run, choice.tasks | calibration_files.keys())
     problems.check()
     assert directory is not None
     _export(
@@ -122,6 +153,8 @@ def export(
             force=force,
             max_drop=max_drop,
             data=choice,
+            calibrate=calibrate,
+            calibration_files=calibration_files,
         )
     )
 
@@ -136,8 +169,23 @@ def _export(request: "Request") -> None:
                 console.note(event.description)
             case pipeline.Note():
                 console.warning(with_flags(event.message))
+            case pipeline.Calibrated(task, calibration):
+                _tell(task, calibration)
             case pipeline.Exported():
                 _show(event)
+
+
+def _tell(task: str, calibration: "Calibration") -> None:
+    """A head's temperature, and the expected calibration error of each source."""
+    for source in calibration.sources:
+        if source.before is None or source.after is None:
+            errors = "not measured, its labels overlap"
+        else:
+            errors = f"{source.before:.4f} -> {source.after:.4f}"
+        console.note(
+            f"{task}: temperature {calibration.temperature:.3f}, expected calibration error"
+            f" {errors} on {source.rows:,} rows of {source.source}"
+        )
 
 
 def _show(exported: "Exported") -> None:

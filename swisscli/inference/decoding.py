@@ -76,25 +76,25 @@ def decode(
     if fold:
         # Softmax over the classes that are left: with no mass on those left out.
         kept = [index for index in range(len(task.labels)) if any(index in m for m in fold.members)]
-        kept_BC = _probabilities(task, logits_BC[:, kept])
+        kept_BC = probabilities(task, logits_BC[:, kept])
         sums = [kept_BC[:, [kept.index(c) for c in m]].sum(axis=1) for m in fold.members]
         probabilities_BC = np.stack(sums, axis=1)
     else:
-        probabilities_BC = _probabilities(task, logits_BC)
+        probabilities_BC = probabilities(task, logits_BC)
     if task.kind == "binary" and decision.threshold is not None:
         classes_B = (probabilities_BC[:, 1] >= decision.threshold).astype(int).tolist()
     else:
         classes_B = probabilities_BC.argmax(axis=1).tolist()
-    for class_index, probabilities in zip(classes_B, probabilities_BC.tolist(), strict=True):
+    for class_index, of_row in zip(classes_B, probabilities_BC.tolist(), strict=True):
         yield Decoded(
-            score=probabilities[class_index if task.kind == "multiclass" else 1],
+            score=of_row[class_index if task.kind == "multiclass" else 1],
             label=labels[class_index],
             class_index=class_index,
-            probabilities=tuple(probabilities),
+            probabilities=tuple(of_row),
         )
 
 
-def _probabilities(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def probabilities(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Softmax over the classes; a binary logit is the second class's against 0 for the first."""
     if task.kind == "binary":
         logits_BC = np.hstack([np.zeros_like(logits_BC), logits_BC])

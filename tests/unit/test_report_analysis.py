@@ -13,7 +13,6 @@ from swiss_evaluation.report.analysis import (
     by_length,
     confusion,
     distribution,
-    reliability,
     worst,
 )
 from swiss_evaluation.report.attention_views import default_layers
@@ -60,18 +59,6 @@ def test_confusion_has_the_truth_in_its_rows() -> None:
     expected = np.zeros((5, 5), dtype=int)
     expected[1, 1] = expected[1, 0] = expected[4, 4] = expected[3, 1] = 1
     assert counts.tolist() == expected.tolist()
-
-
-def test_reliability_and_its_error() -> None:
-    # Confidences 0.95, 0.92 (one right), 0.65 (right), 0.62 of the other class (right).
-    bins, error = reliability(binary([0.95, 0.92, 0.65, 0.38], [1, 0, 1, 0]))
-    assert [(b.low, b.count, b.accuracy) for b in bins] == [(0.6, 2, 1.0), (0.9, 2, 0.5)]
-    assert [b.confidence for b in bins] == pytest.approx([0.635, 0.935])
-    assert error == pytest.approx((2 * 0.365 + 2 * 0.435) / 4)
-    certain, error = reliability(
-        LabelledPredictions.of(predicted_rows("paraphrase", [[900.0]], [1]))
-    )
-    assert (certain[0].high, error) == (1.0, 0.0)
 
 
 def test_accuracy_and_error_by_length() -> None:

@@ -80,55 +80,6 @@ def confusion(labelled: LabelledPredictions) -> Int:
 
 
 @dataclass(frozen=True)
-class ConfidenceBin:
-    """The rows whose confidence lies in an interval.
-
-    Attributes:
-        low: Start of the interval, inclusive.
-        high: End of the interval.
-        count: Number of rows.
-        confidence: Mean confidence of the rows.
-        accuracy: Accuracy on the rows.
-    """
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-def reliability(
-    labelled: LabelledPredictions, num_bins: int = 10
-) -> tuple[list[ConfidenceBin], float]:
-    """Compute the accuracy by confidence, the probability of the predicted class.
-
-    Returns:
-        The bins that have rows, and the expected calibration error: the mean over all rows of the
-        difference between their bin's accuracy and confidence (Guo et al. 2017, arXiv:1706.04599,
-        eq. 3).
-    """
-    assert labelled.probabilities_NC is not None
-    confidence_N = labelled.probabilities_NC.max(axis=1)
-    right_N = 1 - labelled.errors
-    index_N = np.minimum((confidence_N * num_bins).astype(int), num_bins - 1)
-    bins = []
-    for index in np.unique(index_N).tolist():
-        of_bin = index_N == index
-        bins.append(
-            ConfidenceBin(
-                low=index / num_bins,
-                high=(index + 1) / num_bins,
-                count=int(of_bin.sum()),
-                confidence=float(confidence_N[of_bin].mean()),
-                accuracy=float(right_N[of_bin].mean()),
-            )
-        )
-    gaps = [b.count * abs(b.accuracy - b.confidence) for b in bins]
-    return bins, sum(gaps) / len(confidence_N)
-
-
-@dataclass(frozen=True)
 class LengthBin:
     """The rows whose length lies in an interval.
 

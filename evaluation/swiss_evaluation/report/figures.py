@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from swiss_evaluation.attention import heatmap
 from swiss_evaluation.attention.heatmap import drawing_style
 from swiss_evaluation.report.analysis import (
-    ConfidenceBin,
     Distribution,
     LabelledPredictions,
     LengthBin,
 )
+from swiss_training.multitask.reliability import ConfidenceBin
 
 # Stands for the page's text colour, light or dark, until the SVG is in the page.
 _INK = "#010203"

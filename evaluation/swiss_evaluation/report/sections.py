@@ -10,13 +10,13 @@ from swiss_evaluation.report.analysis import (
     by_length,
     confusion,
     distribution,
-    reliability,
     worst,
 )
 from swiss_evaluation.report.architecture import architecture
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Score
+from swiss_training.multitask.reliability import reliability
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Place
 from swisscli.core.tasks import TaskSpec
@@ -162,7 +162,8 @@ def _confusion(labelled: LabelledPredictions) -> Chart:
 
 
 def _reliability(labelled: LabelledPredictions) -> Chart:
-    bins, error = reliability(labelled)
+    assert labelled.probabilities_NC is not None
+    bins, error = reliability(labelled.probabilities_NC.max(axis=1), 1 - labelled.errors)
     drawing = figures.svg(
         f"reliability-{labelled.task.name}",
         f"Reliability diagram of {labelled.task.name}",

@@ -1,6 +1,6 @@
 """Metrics per task and overall, and the file that holds them; without torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,10 +105,13 @@ class GraphMetrics:
     Attributes:
         precision: fp32, fp16 or int8.
         dev: Its dev metrics; None if they were not measured.
+        calibration: By task the temperature in its head, and the expected calibration errors before
+            and after by source, as `swiss_export.temperature.Calibration` writes them.
     """
 
     precision: Annotated[str, Text(40)]
     dev: Annotated[Evaluation | None, Nullable(_dev_of_graph)]
+    calibration: Annotated[dict[str, Any], Object()] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, values: Any, place: Place) -> "GraphMetrics":
@@ -138,6 +141,8 @@ class Metrics:
         if self.export:
             dev = self.export.dev and self.export.dev.to_json()
             values["export"] = {"precision": self.export.precision, "dev": dev}
+            if self.export.calibration:
+                values["export"]["calibration"] = self.export.calibration
         return values
 
     @classmethod
