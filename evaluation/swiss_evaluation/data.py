@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ from swiss_training.multitask.labels import stack_targets
 from swiss_training.multitask.metrics import Score, score
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model.directory import ModelDirectory
-from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.model.model_config import ModelConfig, parse_long_text
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding, Tokenizer
 from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.devices import parse_device
+from swisscli.inference.long_text import flattened, merged
 
 Advance = Callable[[int], None]
 
@@ -41,12 +43,14 @@ class EvaluationSource:
         backend: onnx or torch; None selects the graph if it exists.
         device: auto, cpu, cuda or cuda:N.
         data: Data to use instead of the run's.
+        long_text: Part of a long text to read; None selects the model's own choice.
     """
 
     model: Path
     backend: str | None = None
     device: str = "auto"
     data: DataChoice = field(default_factory=DataChoice)
+    long_text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,12 +164,15 @@ class EvaluationInput:
             advance: Called after each batch with its number of rows.
         """
         config = self.model.config
-        encodings = self.tokenizer.encode_examples(
-            [rows.task.ordered(row.texts) for row in rows.rows], config.pair_encoding
+        examples = self.tokenizer.encode_parts(
+            [rows.task.ordered(row.texts) for row in rows.rows],
+            config.pair_encoding,
+            parse_long_text(self.source.long_text) or config.long_text,
         )
-        pad_token_id = config.encoder.pad_token_id
-        logits_NC = predict_logits(backend, rows.task, encodings, pad_token_id, advance)
-        return PredictedRows(rows, encodings, logits_NC)
+        parts, pad_token_id = flattened(examples), config.encoder.pad_token_id
+        logits_PC = predict_logits(backend, rows.task, parts, pad_token_id, advance)
+        encodings = [tuple(chain.from_iterable(of_row)) for of_row in examples]
+        return PredictedRows(rows, encodings, merged([rows.task], examples, logits_PC))
 
 
 def read_input(
@@ -193,6 +200,8 @@ def read_input(
         parse_device(source.device)
     with problems.collected():
         wanted = check_backend(source.backend)
+    with problems.collected():
+        parse_long_text(source.long_text)
     if model is not None:
         with problems.collected():
             backend = choose_backend(model, wanted)

@@ -15,6 +15,7 @@ from swisscli.commands.options import (
     BackendOption,
     DevFiles,
     DeviceOption,
+    LongTextOption,
     ModelArgument,
     parse_files,
 )
@@ -63,6 +64,7 @@ def evaluate(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    long_text: LongTextOption = None,
 ) -> None:
     """Measure a model on the dev sets, and write the leaderboard's files for dev and test.
 
@@ -94,6 +96,7 @@ def evaluate(
             backend=backend,
             device=device,
             data=DataChoice(data, dev_files, extra_dev_files),
+            long_text=long_text,
         )
         on_terminal = console.is_terminal(sys.stdout)
         default = FiguresFormat.TABLE if on_terminal else FiguresFormat.TSV

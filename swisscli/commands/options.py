@@ -37,6 +37,15 @@ BackendOption = Annotated[
         " there is one.",
     ),
 ]
+LongTextOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="head|head-tail|chunks",
+        help="What is read of a text that is longer than the model: its beginning; its beginning"
+        " and its end; or all of it, in chunks whose probabilities are averaged. Without it: what"
+        " the model's configuration says. Of a pair, always the beginnings.",
+    ),
+]
 DeviceOption = Annotated[
     str,
     typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs."),

@@ -28,6 +28,7 @@ from swisscli.commands.inputs import (
     ThreadsOption,
     ThresholdOption,
 )
+from swisscli.commands.options import LongTextOption
 from swisscli.commands.prediction import (
     Inputs,
     ModelChoice,
@@ -75,6 +76,7 @@ def predict(
     strict_language: StrictLanguageOption = False,
     classes: ClassesOption = None,
     threshold: ThresholdOption = None,
+    long_text: LongTextOption = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -174,7 +176,7 @@ def predict(
         recursive=recursive,
     )
     model_choice = ModelChoice(
-        model, device, threads, batch_tokens, strict_language, classes, threshold
+        model, device, threads, batch_tokens, strict_language, classes, threshold, long_text
     )
     layout = OutputFormat.TSV
     with problems.collected():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from swisscli import console
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
+from swisscli.core.model.model_config import parse_long_text
 from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
 from swisscli.inference.chunks import chunks, eager_chunks
@@ -51,6 +52,7 @@ class ModelChoice:
     strict_language: bool
     classes: int | None
     threshold: float | None
+    long_text: str | None
 
 
 def find_inputs(
@@ -89,6 +91,8 @@ def check_model_choice(problems: Problems, choice: ModelChoice, tasks: Sequence[
     with problems.collected():
         parse_device(choice.device)
     with problems.collected():
+        parse_long_text(choice.long_text)
+    with problems.collected():
         Decision(choice.classes, choice.threshold)
     names = ", ".join(task.name for task in tasks)
     with problems.collected():
@@ -118,6 +122,7 @@ def open_predictor(choice: ModelChoice) -> "Predictor":
             strict_language=choice.strict_language,
             classes=choice.classes,
             threshold=choice.threshold,
+            long_text=choice.long_text,
         )
     for fallback in caught:
         if issubclass(fallback.category, DeviceFallbackWarning):

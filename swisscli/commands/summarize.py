@@ -27,6 +27,7 @@ from swisscli.commands.inputs import (
     ThreadsOption,
     ThresholdOption,
 )
+from swisscli.commands.options import LongTextOption
 from swisscli.commands.prediction import (
     Inputs,
     ModelChoice,
@@ -75,6 +76,7 @@ def summarize(
     strict_language: StrictLanguageOption = False,
     classes: ClassesOption = None,
     threshold: ThresholdOption = None,
+    long_text: LongTextOption = None,
     by: Annotated[
         str | None,
         typer.Option(
@@ -138,7 +140,9 @@ def summarize(
         header=header,
         recursive=recursive,
     )
-    choice = ModelChoice(model, device, threads, batch_tokens, strict_language, classes, threshold)
+    choice = ModelChoice(
+        model, device, threads, batch_tokens, strict_language, classes, threshold, long_text
+    )
     check_model_choice(problems, choice, inputs.tasks)
     grouping = None
     with problems.collected():

@@ -43,6 +43,9 @@ _OPTIONS = {
     "pair_encoding": "Whether two texts are one sequence, so that each word sees both; else they"
     " are encoded separately.",
     "heads": f"Heads. {_listed(HEADS)}.",
+    "long_text": "What prediction reads of a text longer than the model: head, its beginning;"
+    " head-tail, its beginning and end; chunks, all of it, averaging the probabilities. Training"
+    " reads the beginning.",
     "freeze_encoder": 'Train the heads alone (the paper\'s "pretrain").',
     "weighting": f"Loss weighting. {_listed(methods_of('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",

@@ -13,9 +13,12 @@ import tokenizers
 from swisscli.core.errors import ModelError
 from swisscli.core.io.text import visible
 from swisscli.core.model.directory import TOKENIZER, ModelDirectory
+from swisscli.core.model.model_config import LongText
 from swisscli.core.model.schema import shown
 
 Int64 = npt.NDArray[np.int64]
+
+_OVERLAP = 8  # chunks of a long text share an eighth of their tokens at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +134,7 @@ class Tokenizer:
         """
         inputs = [item[0] if len(item) == 1 else item for item in texts]
         with self._naming_the_file():
-            return [
-                Encoding(
-                    ids=np.array(encoding.ids, dtype=np.int32),
-                    type_ids=np.array(encoding.type_ids, dtype=np.int32),
-                    truncated=bool(encoding.overflowing),
-                )
-                for encoding in self._tokenizer.encode_batch_fast(inputs)
-            ]
+            return list(map(_encoding, self._tokenizer.encode_batch_fast(inputs)))
 
     def encode_examples(
         self, texts: Sequence[tuple[str, ...]], pair_encoding: bool
@@ -156,6 +152,28 @@ class Tokenizer:
             return [(encoding,) for encoding in self.encode(texts)]
         encodings = iter(self.encode([(text,) for item in texts for text in item]))
         return [tuple(islice(encodings, len(item))) for item in texts]
+
+    def encode_parts(
+        self, texts: Sequence[tuple[str, ...]], pair_encoding: bool, long_text: LongText
+    ) -> list[tuple[tuple[Encoding, ...], ...]]:
+        """Tokenise examples of one or two texts, long texts as `LongText` says.
+
+        Args:
+            texts: The texts of each example, of all one or of all two.
+            pair_encoding: Whether two texts are one sequence; else each is one.
+            long_text: What is read of a single text that is longer than the longest input.
+
+        Returns:
+            For each example its parts, one or several; for each part what `encode_examples` gives.
+        """
+        if long_text == "head" or len(texts[0]) > 1:
+            return [(sequences,) for sequences in self.encode_examples(texts, pair_encoding)]
+        with self._naming_the_file():
+            encodings = self._tokenizer.encode_batch_fast([text for (text,) in texts])
+        return [
+            _parts(encoding, long_text) if encoding.overflowing else ((_encoding(encoding),),)
+            for encoding in encodings
+        ]
 
     def encode_pieces(self, texts: Sequence[str]) -> list[list[npt.NDArray[np.int32]]]:
         """Tokenise texts whole: one longer than the longest input becomes several sequences.
@@ -178,6 +196,42 @@ class Tokenizer:
                 f"{self._path}: cannot tokenize a text: {visible(str(error))}",
                 hint="copy, train or export the model again",
             ) from None
+
+
+def _encoding(encoding: tokenizers.Encoding) -> Encoding:
+    return Encoding(
+        ids=np.array(encoding.ids, dtype=np.int32),
+        type_ids=np.array(encoding.type_ids, dtype=np.int32),
+        truncated=bool(encoding.overflowing),
+    )
+
+
+def _parts(encoding: tokenizers.Encoding, long_text: LongText) -> tuple[tuple[Encoding, ...], ...]:
+    """A text that does not fit: its beginning and end in one part, or chunks of all of it."""
+    pieces = [encoding, *encoding.overflowing]
+    ids_T = np.concatenate([_text_ids(piece) for piece in pieces])
+    first_T = np.array(encoding.ids, dtype=np.int32)
+    is_text_T = np.array(encoding.special_tokens_mask) == 0
+    size = int(is_text_T.sum())
+
+    def part(chosen_T: npt.NDArray[np.int32], truncated: bool) -> tuple[Encoding, ...]:
+        part_T = first_T.copy()
+        part_T[is_text_T] = chosen_T
+        return (Encoding(part_T, np.array(encoding.type_ids, dtype=np.int32), truncated),)
+
+    if long_text == "head-tail":
+        half = size // 2
+        return (part(np.concatenate([ids_T[:half], ids_T[half - size :]]), True),)
+    overlap = size // _OVERLAP
+    count = -(-(len(ids_T) - overlap) // (size - overlap))
+    starts = np.linspace(0, len(ids_T) - size, count).round().astype(int)
+    return tuple(part(ids_T[start : start + size], False) for start in starts)
+
+
+def _text_ids(encoding: tokenizers.Encoding) -> npt.NDArray[np.int32]:
+    """The ids without those of special tokens that frame a text."""
+    ids_T = np.array(encoding.ids, dtype=np.int32)
+    return ids_T[np.array(encoding.special_tokens_mask) == 0]
 
 
 def pad(

@@ -8,12 +8,10 @@ import numpy.typing as npt
 
 from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec
-from swisscli.core.tokenization import Encoding
 from swisscli.inference.decoding import Decision, Decoded, decode
+from swisscli.inference.long_text import Parts
 
 _NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")
-
-Sequences = tuple[Encoding, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Prepared:
             None for a record that failed.
         texts: The distinct texts.
         out_of_domain: Whether the model cannot judge them.
-        encodings: Their sequences.
+        examples: What the encoder reads of them.
     """
 
     tasks: Sequence[TaskSpec]
@@ -35,7 +33,7 @@ class Prepared:
     rows: list[int | str | None]
     texts: list[tuple[str, ...]]
     out_of_domain: list[bool]
-    encodings: list[Sequences]
+    examples: list[Parts]
 
 
 def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
@@ -61,8 +59,11 @@ def answer(
         rows = zip(decode(task, logits_UC, decision), is_finite_U, strict=True)
         columns.append([decoded if is_finite else None for decoded, is_finite in rows])
     sizes = [
-        (sum(map(len, sequences)), any(encoding.truncated for encoding in sequences))
-        for sequences in prepared.encodings
+        (
+            sum(len(encoding) for sequences in parts for encoding in sequences),
+            any(encoding.truncated for sequences in parts for encoding in sequences),
+        )
+        for parts in prepared.examples
     ]
 
     def of_record(record: Record, row: int | str | None) -> Predictions:

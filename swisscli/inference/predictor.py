@@ -20,16 +20,18 @@ from swisscli.core.model.directory import (
     ModelDirectory,
     default_model,
 )
+from swisscli.core.model.model_config import LongText, parse_long_text
 from swisscli.core.processor import allowed_cores
 from swisscli.core.records import Prediction, Predictions, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.core.tokenization import Tokenizer, pad
-from swisscli.inference.answers import Prepared, Sequences, answer, in_order
+from swisscli.inference.answers import Prepared, answer, in_order
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
 from swisscli.inference.decoding import Decision
 from swisscli.inference.domain import Domain
+from swisscli.inference.long_text import Parts, Sequences, flattened, merged
 from swisscli.inference.session import Session
 from swisscli.inference.stages import overlapped
 
@@ -66,6 +68,8 @@ class Predictor:
             `positive`) or 2 (without `neutral`); their probabilities are added up. None is 5.
         threshold: The probability from which a pair is a paraphrase; None takes what is more
             probable.
+        long_text: What is read of a text that is longer than the model: `head`, `head-tail` or
+            `chunks`; None leaves it to the model's configuration. Of a pair, always the beginnings.
 
     Attributes:
         model: The model directory in use.
@@ -87,6 +91,7 @@ class Predictor:
         strict_language: bool = False,
         classes: int | None = None,
         threshold: float | None = None,
+        long_text: str | None = None,
     ) -> None:
         self._decision = Decision(classes, threshold)
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
@@ -104,12 +109,14 @@ class Predictor:
         self._threads = threads
         self._batch_tokens = batch_tokens
         self._strict_language = strict_language
+        self._given_long_text = parse_long_text(long_text)
         self._open(model)
 
     def _open(self, directory: ModelDirectory) -> None:
         self.config = directory.config
         self._tokenizer = Tokenizer.of(directory)
         self._domain = Domain(self._tokenizer)
+        self._long_text: LongText = self._given_long_text or self.config.long_text
         self._session = Session(
             directory.file(GRAPH),
             [task.name for task in self.config.tasks],
@@ -127,7 +134,7 @@ class Predictor:
         self._cache = LogitsCache()
 
     def __getstate__(self) -> dict[str, Any]:
-        opened = {"config", "_tokenizer", "_domain", "_session", "_batching"}
+        opened = {"config", "_tokenizer", "_domain", "_session", "_batching", "_long_text"}
         opened |= {"_num_workers", "_cache"}
         return {key: value for key, value in self.__dict__.items() if key not in opened}
 
@@ -268,31 +275,37 @@ class Predictor:
                 unknown.append(index)
             else:
                 logits_UK[index] = known_K
-        lengths = [max(map(len, sequences)) for sequences in prepared.encodings]
+        examples = [prepared.examples[index] for index in unknown]
+        parts = flattened(examples)
+        logits_PK = np.empty((len(parts), num_outputs), dtype=np.float32)
+        lengths = [max(map(len, part)) for part in parts]
         sequences = self.config.sequences(tasks[0])
 
         def run(batch: Batch) -> npt.NDArray[np.float32]:
-            encodings = [prepared.encodings[index] for index in batch.items]
+            encodings = [parts[index] for index in batch.items]
             return self._batch_logits(tasks, encodings, batch.length)
 
-        batches = list(self._batching.batches(lengths, sequences, unknown))
+        batches = list(self._batching.batches(lengths, sequences, range(len(parts))))
         for batch, logits_BK in zip(batches, workers.map(run, batches), strict=True):
-            logits_UK[batch.items] = logits_BK
+            logits_PK[batch.items] = logits_BK
+        logits_UK[unknown] = merged(tasks, examples, logits_PK)
         for index in unknown:
             self._cache.put(names, prepared.texts[index], logits_UK[index])
         return logits_UK
 
-    def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Sequences]:
+    def _encode(self, texts: Sequence[tuple[str, ...]]) -> list[Parts]:
         if not texts:
             return []
         max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
         shortened = [tuple(readable(text[:max_chars]) for text in item) for item in texts]
-        encoded = self._tokenizer.encode_examples(shortened, self.config.pair_encoding)
+        encoded = self._tokenizer.encode_parts(
+            shortened, self.config.pair_encoding, self._long_text
+        )
         return [
-            tuple(replace(encoding, truncated=True) for encoding in sequences)
+            tuple(tuple(replace(e, truncated=True) for e in sequences) for sequences in parts)
             if max(map(len, item)) > max_chars
-            else sequences
-            for sequences, item in zip(encoded, texts, strict=True)
+            else parts
+            for parts, item in zip(encoded, texts, strict=True)
         ]
 
     def _batch_logits(

@@ -20,6 +20,25 @@ from swisscli.core.model.version import FORMAT_VERSION, check_format_version
 from swisscli.core.tasks import TASKS, TaskSpec
 
 Pooling = Literal["cls", "mean"]
+LongText = Literal["head", "head-tail", "chunks"]
+"""What is read of a text that is longer than the model: its beginning; its beginning and its end,
+half of the model's length each; or all of it, in chunks of that length which overlap by an eighth
+and whose probabilities are averaged. Of a pair it is always the beginnings, the longer one cut
+first: a chunk of one text says nothing of a chunk of the other."""
+
+
+def parse_long_text(value: str | None) -> LongText | None:
+    """The `LongText` of a name; None stays None.
+
+    Raises:
+        ConfigurationError: if there is none of that name.
+    """
+    known: LongText | None = next((name for name in get_args(LongText) if name == value), None)
+    if known is None and value is not None:
+        raise ConfigurationError(
+            f"unknown `long_text={value}`", hint=f"choose one of: {', '.join(get_args(LongText))}"
+        )
+    return known
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class ModelConfig:
         pair_encoding: Whether two texts are one sequence; else each is a sequence, and a batch
             holds those of an example one after the other.
         heads: The kind of heads, one of `HEADS`.
+        long_text: What is read of a text that is longer than `max_length`, where a caller does not
+            choose.
     """
 
     encoder: Annotated[EncoderConfig, EncoderConfig.from_json]
@@ -64,6 +85,7 @@ class ModelConfig:
     # The first models were written before there was a choice.
     pair_encoding: Annotated[bool, flag] = True
     heads: Annotated[str, Choice(tuple(head.name for head in HEADS))] = "linear"
+    long_text: Annotated[LongText, Choice(get_args(LongText))] = "head"
 
     def sequences(self, task: TaskSpec) -> int:
         """Sequences that the encoder reads for one example of a task."""
@@ -78,6 +100,7 @@ class ModelConfig:
             "max_length": self.max_length,
             "pair_encoding": self.pair_encoding,
             "heads": self.heads,
+            "long_text": self.long_text,
             "tasks": [
                 {
                     "name": task.name,

@@ -13,7 +13,7 @@ from swiss_training.multitask.labels import DataFile
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.methods import HEADS, METHODS, MethodKind, method_names, method_options
 from swisscli.core.model.directory import TRAIN_CONFIG
-from swisscli.core.model.model_config import Pooling
+from swisscli.core.model.model_config import LongText, Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
 
 C = TypeVar("C")
@@ -74,6 +74,8 @@ class TrainConfig(RunConfig):
     """Whether two texts are one sequence that the encoder reads at once; else each is one."""
     heads: str = "linear"
     """The kind of heads."""
+    long_text: LongText = "head"
+    """What prediction reads of a text longer than the model; training reads its beginning."""
     freeze_encoder: bool = False
     """Whether the heads alone are trained (the paper's "pretrain")."""
     dropout: float = 0.3
@@ -221,6 +223,7 @@ _TASK_NUMBERS = {option.key for option in method_options() if option.is_per_task
 _METHODS: tuple[MethodKind, ...] = ("weighting", "aggregation", "sampler")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
+    "long_text": get_args(LongText),
     "heads": tuple(head.name for head in HEADS),
     **{kind: method_names(kind) for kind in _METHODS},
 }

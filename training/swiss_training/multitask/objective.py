@@ -136,6 +136,7 @@ class Multitask:
             tasks=tuple(TASKS[name] for name in self.tasks),
             pair_encoding=self.config.pair_encoding,
             heads=self.config.heads,
+            long_text=self.config.long_text,
         )
         model = MultitaskModel(model_config, dropout=self.config.dropout)
         model.encoder = pretrained.encoder
