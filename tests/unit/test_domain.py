@@ -3,7 +3,6 @@
 import csv
 import pickle
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from swisscli import Predictor
 from swisscli.core.model.directory import ModelDirectory, default_model
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.domain import Domain
-from tests.support.paths import ASSETS, SHARED_DATA, needs_shared_data
+from tests.support.paths import ASSETS, ENCODER, SHARED_DATA, needs_shared_data
 
 TEXTS = ASSETS / "other-languages.tsv"
 ENGLISH = (
@@ -133,8 +132,7 @@ def test_strict_language_skips_what_is_marked_and_answers_the_others_the_same() 
 
 
 def test_a_text_of_a_model_with_a_small_vocabulary_is_not_marked_for_unknown_words() -> None:
-    path = Path(__file__).parents[1] / "assets" / "tiny-encoder" / "tokenizer.json"
-    domain = Domain(Tokenizer(path, 64))
+    domain = Domain(Tokenizer(ENCODER / "tokenizer.json", 64))
     assert not domain.is_outside(["Siobhan thanked Krzysztof warmly yesterday"])
     assert domain.is_outside(["Das ist nicht sehr gut"])
     assert domain.is_outside(["最高"])
