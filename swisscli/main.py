@@ -20,6 +20,7 @@ COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
     "summarize": "Count, average and chart the answers to files and pipes.",
     "train": "Train one encoder for all tasks.",
+    "download": "Fetch the data and the encoder of training ahead of time.",
     "synthesize": "Write labelled examples of the errors that models make.",
     "export": "Write a trained model as a verified ONNX graph.",
     "evaluate": "Measure a model on the dev sets and write leaderboard files.",
@@ -125,9 +126,9 @@ def _root(
     swiss predict sentiment reviews.txt
     cat reviews.txt | swiss predict sentiment | sort
     swiss train --awl
-    swiss export runs/my-model
-    swiss evaluate runs/my-model --data data/cs224n
-    swiss report runs/my-model -o report.html
+    swiss export
+    swiss evaluate
+    swiss report -o report.html
     """  # noqa: D301
 
 

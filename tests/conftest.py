@@ -17,6 +17,13 @@ from tests.support.prediction_model import build_model
 from tests.support.program import PROGRAM, Outcome, Spawn, Swiss, run_swiss
 
 
+@pytest.fixture(autouse=True)
+def _no_network(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is fetched, and the user's cache is not used, unless a test says so."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("SWISS_CACHE", str(tmp_path_factory.getbasetemp() / "empty-cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_model(tmp_path_factory.mktemp("models") / "tiny")

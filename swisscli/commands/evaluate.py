@@ -18,6 +18,7 @@ from swisscli.commands.options import (
     LongTextOption,
     ModelArgument,
     parse_files,
+    run_or_newest,
 )
 from swisscli.core.errors import Problems
 
@@ -36,7 +37,7 @@ class FiguresFormat(StrEnum):
 
 
 def evaluate(
-    model: ModelArgument,
+    model: ModelArgument = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +70,7 @@ def evaluate(
     """Measure a model on the dev sets, and write the leaderboard's files for dev and test.
 
     \b
+    swiss evaluate
     swiss evaluate runs/swiss --data data/cs224n
     swiss evaluate runs/swiss --data data/cs224n --backend torch --output predictions-torch
     swiss evaluate models/small --dev sst=dev.tsv --format json
@@ -92,7 +94,7 @@ def evaluate(
         from swiss_training.multitask.data_files import DataChoice
 
         source = EvaluationSource(
-            model=model,
+            model=run_or_newest(model),
             backend=backend,
             device=device,
             data=DataChoice(data, dev_files, extra_dev_files),

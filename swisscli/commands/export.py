@@ -10,7 +10,7 @@ import typer
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import with_flags
-from swisscli.commands.options import parse_files
+from swisscli.commands.options import parse_files, run_or_newest
 from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
@@ -37,7 +37,14 @@ class Precision(StrEnum):
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of swiss train.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Run folder of swiss train. Without it: the newest finished run in runs.",
+            show_default=False,
+        ),
+    ] = None,
     precision: Annotated[
         Precision,
         typer.Option(
@@ -90,6 +97,7 @@ def export(
     """Write a trained model as one ONNX graph, once it is proved to compute the same.
 
     \b
+    swiss export
     swiss export runs/swiss
     swiss export runs/swiss --precision int8 --output models/small
     swiss export runs/swiss --precision fp16 --dev sst=dev.tsv --max-drop 0.002
@@ -142,7 +150,7 @@ def export(
             check_output(output, force)
     directory = None
     with problems.collected():
-        directory = open_run(run, choice.tasks | calibration_files.keys())
+        directory = open_run(run_or_newest(run), choice.tasks | calibration_files.keys())
     problems.check()
     assert directory is not None
     _export(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from swisscli import console
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.tasks import resolve_task
 
@@ -17,8 +18,17 @@ class Backend(StrEnum):
     TORCH = "torch"
 
 
+RUNS = Path("runs")
+"""The folder that runs are in, unless `--output` names another."""
+
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="Run folder of swiss train, or model directory.")
+    Path | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="Run folder of swiss train, or model directory. Without it: the newest finished run in"
+        " runs.",
+        show_default=False,
+    ),
 ]
 DevFiles = Annotated[
     list[str] | None,
@@ -50,7 +60,30 @@ DeviceOption = Annotated[
     str,
     typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs."),
 ]
+OfflineOption = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Fetch nothing: what is missing ends the command. The variable HF_HUB_OFFLINE says"
+        " the same.",
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")]
+
+
+def run_or_newest(run: Path | None) -> Path:
+    """The run folder that was named, else the newest finished one in `runs`, which is said.
+
+    Raises:
+        ModelError: if none is named and none has finished.
+    """
+    if run is not None:
+        return run
+    from swiss_training.log import newest_finished
+
+    newest = newest_finished(RUNS)
+    console.status(f"{newest}: the newest finished run")
+    return newest
 
 
 def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:

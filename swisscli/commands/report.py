@@ -16,6 +16,7 @@ from swisscli.commands.options import (
     ForceOption,
     ModelArgument,
     parse_files,
+    run_or_newest,
 )
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 
@@ -26,7 +27,7 @@ _MAX_PAIRS = 8
 
 
 def report(
-    model: ModelArgument,
+    model: ModelArgument = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +75,7 @@ def report(
     """Write one self-contained page about a trained model.
 
     \b
+    swiss report
     swiss report runs/swiss --data data/cs224n -o report.html
     swiss report runs/swiss --pair "A man sings." "Someone is singing." --layers 1,6,11
 
@@ -103,7 +105,7 @@ def report(
         from swiss_training.multitask.data_files import DataChoice
 
         source = EvaluationSource(
-            model=model,
+            model=run_or_newest(model),
             backend=backend,
             device=device,
             data=DataChoice(data, dev_files, extra_dev_files),

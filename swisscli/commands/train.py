@@ -10,7 +10,7 @@ from swiss_training.multitask.config import TrainConfig
 from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
-from swisscli.commands.options import parse_files
+from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
@@ -35,7 +35,8 @@ def _help_of_methods() -> Iterator[tuple[str, str]]:
 
 
 _OPTIONS = {
-    "data": "Folder with the files of the CS224N project.",
+    "data": "Folder with the files of the CS224N project. Without it they are fetched into the"
+    " cache, unless the folder data has them.",
     "encoder": RUN_OPTIONS["encoder"],
     "output": "Run folder; it becomes the model directory.",
     "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
@@ -99,6 +100,7 @@ def train(
         Path | None,
         typer.Option(help="Recipe (TOML); options given besides it win."),
     ] = None,
+    offline: OfflineOption = False,
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -115,11 +117,13 @@ def train(
 ) -> None:
     """Train one encoder and a head per task together.
 
-    Writes a run folder: the model directory of the best state on the dev sets, the checkpoint of
-    the last, and log.jsonl. Then: swiss export RUN.
+    Without --data and --encoder it fetches the data of the CS224N project and bert-base-uncased
+    into a cache, once; swiss download --list shows it. Writes a run folder: the model directory of
+    the best state on the dev sets, the checkpoint of the last, and log.jsonl. Then: swiss export.
 
     \b
-    swiss train --data data/cs224n --awl
+    swiss train --awl
+    swiss train --data data/cs224n --awl --encoder packaged
     swiss train --encoder encoders/minilm --pooling mean --train sst+=phrases.tsv
     swiss train --resume runs/swiss
 
@@ -172,7 +176,7 @@ def train(
             what = TrainConfig.read(config, **given) if config else TrainConfig(**given)
     problems.check()
     assert what is not None
-    run(what)
+    run(what, data_is_named="data" in given, offline=offline)
 
 
 def parse_task_numbers(option: str, text: str) -> dict[str, float]:
@@ -210,10 +214,15 @@ def parse_task_numbers(option: str, text: str) -> dict[str, float]:
     return numbers
 
 
-def run(what: TrainConfig | Path) -> None:
+def run(what: TrainConfig | Path, *, data_is_named: bool = False, offline: bool = False) -> None:
     """Train a new run, or resume the one in a folder, and show its events.
 
     The dev metrics of the best state go to standard output, the rest to standard error.
+
+    Args:
+        what: The configuration of a new run, or the folder or checkpoint to resume.
+        data_is_named: Whether the user named the data folder, so that no data is fetched.
+        offline: Whether nothing may be fetched.
     """
     with requires_extra("train"):
         from swiss_training.multitask import objective
@@ -222,10 +231,16 @@ def run(what: TrainConfig | Path) -> None:
     from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
+    if isinstance(what, Path):
+        folder = folder_of(what)
+        _fetch_again(folder, offline=offline)
+    else:
+        folder = Path(what.output)
+        what = _fetch(what, data_is_named=data_is_named, offline=offline)
+
     def train(stop: "Interruption") -> "Iterator[Event]":
         return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
 
-    folder = folder_of(what) if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
         display.line("reading data and encoder")
         finished = follow(train, folder, TrainConfig, display)
@@ -235,3 +250,38 @@ def run(what: TrainConfig | Path) -> None:
     typer.echo(f"overall\tmean\t{finished.best.overall:.4f}")
     display.line(f"the best state, of step {finished.best_step}, is in {folder}")
     display.line(f"next: swiss export {folder}")
+
+
+def _fetch(config: TrainConfig, *, data_is_named: bool, offline: bool) -> TrainConfig:
+    """Fetch what a new run needs, once all else is checked that can fail before.
+
+    Returns:
+        The configuration, with the folder of the data if that was fetched.
+    """
+    from swiss_training.devices import choose_device
+    from swiss_training.downloads import needs
+    from swiss_training.multitask.examples import check_files
+    from swiss_training.run_folder import RunFolder
+    from swisscli.commands.fetching import fetch
+
+    RunFolder(Path(config.output), TrainConfig).check_new()
+    choose_device(config.device)
+    data = needs.Needs()
+    if not data_is_named:
+        config, data = needs.of_data(config)
+    if not data:
+        check_files(config)
+    fetch(data + needs.of_encoder(config), offline=offline)
+    return config
+
+
+def _fetch_again(folder: Path, *, offline: bool) -> None:
+    """Fetch what a run needs that is resumed, if the cache has lost it."""
+    from swiss_training.downloads import needs
+    from swiss_training.run_folder import RunFolder
+    from swisscli.commands.fetching import fetch
+
+    file = RunFolder(folder, TrainConfig).config
+    if file.is_file():  # else there is no run, which is said when it is resumed
+        config = TrainConfig.read(file)
+        fetch(needs.of_cached_data(config) + needs.of_encoder(config), offline=offline)

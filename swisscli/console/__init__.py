@@ -18,10 +18,12 @@ from swisscli.console.messages import (
 )
 from swisscli.console.summary import bar_table, histogram, text_table
 from swisscli.console.tables import TableLayout, heat_table
+from swisscli.console.transfer import ShowTransfer, transfer
 
 __all__ = [
     "Advance",
     "Color",
+    "ShowTransfer",
     "TableLayout",
     "bar_table",
     "choose_color",
@@ -35,5 +37,6 @@ __all__ = [
     "progress",
     "status",
     "text_table",
+    "transfer",
     "warning",
 ]

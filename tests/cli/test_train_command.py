@@ -65,7 +65,7 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "exit_code", "messages"),
     [
-        ((), 3, ("data: no such folder", "ids-sst-train.csv", "--data DIR")),
+        ((), 3, ("data: ids-sst-train.csv, ", "encoder: bert-base-uncased", "--data DIR")),
         (("--data", "absent"), 3, ("absent: no such folder", "quora-train.csv")),
         (("--data", "."), 3, (".: no task's files", "sts-dev.csv")),
         (("--data", DATA, "--train", "sst"), 2, ("--train 'sst' is not TASK=FILE",)),

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from swiss_training import checkpoint
-from swiss_training.events import Event, Started
+from swiss_training.events import Event, Finished, Started
 from swiss_training.run_folder import RunFolder
 from swisscli.core.errors import ModelError
+from swisscli.core.model.directory import is_model_directory
 
 FILE = "log.jsonl"
 
@@ -59,6 +61,28 @@ def read(run: Path) -> list[dict[str, Any]]:
     lines = path.read_bytes().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith(b"\n")]
     return [_entry(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def newest_finished(runs: Path) -> Path:
+    """The run of `swiss train` in a folder that finished last.
+
+    Args:
+        runs: The folder with run folders.
+
+    Raises:
+        ModelError: if none has finished.
+    """
+    finished = []
+    for run in runs.iterdir() if runs.is_dir() else ():
+        with suppress(ModelError):  # a log that cannot be read is no finished run's
+            last = entries[-1] if (entries := read(run)) else {}
+            if last.get("event") == Finished.__name__ and is_model_directory(run):
+                finished.append((str(last["time"]), run))
+    if not finished:
+        raise ModelError(
+            f"{runs}: no finished run of swiss train", hint="name a run folder, or train one"
+        )
+    return max(finished)[1]
 
 
 def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:

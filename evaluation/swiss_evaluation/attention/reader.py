@@ -12,8 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from swiss_training.downloads.hub import FILES
 from swiss_training.families.encoder import Encoder
-from swiss_training.families.pretrained import FILES, load_pretrained
+from swiss_training.families.pretrained import load_pretrained
 from swiss_training.graph_weights import READABLE
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError

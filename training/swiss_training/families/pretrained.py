@@ -6,6 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from swiss_training.downloads import hub
+from swiss_training.downloads.hub import FILES
+from swiss_training.downloads.needs import Needs, fetch_needs
 from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.encoder import Encoder
 from swiss_training.graph_weights import read_graph
@@ -23,8 +26,6 @@ from swisscli.core.model.directory import (
 from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
 from swisscli.core.model.manifest import sha256_of
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json")
-
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
@@ -34,8 +35,9 @@ class PretrainedEncoder:
         encoder: The encoder with its weights.
         weights: Path of the checkpoint that they come from.
         tokenizer: Path of its `tokenizer.json`.
-        source: Its name, and the sha256 of its weights; of a run of `swiss train` also the run's
-            tasks, and name and sha256 of the encoder that it began from.
+        source: Its name, and the sha256 of its weights; of an encoder on the Hub also its revision,
+            of a run of `swiss train` the run's tasks, and name and sha256 of the encoder that it
+            began from.
         pooler_initialised: True when the checkpoint had no pooler and a random one was made.
     """
 
@@ -60,7 +62,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     """
     if name == PACKAGED:
         return _load_packaged()
-    directory = Path(name) if Path(name).is_dir() else _download(name)
+    directory, revision = (Path(name), {}) if Path(name).is_dir() else _on_hub(name)
     missing = [file for file in FILES if not (directory / file).is_file()]
     if missing:
         raise ModelError(
@@ -73,6 +75,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     else:
         config = read_encoder_config(directory / "config.json")
         source = {"name": name, "sha256": sha256_of(weights)}
+    source |= revision
     tensors = read_tensors(weights)
     names = FAMILIES[config.model_type].names
     state = _encoder_of_run(tensors) if is_own else names.from_hugging_face(tensors)
@@ -136,19 +139,11 @@ def _encoder_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _download(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-
-    hint = "name a directory with " + ", ".join(FILES)
-    if Path(name).is_absolute() or name.startswith("."):
-        raise ModelError(f"{name}: no such directory", hint=hint)
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES)))
-    except (HFValidationError, RepositoryNotFoundError):
-        raise ModelError(f"{name}: neither a directory nor a Hub repository", hint=hint) from None
-    except Exception as error:  # any of the HTTP library's; the Hub's own do not share a base
-        raise ModelError(
-            f"{name}: not a directory, and the Hub cannot be reached ({type(error).__name__})",
-            hint=hint,
-        ) from None
+def _on_hub(name: str) -> tuple[Path, dict[str, str]]:
+    """The folder and the revision of an encoder on the Hub, which is fetched if it is not here."""
+    found = hub.find(name)
+    if found is None:
+        fetch_needs(Needs(encoders=(name,)))
+        found = hub.find(name)
+    assert found is not None
+    return found.path, {"revision": found.commit}

@@ -1,5 +1,7 @@
 """Reading data files; without torch."""
 
+import errno
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +46,20 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
     Raises:
         DataError: if the data folder or a file is missing, a task has no file, or a row is bad.
     """
+    check_files(config)
+    train, dev = (
+        {task: read_files(TASKS[task], config.files(split, task)) for task in config.tasks}
+        for split in _SPLITS
+    )
+    return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
+
+
+def check_files(config: TrainConfig) -> None:
+    """Look whether the train and dev files of the run's tasks exist, without reading them.
+
+    Raises:
+        DataError: if the data folder or a file is missing, or a task has no file.
+    """
     if config.data and not Path(config.data).is_dir() and _needs_folder(config):
         raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
     wanted = [
@@ -51,8 +67,9 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
     ]
     if not any(file.path.is_file() for file in wanted):
         raise DataError(f"{config.data or 'no `data`'}: no task's files", hint=_looked_for(config))
-    train, dev = ({task: _read(config, split, task) for task in config.tasks} for split in _SPLITS)
-    return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
+    for split in _SPLITS:
+        for task in config.tasks:
+            _check(config, split, task)
 
 
 def _spaced(examples: Examples, count: int) -> Examples:
@@ -77,7 +94,7 @@ def _needs_folder(config: TrainConfig) -> bool:
     return not all(task in files for files in splits for task in config.tasks)
 
 
-def _read(config: TrainConfig, split: Split, task: str) -> Examples:
+def _check(config: TrainConfig, split: Split, task: str) -> None:
     files = config.files(split, task)
     default = config.default_file(split, task)
     has_default = default in [file.path for file in files]
@@ -87,7 +104,9 @@ def _read(config: TrainConfig, split: Split, task: str) -> Examples:
             hint=f"name one with `{split}_files={task}=FILE`, or leave the task out with `tasks`;"
             f" {_looked_for(config)}",
         )
-    return read_files(TASKS[task], files)
+    for file in files:
+        if not file.path.exists():
+            raise DataError(f"{file}: cannot be read: {os.strerror(errno.ENOENT)}")
 
 
 def _looked_for(config: TrainConfig) -> str:

@@ -1,0 +1,195 @@
+"""`swiss download`: fetch data and encoders ahead of time, list, verify and remove them."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.extras import requires_extra
+from swisscli.core.errors import ConfigurationError, DataError, OutputError
+from swisscli.core.io.text import visible
+
+if TYPE_CHECKING:
+    from swiss_training.downloads.remote_file import RemoteFile
+
+_USUAL_ENCODER = "bert-base-uncased"
+
+
+def download(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[data] [encoder NAME...]",
+            help="The data of the CS224N project; encoders by their name on the Hub, with @REVISION"
+            " behind it for one that is not the usual one. Without it: what swiss train --awl"
+            f" needs, the data and {_USUAL_ENCODER}.",
+            show_default=False,
+        ),
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="Show what is in the cache; fetch nothing.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare what is in the cache with its hashes once more."),
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove what is named from the cache.")
+    ] = False,
+) -> None:
+    """Fetch what training needs into a cache, ahead of time.
+
+    \b
+    swiss download
+    swiss download data
+    swiss download encoder bert-base-uncased sentence-transformers/all-mpnet-base-v2
+    swiss download --list
+    swiss download --remove encoder bert-base-uncased
+
+    swiss train fetches by itself what it lacks. A machine without a network gets it so: type
+    swiss download elsewhere, copy the cache folder, and name the copy with the variable
+    SWISS_CACHE. Files are verified, and a transfer that broke off is resumed.
+
+    --list and --verify write a line per item to standard output: kind, name, revision, files,
+    megabytes, state and folder; the cache folder comes first. State is whole, incomplete or, with
+    --verify, damaged.
+
+    Exit status: 0 all well; 2 wrong usage; 3 data is missing or damaged, or the cache cannot be
+    written to; 4 an encoder cannot be had; 5 the extra is not installed.
+    """  # noqa: D301
+    if sum((list_, verify, remove)) > 1:
+        raise ConfigurationError(
+            "--list, --verify and --remove are one at a time", hint="give one of them"
+        )
+    data, encoders = _parse(what or [])
+    with requires_extra("train"):
+        from swiss_training.downloads import course_data, hub
+        from swiss_training.downloads.needs import Needs
+        from swisscli.commands.fetching import fetch
+
+    if remove:
+        _remove(data, encoders)
+    elif list_ or verify:
+        _show(data, encoders, everything=not what, verify=verify)
+    else:
+        if not what:
+            data, encoders = True, [_USUAL_ENCODER]
+        files = tuple(file.name for file in course_data.lacking()) if data else ()
+        missing = tuple(name for name in encoders if not hub.is_cached(name))
+        fetch(Needs(files, missing))
+        for item in _items(data, encoders):
+            typer.echo(f"{item.kind}\t{visible(item.name)}\t{item.revision}\t{item.folder}")
+
+
+def _parse(words: list[str]) -> tuple[bool, list[str]]:
+    """Whether the data is named, and the encoders.
+
+    Raises:
+        ConfigurationError: if a word is neither, or no encoder follows `encoder`.
+    """
+    data, encoders = False, list[str]()
+    rest = iter(words)
+    for word in rest:
+        if word == "data":
+            data = True
+        elif word == "encoder":
+            encoders += rest
+            if not encoders:
+                raise ConfigurationError(
+                    "encoder: no name follows",
+                    hint=f"type for example: swiss download encoder {_USUAL_ENCODER}",
+                )
+        else:
+            raise ConfigurationError(
+                f"{word!r} is neither data nor encoder NAME",
+                hint=f"type: swiss download data, or: swiss download encoder {word}",
+            )
+    return data, encoders
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What is in the cache under one name."""
+
+    kind: str
+    name: str
+    revision: str
+    folder: Path
+    files: "list[RemoteFile]"
+
+    @property
+    def present(self) -> "list[RemoteFile]":
+        return [file for file in self.files if (self.folder / file.name).is_file()]
+
+    @property
+    def num_bytes(self) -> int:
+        return sum((self.folder / file.name).stat().st_size for file in self.present)
+
+    def damaged(self) -> list[Path]:
+        paths = ((file, self.folder / file.name) for file in self.present)
+        return [path for file, path in paths if not file.matches(path)]
+
+
+def _items(data: bool, encoders: list[str], *, everything: bool = False) -> Iterator[_Item]:
+    """The items in the cache that are named."""
+    from swiss_training.downloads import course_data, hub
+
+    folder = course_data.folder()
+    if (data or everything) and folder.is_dir():
+        yield _Item("data", "cs224n", course_data.REVISION, folder, course_data.files())
+    names = [hub.split_name(name) for name in encoders]
+    for found in hub.cached():
+        wanted = (
+            found.repository == repository and found.commit.startswith(revision)
+            for repository, revision in names
+        )
+        if everything or any(wanted):
+            files = found.remote_files()
+            yield _Item("encoder", found.repository, found.commit, found.folder, files)
+
+
+def _show(data: bool, encoders: list[str], *, everything: bool, verify: bool) -> None:
+    from swiss_training.downloads.cache import cache_folder
+
+    typer.echo(f"cache\t{cache_folder()}")
+    damaged = []
+    for item in _items(data, encoders, everything=everything):
+        num_files, size = len(item.present), f"{item.num_bytes / 1e6:.1f} MB"
+        state = "whole" if num_files == len(item.files) else "incomplete"
+        if verify and (found := item.damaged()):
+            damaged += found
+            state = "damaged"
+        count = f"{num_files} of {len(item.files)} files"
+        name = visible(item.name)
+        columns = (item.kind, name, item.revision, count, size, state, str(item.folder))
+        typer.echo("\t".join(columns))
+    if damaged:
+        raise DataError(
+            f"{len(damaged)} files differ from their hashes:",
+            hint="fetch them again with: swiss download",
+            details=list(map(str, damaged)),
+        )
+
+
+def _remove(data: bool, encoders: list[str]) -> None:
+    if not (data or encoders):
+        raise ConfigurationError(
+            "--remove takes the names of what is to go",
+            hint="type for example: swiss download --remove data encoder bert-base-uncased;"
+            " swiss download --list shows what there is",
+        )
+    items = list(_items(data, encoders))
+    for item in items:
+        try:
+            shutil.rmtree(item.folder)
+        except OSError as error:
+            raise OutputError(
+                f"{error.filename or item.folder}: cannot be removed: {error.strerror}"
+            ) from None
+        console.status(f"removed {item.folder}")
+    if not items:
+        console.status("nothing of that is in the cache")

@@ -1,0 +1,223 @@
+"""Encoders on the Hugging Face Hub: where one is on this machine, and its files on the Hub."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx2
+
+from swiss_training.downloads.cache import cache_folder
+from swiss_training.downloads.remote_file import RemoteFile
+from swiss_training.downloads.transfer import TransferError
+from swisscli.core.errors import ModelError
+from swisscli.core.io import atomic
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
+"""What is needed of an encoder."""
+ENDPOINT_VARIABLE = "HF_ENDPOINT"
+"""The environment variable of the Hub's own library that names another Hub."""
+RECORD = "download.json"
+"""The file in an encoder's folder that says what is to be there; written before the others."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A revision of an encoder.
+
+    Attributes:
+        repository: Its name on the Hub.
+        commit: The commit, in hexadecimal.
+        files: Digest and bytes of each file.
+    """
+
+    repository: str
+    commit: str
+    files: dict[str, tuple[str, int | None]]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is in the cache."""
+        return _folder(self.repository) / self.commit
+
+    def remote_files(self) -> list[RemoteFile]:
+        """Its files on the Hub."""
+        base = f"{_endpoint()}/{self.repository}/resolve/{self.commit}"
+        return [RemoteFile(name, f"{base}/{name}", *about) for name, about in self.files.items()]
+
+    def lacking(self) -> list[RemoteFile]:
+        """Those that the cache lacks or holds with another content."""
+        return [file for file in self.remote_files() if not file.matches(self.folder / file.name)]
+
+    def write_record(self) -> None:
+        """Note what is to be in the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic.open_beside(self.folder / RECORD) as sink:
+            sink.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
+
+
+PINNED = {
+    "bert-base-uncased": Revision(
+        "bert-base-uncased",
+        "86b5e0934494bd15c9632b12f734a8a67f723594",
+        {
+            "config.json": ("45a2321a7ecfdaaf60a6c1fd7f5463994cc8907d", 570),
+            "model.safetensors": (
+                "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
+                440_449_768,
+            ),
+            "tokenizer.json": ("949a6f013d67eb8a5b4b5b46026217b888021b88", 466_062),
+        },
+    )
+}
+"""The revision that a name stands for; of any other the Hub is asked for its present one."""
+
+
+@dataclass(frozen=True)
+class LocalEncoder:
+    """An encoder of the Hub on this machine.
+
+    Attributes:
+        path: The folder with its files.
+        commit: Its revision.
+    """
+
+    path: Path
+    commit: str
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The repository and the revision of `NAME` or `NAME@REVISION`; the latter may be empty.
+
+    Raises:
+        ModelError: if it cannot be a repository's name.
+    """
+    repository, _, revision = name.partition("@")
+    if Path(name).is_absolute() or name.startswith("."):
+        raise ModelError(f"{name}: no such directory", hint=_HINT)
+    if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
+        raise ModelError(f"{name}: neither a directory nor a Hub repository", hint=_HINT)
+    return repository, revision
+
+
+_REPOSITORY = re.compile(r"\w[\w.-]{0,95}(?<![.-])(?:/\w[\w.-]{0,95}(?<![.-]))?", re.ASCII)
+_HINT = f"name a directory with {', '.join(FILES)}"
+
+
+def find(name: str) -> LocalEncoder | None:
+    """Look for an encoder in the cache, then in that of the Hub's own library, which is only read.
+
+    Args:
+        name: `NAME`, or `NAME@REVISION` with a commit or the beginning of one. Without a revision,
+            the pinned one, else the one that was fetched last.
+
+    Raises:
+        ModelError: if it cannot be a repository's name.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, revision = split_name(name)
+    pinned = PINNED.get(repository)
+    if pinned and not revision:
+        revision = pinned.commit
+    for fetched in cached(repository):
+        if fetched.commit.startswith(revision) and not fetched.lacking():
+            return LocalEncoder(fetched.folder, fetched.commit)
+    paths = [try_to_load_from_cache(repository, file, revision=revision or None) for file in FILES]
+    if all(isinstance(path, str) for path in paths):
+        folder = Path(str(paths[0])).parent
+        known = pinned.remote_files() if pinned and pinned.commit == folder.name else []
+        if all(file.matches(folder / file.name) for file in known):
+            return LocalEncoder(folder, folder.name)
+    return None
+
+
+def is_cached(name: str) -> bool:
+    """Whether the cache has the very revision that a name stands for, so the Hub need not be asked.
+
+    Raises:
+        ModelError: if it cannot be a repository's name.
+    """
+    repository, revision = split_name(name)
+    commit = revision or (PINNED[repository].commit if repository in PINNED else "")
+    return any(each.commit == commit and not each.lacking() for each in cached(repository))
+
+
+def resolve(client: httpx2.Client, name: str) -> Revision:
+    """The revision to fetch of an encoder: the pinned one, or the Hub is asked.
+
+    Args:
+        client: Makes the request.
+        name: `NAME`, or `NAME@REVISION` with a branch, a tag or a commit.
+
+    Raises:
+        ModelError: if the Hub has no such repository, or it lacks a file.
+        TransferError: if the Hub cannot be reached.
+    """
+    repository, revision = split_name(name)
+    pinned = PINNED.get(repository)
+    if pinned and pinned.commit.startswith(revision):
+        return pinned
+    url = f"{_endpoint()}/api/models/{repository}/revision/{quote(revision or 'main', safe='')}"
+    try:
+        answer = client.get(url, params={"blobs": "true"}, headers=headers())
+        if answer.status_code in (401, 403, 404):
+            raise ModelError(
+                f"{name}: neither a directory nor a Hub repository",
+                hint=f"{_HINT}; a private repository needs its token in the variable HF_TOKEN",
+            )
+        answer.raise_for_status()
+        found = answer.json()
+        commit = str(found["sha"])
+        files: dict[str, tuple[str, int | None]] = {}
+        for entry in found["siblings"]:
+            if entry["rfilename"] in FILES:
+                digest = entry["lfs"]["sha256"] if entry.get("lfs") else entry["blobId"]
+                files[entry["rfilename"]] = (str(digest), int(entry["size"]))
+    except httpx2.HTTPError as error:
+        raise TransferError(f"{url}: {error or type(error).__name__}") from None
+    except (ValueError, KeyError, TypeError):
+        raise TransferError(f"{url}: not the answer of a Hub") from None
+    if not re.fullmatch(r"[0-9a-f]{40}", commit):  # it becomes the name of a folder
+        raise TransferError(f"{url}: not the answer of a Hub")
+    if missing := [file for file in FILES if file not in files]:
+        raise ModelError(f"{name}: the Hub's repository lacks {', '.join(missing)}", hint=_HINT)
+    return Revision(repository, commit, files)
+
+
+def cached(repository: str | None = None) -> Iterator[Revision]:
+    """The encoders in the cache, whole or not, the newest first.
+
+    Args:
+        repository: Only those of this one.
+    """
+    folder = _folder(repository) if repository else _folder("*")
+    records = folder.parent.glob(f"{folder.name}/*/{RECORD}")
+    for path in sorted(records, key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            values = json.loads(path.read_bytes())
+            files = {name: (str(digest), size) for name, (digest, size) in values["files"].items()}
+            revision = Revision(values["repository"], values["commit"], files)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # as if it was never fetched
+        if revision.folder == path.parent and set(files) == set(FILES):
+            yield revision
+
+
+def headers() -> dict[str, str]:
+    """The user's token, for repositories that need one."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _endpoint() -> str:
+    return os.environ.get(ENDPOINT_VARIABLE, "https://huggingface.co").rstrip("/")
+
+
+def _folder(repository: str) -> Path:
+    return cache_folder() / "encoders" / repository.replace("/", "--")

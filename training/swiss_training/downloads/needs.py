@@ -1,0 +1,217 @@
+"""What a run needs and this machine lacks: one list, fetched together or told together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import httpx2
+from filelock import FileLock, Timeout
+
+from swiss_training.config import RunConfig
+from swiss_training.downloads import course_data, hub
+from swiss_training.downloads.cache import OFFLINE_VARIABLE, cache_folder, is_offline
+from swiss_training.downloads.remote_file import RemoteFile
+from swiss_training.downloads.transfer import TransferError, fetch, make_client, writing
+from swiss_training.multitask.config import TrainConfig
+from swisscli.core.errors import DataError, ModelError, SwissError
+from swisscli.core.model.directory import PACKAGED
+from swisscli.core.tasks import TASKS, Split
+
+_SPLITS: tuple[Split, ...] = ("train", "dev")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What is missing.
+
+    Attributes:
+        data: Names of files of the course's data.
+        encoders: Names of encoders on the Hub.
+    """
+
+    data: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.data or self.encoders)
+
+    def __add__(self, other: "Needs") -> "Needs":
+        return Needs(self.data + other.data, self.encoders + other.encoders)
+
+    def lines(self) -> list[str]:
+        """What is missing, a line each."""
+        lines = [f"data: {', '.join(self.data)} of the CS224N project"] if self.data else []
+        return lines + [f"encoder: {name}" for name in self.encoders]
+
+    def error(self, reason: str) -> SwissError:
+        """That it is missing, why it cannot be fetched, and every way to go on."""
+        words = ["data"] * bool(self.data)
+        words += ["encoder", *self.encoders] if self.encoders else []
+        ways = [
+            f"fetch it where there is a network, with: swiss download {' '.join(words)}; then copy"
+            f" the cache folder that swiss download --list names to {cache_folder()}"
+        ]
+        if self.data:
+            ways.append("name the folder with the data files with `data=DIR`")
+        if self.encoders:
+            ways.append(
+                "begin from the encoder inside the package with `encoder=packaged`, or from a"
+                f" directory with {', '.join(hub.FILES)} with `encoder=DIR`"
+            )
+        kind = DataError if self.data else ModelError
+        return kind(
+            f"{reason}, and this is missing:", hint="; or ".join(ways), details=self.lines()
+        )
+
+
+def of_encoder(config: RunConfig) -> Needs:
+    """The encoder of a configuration, if it is on the Hub and not on this machine."""
+    name = config.encoder
+    if name == PACKAGED or Path(name).is_dir() or hub.find(name):
+        return Needs()
+    return Needs(encoders=(name,))
+
+
+def of_data(config: TrainConfig) -> tuple[TrainConfig, Needs]:
+    """Take the course's data for a run whose data folder is not named.
+
+    It is taken in place of the default folder, `data` here, if that has none of the files that the
+    run would read in it.
+
+    Returns:
+        The configuration, with the folder in the cache where it takes the data from there; and what
+        the cache lacks: train, dev and test files of the run's tasks.
+    """
+    names = _names(config)
+    is_default = config.data == TrainConfig.defaults()["data"]
+    if not is_default or not names or any((Path(config.data) / n).is_file() for n in names):
+        return config, Needs()
+    chosen = replace(config, data=str(course_data.folder()))
+    return chosen, of_cached_data(chosen)
+
+
+def of_cached_data(config: TrainConfig) -> Needs:
+    """What the cache lacks of the data of a run that takes it from there."""
+    names = _names(config)
+    if not names or Path(config.data) != course_data.folder():
+        return Needs()
+    return Needs(data=tuple(file.name for file in course_data.lacking(names)))
+
+
+def _names(config: TrainConfig) -> list[str]:
+    """The files of the course's data that belong to the run's tasks."""
+    tasks = [
+        task
+        for task in config.tasks
+        if any(task not in getattr(config, f"{split}_files") for split in _SPLITS)
+    ]
+    return [name for task in tasks for _, name in TASKS[task].files if name in course_data.FILES]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far fetching is.
+
+    Attributes:
+        name: The file that is being fetched.
+        number: Which one it is, from 1.
+        count: How many files are fetched.
+        done: Bytes of the file that are there.
+        size: Bytes of the file; None if not known.
+    """
+
+    name: str
+    number: int
+    count: int
+    done: int
+    size: int | None
+
+
+def _show_nothing(progress: Progress) -> None:
+    """Show no progress."""
+
+
+def fetch_needs(
+    needs: Needs,
+    show: Callable[[Progress], None] = _show_nothing,
+    *,
+    offline: bool = False,
+    wait: Callable[[], None] = lambda: None,
+) -> None:
+    """Fetch what is missing.
+
+    Args:
+        needs: What to fetch; what is whole in the cache is not fetched again.
+        show: Called as bytes come.
+        offline: Whether nothing may be fetched; `HF_HUB_OFFLINE` says the same.
+        wait: Called if another process is fetching, before this one waits for it.
+
+    Raises:
+        DataError: if data is missing and cannot be fetched; it lists everything that is missing.
+        ModelError: the same if no data is missing; or if an encoder's name is wrong.
+        OutputError: if the cache cannot be written to.
+    """
+    if not needs:
+        return
+    if offline or is_offline():
+        switch = "`offline`" if offline else f"the variable {OFFLINE_VARIABLE}"
+        raise needs.error(f"{switch} forbids fetching")
+    from huggingface_hub.constants import HF_HUB_DOWNLOAD_TIMEOUT
+
+    with make_client(HF_HUB_DOWNLOAD_TIMEOUT) as client:
+        try:
+            revisions = [hub.resolve(client, name) for name in needs.encoders]
+            with _locked(wait):
+                _fetch_files(client, needs.data, revisions, show)
+        except TransferError as error:
+            raise needs.error(str(error)) from None
+
+
+def _fetch_files(
+    client: httpx2.Client,
+    data: Sequence[str],
+    revisions: Sequence[hub.Revision],
+    show: Callable[[Progress], None],
+) -> None:
+    jobs: list[tuple[RemoteFile, Path, dict[str, str]]] = []
+    if data:
+        jobs += [(file, course_data.folder(), {}) for file in course_data.lacking(data)]
+    for revision in revisions:
+        with writing(revision.folder):
+            revision.write_record()
+        jobs += [(file, revision.folder, hub.headers()) for file in revision.lacking()]
+    for number, (file, folder, headers) in enumerate(jobs, start=1):
+        report = partial(_report, show, file.name, number, len(jobs))
+        report(0, file.size)
+        fetch(client, file, folder / file.name, report, headers)
+
+
+def _report(
+    show: Callable[[Progress], None],
+    name: str,
+    number: int,
+    count: int,
+    done: int,
+    size: int | None,
+) -> None:
+    show(Progress(name, number, count, done, size))
+
+
+@contextmanager
+def _locked(wait: Callable[[], None]) -> Iterator[None]:
+    """Keep other processes from fetching into the cache meanwhile."""
+    folder = cache_folder()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            wait()
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
