@@ -3,12 +3,20 @@ BIN := .venv/bin
 INSTALL := bin/python -m pip install --quiet --disable-pip-version-check
 PIP := .venv/$(INSTALL) --constraint constraints.txt
 
-.PHONY: demo test lint coverage docs docs-reference bench clean
+.PHONY: demo train-demo test lint coverage docs docs-reference bench clean
 
 # Real predictions from the model inside the package, from nothing but Python.
 demo: .venv/base
 	$(BIN)/swiss predict sentiment examples/reviews.txt
 	$(BIN)/swiss predict paraphrase examples/questions.tsv
+
+# Training from data to report in two minutes on two cores, without a network once it is installed.
+train-demo: .venv/report
+	rm -rf runs/demo
+	$(BIN)/swiss train --config examples/training/recipe.toml --offline $(TRAIN)
+	$(BIN)/swiss export runs/demo
+	$(BIN)/swiss predict sentiment examples/reviews.txt --model runs/demo
+	$(BIN)/swiss report runs/demo --output runs/demo-report.html --force
 
 # Everything that must hold.
 test: lint .venv/browser
@@ -61,11 +69,16 @@ bench: .venv-bench/ready .venv-bench-onnx/ready
 	$(PIP) --editable .
 	touch $@
 
+.venv/report: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable '.[report]'
+	touch $@ .venv/base
+
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) 'pip>=25.1'  # the first that knows --group
 	$(PIP) --editable '.[train,report,parquet]' --group dev
-	touch $@ .venv/base
+	touch $@ .venv/base .venv/report
 
 clean:
 	rm -rf .venv .venv-bench .venv-bench-onnx build dist site htmlcov .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
