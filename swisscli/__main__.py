@@ -1,6 +1,7 @@
 """The entry point of the `swiss` program and of `python -m swisscli`."""
 
 import os
+import sys
 
 try:
     import signal
@@ -13,7 +14,11 @@ except KeyboardInterrupt:
 
 
 def main() -> None:
-    """Run the program."""
+    """Run the program, or answer a shell that asks what could be typed."""
+    if instruction := os.environ.get("_SWISS_COMPLETE"):
+        from swisscli.completion import answer
+
+        sys.exit(answer(instruction))
     from swisscli.main import main as run
 
     run()

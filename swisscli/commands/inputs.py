@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
 from swisscli.core.io.formats import InputFormat
 from swisscli.core.tasks import task_names
 
@@ -19,7 +18,6 @@ TaskArgument = Annotated[
         metavar="TASK",
         help=f"One of: {', '.join(task_names())}; or several that read the same number of "
         "texts, with commas.",
-        autocompletion=complete_tasks,
     ),
 ]
 FilesArgument = Annotated[
@@ -46,7 +44,6 @@ ColumnsOption = Annotated[
         "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
         "and the like; or the only ones.",
         rich_help_panel=INPUT,
-        autocompletion=complete_columns,
     ),
 ]
 DelimiterOption = Annotated[
@@ -117,7 +114,6 @@ ModelOption = Annotated[
         help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
         "comes with swiss.",
         rich_help_panel=MODEL,
-        autocompletion=complete_models,
     ),
 ]
 DeviceOption = Annotated[

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from swisscli import console
-from swisscli.commands.completion import complete_columns
 from swisscli.commands.inputs import (
     OUTPUT,
     BatchTokensOption,
@@ -39,7 +38,7 @@ from swisscli.commands.prediction import (
 )
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_beside, open_output
-from swisscli.inference.decoding import Decision
+from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.summary.grouping import NO_DATE, Grouping
 from swisscli.inference.summary.markdown import (
@@ -84,7 +83,6 @@ def summarize(
             help="Also a summary for each value of a column, or for each day, week, month, "
             "quarter or year of its dates (2024-05-31): --by date:month.",
             rich_help_panel=OUTPUT,
-            autocompletion=complete_columns,
         ),
     ] = None,
     top: Annotated[
