@@ -143,7 +143,10 @@ def test_files_that_were_there_stay_when_one_cannot_be_written(spawn, tmp_path, 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_leaves_no_file_and_is_the_status(spawn, tmp_path, number):
-    process = spawn("predict", "sst", "--output", "out.tsv")
+    def not_ignored() -> None:  # as `nohup` would have it
+        signal.signal(number, signal.SIG_DFL)
+
+    process = spawn("predict", "sst", "--output", "out.tsv", preexec_fn=not_ignored)
     process.stdin.write(b"good film\n")
     process.stdin.flush()
     wait_for(lambda: any(tmp_path.iterdir()), process)
