@@ -51,7 +51,7 @@ class Needs:
         words += ["encoder", *self.encoders] if self.encoders else []
         ways = [
             f"fetch it where there is a network, with: swiss download {' '.join(words)}; then copy"
-            f" the cache folder that swiss download --list names to {cache_folder()}"
+            f" the cache folder that swiss download `list=True` names to {cache_folder()}"
         ]
         if self.data:
             ways.append("name the folder with the data files with `data=DIR`")
