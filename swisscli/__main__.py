@@ -1,7 +1,6 @@
 """The entry point of the `swiss` program and of `python -m swisscli`."""
 
 import os
-import sys
 
 try:
     import signal
@@ -14,11 +13,7 @@ except KeyboardInterrupt:
 
 
 def main() -> None:
-    """Run the program, or answer a shell that asks what could be typed."""
-    if instruction := os.environ.get("_SWISS_COMPLETE"):
-        from swisscli.completion import answer
-
-        sys.exit(answer(instruction))
+    """Run the program."""
     from swisscli.main import main as run
 
     run()

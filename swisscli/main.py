@@ -11,12 +11,26 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from swisscli import __version__, console, process
-from swisscli.commands import COMMANDS
 from swisscli.commands.flags import with_flags
 from swisscli.console import Color
 from swisscli.core.errors import DataError, SwissError
 from swisscli.core.io.sink import FULL, FULL_HINT
 
+COMMANDS = {
+    "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
+    "summarize": "Count, average and chart the answers to files and pipes.",
+    "train": "Train one encoder for all tasks.",
+    "download": "Fetch the data and the encoder of training ahead of time.",
+    "synthesize": "Write labelled examples of the errors that models make.",
+    "export": "Write a trained model as a verified ONNX graph.",
+    "evaluate": "Measure a model on the dev sets and write leaderboard files.",
+    "check": "Measure how often a model fails in each bucket of errors.",
+    "report": "Write a page with a model's curves, errors and attention.",
+    "attention": "Draw what one head of the encoder attends to.",
+    "pretrain": "Train an encoder further on unlabelled text.",
+    "reproduce": "Run the experiments of the paper's tables.",
+    "doctor": "Show what is installed, what would be used and what a GPU needs.",
+}
 _SHARED = ("color", "debug")
 """Options that may come before a command or after it."""
 # The base of typer's usage errors, under whichever package name typer keeps it.
@@ -68,7 +82,9 @@ class _Group(TyperGroup):
         sys.exit(_run(self, arguments))
 
 
-app = typer.Typer(cls=_Group, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=_Group, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 
 
 def _show_version(wanted: bool) -> None:

@@ -37,7 +37,7 @@ class Backend(Protocol):
     device: str
     notes: list[str]
 
-    def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
+    def run(self, task: TaskSpec, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
         """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
         ...
 
@@ -53,16 +53,16 @@ class GraphBackend:
             warnings.simplefilter("always", DeviceFallbackWarning)
             self._session = Session(
                 model.file(GRAPH),
-                [task.name for task in model.config.tasks],
+                [task.output for task in model.config.tasks],
                 device=device,
                 precision=self.precision,
             )
         self.notes = [str(w.message) for w in caught if w.category is DeviceFallbackWarning]
         self.device = self._session.device
 
-    def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
+    def run(self, task: TaskSpec, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
         """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
-        return self._session.run(task, *inputs)
+        return self._session.run(task.output, *inputs)
 
 
 class TorchBackend:
@@ -83,11 +83,11 @@ class TorchBackend:
         self.device = str(self._device)
         self.notes: list[str] = []
 
-    def run(self, task: str, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
+    def run(self, task: TaskSpec, inputs: tuple[npt.NDArray[np.int64], ...]) -> Logits:
         """Compute a task's logits of one batch, three inputs (B, T) -> (B, C)."""
         tensors = [self._torch.from_numpy(array).to(self._device) for array in inputs]
         with self._torch.inference_mode():
-            logits_BC: Logits = self._model(task, *tensors).cpu().numpy()
+            logits_BC: Logits = self._model(task.name, *tensors).cpu().numpy()
         return logits_BC
 
 
@@ -176,7 +176,7 @@ def predict_logits(
         indices = order[start : start + _BATCH_SIZE]
         sequences = chain.from_iterable(encodings[index] for index in indices)
         inputs = pad(list(sequences), pad_token_id)
-        logits_NC[indices] = backend.run(task.name, inputs)
+        logits_NC[indices] = backend.run(task, inputs)
         advance(len(indices))
     if not np.isfinite(logits_NC).all():
         raise ModelError(

@@ -19,9 +19,9 @@ from swiss_evaluation.backends import (
 )
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data_files import DataChoice, SplitFiles, find_files
-from swiss_training.multitask.examples import DataRow, read_rows
 from swiss_training.multitask.labels import stack_targets
 from swiss_training.multitask.metrics import Score, score
+from swiss_training.multitask.rows import DataRow, read_split
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.model.model_config import ModelConfig, parse_long_text
@@ -269,8 +269,8 @@ def _read(files: SplitFiles) -> TaskRows:
     """Read the files of a task's split that exist."""
     kept: list[DataRow] = []
     skipped: list[str] = []
-    for file in files.present:
-        for row in read_rows(files.task, file, labelled=files.split != "test"):
+    for of_file in read_split(files.task, files.present, labelled=files.split != "test"):
+        for row in of_file:
             if all(row.texts):
                 kept.append(row)
             else:

@@ -10,7 +10,7 @@ from swiss_evaluation.data import Advance, EvaluationInput, EvaluationSource, re
 from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import Problems
 from swisscli.core.model.directory import ModelDirectory
-from swisscli.core.tasks import TASKS, Split, resolve_task
+from swisscli.core.tasks import TASKS, Split
 
 _SPLITS: tuple[Split, ...] = ("dev", "test")
 
@@ -108,7 +108,7 @@ def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Ite
             if not any(row.id for row in rows.rows):
                 yield Note(f"{name}: no {split} row has an id, so no predictions are written")
                 continue
-            file = leaderboard.file_name(resolve_task(name), split)
+            file = leaderboard.file_name(rows.task, split)
             contents[file] = leaderboard.content(predicted)
             files[request.output / file] = contents[file].count("\n") - 1
     leaderboard.write(request.output, contents)

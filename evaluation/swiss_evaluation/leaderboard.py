@@ -30,6 +30,10 @@ def _class(decoded: Decoded) -> str:
     return str(decoded.class_index)
 
 
+def _name(decoded: Decoded) -> str:
+    return str(decoded.label)
+
+
 def _rounded_sigmoid(decoded: Decoded) -> str:
     return f"{decoded.class_index:.1f}"
 
@@ -48,7 +52,7 @@ _COURSE = {
 
 def _layout(task: TaskSpec) -> _Layout:
     """Return the course's layout; a task that the course lacks has one in the same style."""
-    value = _class if task.labels else _score
+    value = _name if task.own and task.labels else _class if task.labels else _score
     return _COURSE.get(task.name) or _Layout("output", f"Predicted_{task.name.title()}", value)
 
 

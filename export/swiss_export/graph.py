@@ -1,5 +1,6 @@
 """The multitask model as one ONNX graph, built operator by operator from its weights."""
 
+import json
 from collections.abc import Mapping
 
 import onnx
@@ -37,14 +38,21 @@ def build_graph(
     for task in config.tasks:
         heads.add(task, pooled_SD)
     rows = "B" if config.pair_encoding else "S"
-    return encoder.graph.model(
+    model = encoder.graph.model(
         [helper.make_tensor_value_info(name, TensorProto.INT64, [rows, "T"]) for name in INPUTS],
         [
             helper.make_tensor_value_info(
-                task.name,
+                task.output,
                 TensorProto.FLOAT,
                 [rows if config.sequences(task) == 1 else "B", task.num_outputs],
             )
             for task in config.tasks
         ],
     )
+    # A built-in task's classes are known by its name.
+    for task in config.tasks:
+        if task.own:
+            held = {"labels": task.labels, "score_range": task.score_range}
+            text = json.dumps(held, ensure_ascii=False)
+            model.metadata_props.add(key=f"task.{task.name}", value=text)
+    return model

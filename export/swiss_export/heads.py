@@ -35,13 +35,26 @@ class HeadBuilder:
         self._weights = weights
 
     def add(self, task: TaskSpec, pooled_SD: str) -> None:
-        """Add a task's head; its output has the task's name."""
-        if self._config.heads == "cosine" and task.arity == 2:
+        """Add a task's head; its result is the task's output."""
+        if self._config.heads == "cosine" and task.has_cosine:
             self._answer(task, self._cosine(task, pooled_SD))
+            return
+        features_BI = self._features(task, pooled_SD)
+        module = f"heads.{task.name}.linear"
+        low, unit = task.score_unit
+        if (low, unit) == (0, 1):
+            linear(self._graph, self._weights, features_BI, module, task.output)
         else:
-            features_BI = self._features(task, pooled_SD)
-            module = f"heads.{task.name}.linear"
-            linear(self._graph, self._weights, features_BI, module, task.name)
+            output_B1 = linear(self._graph, self._weights, features_BI, module, f"{task.name}.unit")
+            self._move(task, output_B1, low, unit)
+
+    def _move(self, task: TaskSpec, x_B1: str, low: float, unit: float) -> None:
+        """Move scores from 0 on, in units, onto the task's scale."""
+        graph, name = self._graph, task.name
+        width = graph.constant(f"{name}.width", np.array(unit, np.float32))
+        start = graph.constant(f"{name}.start", np.array(low, np.float32))
+        above_B1 = graph.add("Mul", [x_B1, width], f"{name}.above")
+        graph.add("Add", [above_B1, start], task.output)
 
     def _features(self, task: TaskSpec, pooled_SD: str) -> str:
         graph, features_BI = self._graph, pooled_SD
@@ -89,9 +102,7 @@ class HeadBuilder:
         if task.score_range is None:
             rest_B1 = graph.add("Sub", [one, share_B1], f"{name}.rest")
             odds_B1 = graph.add("Div", [share_B1, rest_B1], f"{name}.odds")
-            graph.add("Log", [odds_B1], name)
+            graph.add("Log", [odds_B1], task.output)
         else:
             first, last = task.score_range
-            width = graph.constant(f"{name}.width", np.array(last - first, np.float32))
-            start = graph.constant(f"{name}.start", np.array(first, np.float32))
-            graph.add("Add", [graph.add("Mul", [share_B1, width], f"{name}.above"), start], name)
+            self._move(task, share_B1, first, last - first)

@@ -276,7 +276,7 @@ def _build(
     graph = build_graph(config, weights, precision, ranges)
     onnx.checker.check_model(graph, full_check=True)
     path.write_bytes(graph.SerializeToString(deterministic=True))
-    return _open_session(path, [task.name for task in config.tasks], precision)
+    return _open_session(path, [task.output for task in config.tasks], precision)
 
 
 def _find_calibration_files(request: Request, config: ModelConfig) -> dict[str, list[DataFile]]:

@@ -17,6 +17,7 @@ from swiss_training.multitask.metrics import score
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.errors import VerificationError
 from swisscli.core.model.model_config import ModelConfig
+from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding, Int64, Tokenizer, pad
 from swisscli.inference.session import Session
 
@@ -93,7 +94,7 @@ def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) 
     """Compare the logits of all heads with torch in float32.
 
     Returns:
-        The largest absolute difference per task.
+        The largest absolute difference per task; of scores as if they were from 0 to 5.
 
     Raises:
         VerificationError: if a logit is not finite.
@@ -104,8 +105,9 @@ def compare(model: MultitaskModel, session: Session, batches: Sequence[Inputs]) 
             pooled_SD = model.pool(*map(torch.from_numpy, inputs))
             expected = {task: model.logits(task, pooled_SD).numpy() for task in model.heads}
         for task, expected_BC in expected.items():
-            difference = np.abs(_logits(session, task, inputs) - expected_BC).max()
-            parity[task] = max(parity[task], float(difference))
+            spec = model.config.task(task)
+            difference = np.abs(_logits(session, spec, inputs) - expected_BC).max()
+            parity[task] = max(parity[task], float(difference / spec.score_unit[1]))
     return parity
 
 
@@ -136,7 +138,7 @@ def graph_logits(session: Session, dataset: TaskDataset) -> npt.NDArray[np.float
     logits_NC = np.empty((len(dataset), task.num_outputs), dtype=np.float32)
     for indices, batch in dataset.batches_by_length(BATCH_SIZE):
         inputs = [tensor.numpy() for tensor in batch.inputs]
-        logits_NC[indices] = _logits(session, task.name, (inputs[0], inputs[1], inputs[2]))
+        logits_NC[indices] = _logits(session, task, (inputs[0], inputs[1], inputs[2]))
     return logits_NC
 
 
@@ -183,11 +185,12 @@ def _mark(failed: bool) -> str:
     return "  <- too much" if failed else ""
 
 
-def _logits(session: Session, task: str, inputs: Inputs) -> npt.NDArray[np.float32]:
-    logits_BC = session.run(task, *inputs)
+def _logits(session: Session, task: TaskSpec, inputs: Inputs) -> npt.NDArray[np.float32]:
+    logits_BC = session.run(task.output, *inputs)
     if not np.isfinite(logits_BC).all():
         raise VerificationError(
-            f"the graph's logits for {task} are not finite, for a batch of shape {inputs[0].shape}",
+            f"the graph's logits for {task.name} are not finite, for a batch of shape"
+            f" {inputs[0].shape}",
             hint="nothing was written; use `precision=fp32`",
         )
     return logits_BC

@@ -87,7 +87,7 @@ def evaluate(
     dev_files: dict[str, list[str]] = {}
     extra_dev_files: dict[str, list[str]] = {}
     with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [])
+        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
     with requires_extra("train"):
         from swiss_evaluation.data import EvaluationSource
         from swiss_evaluation.evaluate import Request
@@ -143,10 +143,8 @@ def _show(done: "Evaluated", output_format: FiguresFormat) -> None:
     if output_format is FiguresFormat.JSON:
         typer.echo(json.dumps(done.evaluation.to_json(), indent=2))
         return
-    rows = [
-        (task, score.metric, f"{score.value:.4f}", str(score.rows))
-        for task, score in done.evaluation.scores.items()
-    ]
+    scores = done.evaluation.scores.items()
+    rows = [line for task, score in scores for line in score.lines(task)]
     rows.append(("overall", "mean", f"{done.evaluation.overall:.4f}", ""))
     if output_format is FiguresFormat.TABLE:
         layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))

@@ -130,11 +130,11 @@ def export(
     dev_files: dict[str, list[str]] = {}
     extra_dev_files: dict[str, list[str]] = {}
     with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [])
+        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
     choice = DataChoice(data, dev_files, extra_dev_files)
     calibration_files: dict[str, list[str]] = {}
     with problems.collected():
-        named, besides = parse_files("--calibration", calibration or [])
+        named, besides = parse_files("--calibration", calibration or [], may_be_own=True)
         calibration_files = {
             task: [*named.get(task, ()), *besides.get(task, ())] for task in {**named, **besides}
         }

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
 from swisscli.core.io.formats import InputFormat
 from swisscli.core.tasks import task_names
 
@@ -16,8 +17,9 @@ TaskArgument = Annotated[
     str,
     typer.Argument(
         metavar="TASK",
-        help=f"One of: {', '.join(task_names())}; or several that read the same number of "
-        "texts, with commas.",
+        help=f"One of: {', '.join(task_names())}, or a task of the model's own; or several that"
+        " read the same number of texts, with commas.",
+        autocompletion=complete_tasks,
     ),
 ]
 FilesArgument = Annotated[
@@ -44,6 +46,7 @@ ColumnsOption = Annotated[
         "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
         "and the like; or the only ones.",
         rich_help_panel=INPUT,
+        autocompletion=complete_columns,
     ),
 ]
 DelimiterOption = Annotated[
@@ -114,6 +117,7 @@ ModelOption = Annotated[
         help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
         "comes with swiss.",
         rich_help_panel=MODEL,
+        autocompletion=complete_models,
     ),
 ]
 DeviceOption = Annotated[

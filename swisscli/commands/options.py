@@ -8,7 +8,7 @@ import typer
 
 from swisscli import console
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.tasks import resolve_task
+from swisscli.core.tasks import resolve_task, task_name
 
 
 class Backend(StrEnum):
@@ -86,12 +86,15 @@ def run_or_newest(run: Path | None) -> Path:
     return newest
 
 
-def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+def parse_files(
+    option: str, specs: list[str], *, may_be_own: bool = False
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Read `TASK=FILE` and `TASK+=FILE`.
 
     Args:
         option: The option's name, for errors.
         specs: What was given to it.
+        may_be_own: Whether a task may be one's own, and not only a built-in one.
 
     Returns:
         Files by task that replace the task's own, and files that add to them.
@@ -114,7 +117,9 @@ def parse_files(option: str, specs: list[str]) -> tuple[dict[str, list[str]], di
             continue
         files = extra if name.endswith("+") else own
         try:
-            files.setdefault(resolve_task(name.removesuffix("+")).name, []).append(file)
+            task = name.removesuffix("+")
+            task = task_name(task) if may_be_own else resolve_task(task).name
+            files.setdefault(task, []).append(file)
         except ConfigurationError as error:
             problems.add(ConfigurationError(f"{option} {spec!r}: {error.message}", hint=error.hint))
     problems.check()

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from swisscli import console
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
+from swisscli.core.model.directory import ModelDirectory, find_model
 from swisscli.core.model.model_config import parse_long_text
 from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
 from swisscli.inference.chunks import chunks, eager_chunks
-from swisscli.inference.decision import Decision
+from swisscli.inference.decoding import Decision
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, find_sources
 
@@ -65,6 +66,7 @@ def find_inputs(
     delimiter: str | None,
     header: bool | None,
     recursive: bool,
+    model: str | None,
 ) -> Inputs:
     """Understand the arguments that say what is read; what is wrong with them becomes problems."""
     choice = ColumnChoice(
@@ -76,7 +78,8 @@ def find_inputs(
         with problems.collected():
             choice = replace(choice, delimiter=parse_delimiter(delimiter))
     with problems.collected():
-        tasks = resolve_tasks([name.strip() for name in task.split(",")])
+        known = ModelDirectory.open(find_model(model)).config.tasks
+        tasks = resolve_tasks([name.strip() for name in task.split(",")], known)
     if tasks:
         reading = input_columns(tasks)
         with problems.collected():

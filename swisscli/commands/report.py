@@ -92,7 +92,7 @@ def report(
     dev_files: dict[str, list[str]] = {}
     extra_dev_files: dict[str, list[str]] = {}
     with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [])
+        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
     chosen_layers = _numbers("--layers", layers, problems) if layers is not None else ()
     chosen_heads = _numbers("--heads", heads, problems)
     texts: tuple[tuple[str, ...], ...] = ()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from swisscli import console
+from swisscli.commands.completion import complete_columns
 from swisscli.commands.inputs import (
     OUTPUT,
     BatchTokensOption,
@@ -38,7 +39,7 @@ from swisscli.commands.prediction import (
 )
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_beside, open_output
-from swisscli.inference.decision import Decision
+from swisscli.inference.decoding import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.summary.grouping import NO_DATE, Grouping
 from swisscli.inference.summary.markdown import (
@@ -83,6 +84,7 @@ def summarize(
             help="Also a summary for each value of a column, or for each day, week, month, "
             "quarter or year of its dates (2024-05-31): --by date:month.",
             rich_help_panel=OUTPUT,
+            autocompletion=complete_columns,
         ),
     ] = None,
     top: Annotated[
@@ -137,6 +139,7 @@ def summarize(
         delimiter=delimiter,
         header=header,
         recursive=recursive,
+        model=model,
     )
     choice = ModelChoice(
         model, device, threads, batch_tokens, strict_language, classes, threshold, long_text

@@ -1,12 +1,13 @@
 """`swiss train`: read options, train, show what happens."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.config import OWN_LABELS, TrainConfig
 from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
@@ -14,7 +15,7 @@ from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
-from swisscli.core.tasks import DEFAULT_TASKS, TASKS, resolve_task, task_names
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, task_name, task_names
 
 if TYPE_CHECKING:
     from swiss_training.events import Event
@@ -35,6 +36,10 @@ def _help_of_methods() -> Iterator[tuple[str, str]]:
 
 
 _OPTIONS = {
+    "text_columns": "Columns of the texts in the files of --train and --dev: one, or two with a"
+    " comma; names, or numbers from 1. Without it: by their names.",
+    "label_column": "Column of the labels in them.",
+    "regression": "Take whole numbers as scores in tasks of your own; numbers with a fraction are.",
     "data": "Folder with the files of the CS224N project. Without it they are fetched into the"
     " cache, unless the folder data has them.",
     "encoder": RUN_OPTIONS["encoder"],
@@ -61,6 +66,9 @@ _OPTIONS = {
     " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
     "dropout": "Dropout before the heads.",
     "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
+    "min_steps": "Optimizer steps at least, however few --epochs need; 0: no minimum.",
+    "class_weights": "Weight of an example by how rare its class is: none, sqrt (the root of it) or"
+    " balanced.",
     "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
     **RUN_OPTIONS,
     "epochs": "Epochs, as the task sampler defines them.",
@@ -71,6 +79,7 @@ _OPTIONS = {
 }
 """The options that set one configuration key each, and what they say of it."""
 _TASK_NAMES = ", ".join(task_names())
+_TRAIN_TABLES = ("train_files", "extra_train_files")
 
 
 @with_options(TrainConfig, _OPTIONS)
@@ -80,20 +89,28 @@ def train(
         typer.Option(
             "--train",
             help="A training file in place of the task's file in --data; TASK+=FILE: besides it."
-            " Repeat for several.",
+            " Repeat for several. Any other name makes a task of your own: its classes are the"
+            " labels in its files.",
             metavar="TASK=FILE",
         ),
     ] = None,
     dev_files: Annotated[
         list[str] | None,
-        typer.Option("--dev", help="The same for dev files.", metavar="TASK=FILE"),
+        typer.Option(
+            "--dev",
+            help="The same for dev files. Without one, a task of your own holds out a tenth of its"
+            " training rows.",
+            metavar="TASK=FILE",
+        ),
     ] = None,
     tasks: Annotated[
         str | None,
         typer.Option(
-            help=f"The tasks to train, of: {', '.join(TASKS)}.",
+            help=f"The tasks to train, of: {', '.join(TASKS)}, and tasks of your own. Without it:"
+            f" {','.join(DEFAULT_TASKS)}, and tasks of your own besides if --data is given, else"
+            " in place of them.",
             metavar="TASK[,TASK]",
-            show_default=",".join(DEFAULT_TASKS),
+            show_default=False,
         ),
     ] = None,
     config: Annotated[
@@ -125,7 +142,11 @@ def train(
     swiss train --awl
     swiss train --data data/cs224n --awl --encoder packaged
     swiss train --encoder encoders/minilm --pooling mean --train sst+=phrases.tsv
+    swiss train --train spam=messages.csv --output runs/spam
     swiss train --resume runs/swiss
+
+    A task of your own begins from the encoder that comes with swiss, with what suits small data
+    (recipes/own-labels.toml), unless --config or an option says otherwise.
 
     Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
@@ -137,12 +158,12 @@ def train(
         known = []
         for name in wanted:
             with problems.collected():
-                known.append(resolve_task(name).name)
+                known.append(task_name(name))
         if len(known) == len(wanted):
             given["tasks"] = known
     for split, specs in (("train", train_files), ("dev", dev_files)):
         with problems.collected():
-            own, extra = parse_files(f"--{split}", specs or [])
+            own, extra = parse_files(f"--{split}", specs or [], may_be_own=True)
             tables = {f"{split}_files": own, f"extra_{split}_files": extra}
             given |= {name: files for name, files in tables.items() if files}
     for option in method_options():
@@ -170,13 +191,41 @@ def train(
                 hint=f"type: swiss train --resume {resume}",
             )
         )
+    if not config:
+        config = _choose_tasks(given)
     what: Path | TrainConfig | None = resume
     if not resume:
         with problems.collected():
             what = TrainConfig.read(config, **given) if config else TrainConfig(**given)
+    if isinstance(what, TrainConfig):
+        for name in {*what.dev_files, *what.extra_dev_files} - {*TASKS, *what.tasks}:
+            problems.add(
+                ConfigurationError(
+                    f"--dev names {name!r}, which is not among the tasks",
+                    hint=f"a task of your own needs --train {name}=FILE; built in are:"
+                    f" {_TASK_NAMES}",
+                )
+            )
     problems.check()
     assert what is not None
-    run(what, data_is_named="data" in given, offline=offline)
+    chosen = {}
+    if config == OWN_LABELS:
+        values = {key: vars(what)[key] for key in TrainConfig.keys_of(config)}
+        chosen = {key: value for key, value in values.items() if key not in given and value != ""}
+    run(what, chosen, data_is_named="data" in given, offline=offline)
+
+
+def _choose_tasks(given: dict[str, Any]) -> Path | None:
+    """Train the tasks of one's own that files are given for, if no tasks are named.
+
+    Returns:
+        The recipe to take, if those are all; None for the defaults.
+    """
+    named = list(dict.fromkeys(name for key in _TRAIN_TABLES for name in given.get(key, {})))
+    own = [name for name in named if name not in TASKS]
+    if own and "tasks" not in given:
+        given["tasks"] = [*DEFAULT_TASKS, *own] if "data" in given else named
+    return OWN_LABELS if own and not set(given["tasks"]) & TASKS.keys() else None
 
 
 def parse_task_numbers(option: str, text: str) -> dict[str, float]:
@@ -195,7 +244,7 @@ def parse_task_numbers(option: str, text: str) -> dict[str, float]:
         name, _, number = part.partition("=")
         problem = ""
         try:
-            task = resolve_task(name.strip()).name
+            task = task_name(name.strip())
             if task in numbers:
                 problem = f" names {task} again"
             numbers[task] = float(number)
@@ -214,13 +263,20 @@ def parse_task_numbers(option: str, text: str) -> dict[str, float]:
     return numbers
 
 
-def run(what: TrainConfig | Path, *, data_is_named: bool = False, offline: bool = False) -> None:
+def run(
+    what: TrainConfig | Path,
+    chosen: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    data_is_named: bool = False,
+    offline: bool = False,
+) -> None:
     """Train a new run, or resume the one in a folder, and show its events.
 
     The dev metrics of the best state go to standard output, the rest to standard error.
 
     Args:
         what: The configuration of a new run, or the folder or checkpoint to resume.
+        chosen: Values that were chosen for the user, which are told.
         data_is_named: Whether the user named the data folder, so that no data is fetched.
         offline: Whether nothing may be fetched.
     """
@@ -242,11 +298,15 @@ def run(what: TrainConfig | Path, *, data_is_named: bool = False, offline: bool 
         return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
 
     with TrainingDisplay() as display:
+        if chosen:
+            values = ", ".join(f"{flag_of(key)} {value}" for key, value in chosen.items())
+            display.line(f"chosen for labels of your own: {values}")
         display.line("reading data and encoder")
         finished = follow(train, folder, TrainConfig, display)
     assert isinstance(finished.best, Evaluation)
     for task, score in finished.best.scores.items():
-        typer.echo(f"{task}\t{score.metric}\t{score.value:.4f}\t{score.rows}")
+        for line in score.lines(task):
+            typer.echo("\t".join(line))
     typer.echo(f"overall\tmean\t{finished.best.overall:.4f}")
     display.line(f"the best state, of step {finished.best_step}, is in {folder}")
     display.line(f"next: swiss export {folder}")

@@ -124,13 +124,19 @@ class InputColumns:
         return has_label and self._known_texts(keys) is not None
 
     def layout(
-        self, names: Sequence[str], chosen: Sequence[str] = (), *, any_name: bool = False
+        self,
+        names: Sequence[str],
+        chosen: Sequence[str] = (),
+        *,
+        label: str = "",
+        any_name: bool = False,
     ) -> Layout:
         """Find the columns of a table with a header.
 
         Args:
             names: The header.
             chosen: Names, or numbers from 1, of the texts' columns; empty takes the known names.
+            label: Name, or number from 1, of the label's column; empty takes a known name.
             any_name: Whether columns of unknown names are read where there are no others.
 
         Raises:
@@ -145,31 +151,38 @@ class InputColumns:
                 texts = tuple(range(self.arity))
         if texts is None:
             raise self.missing()
-        label = None
-        if self.labels:
-            label = next((i for i in _indexes(keys, self.labels) if i not in texts), None)
-            if label is None:
+        label_at = None
+        if label:
+            label_at = _chosen(names, keys, label)
+        elif self.labels:
+            label_at = next((i for i in _indexes(keys, self.labels) if i not in texts), None)
+            if label_at is None:
                 raise ColumnError(f"no column has the label: {_listed(self.labels)}")
         by_known_name = () if chosen or self.every else texts
-        for index in (*by_known_name, *(() if label is None else (label,))):
+        for index in (*by_known_name, *(() if label or label_at is None else (label_at,))):
             if keys[index] and keys.count(keys[index]) > 1:
                 raise ColumnError(f"two columns are named {names[index]!r}")
-        return Layout(texts, label, keys.index(_ID) if _ID in keys else None)
+        return Layout(texts, label_at, keys.index(_ID) if _ID in keys else None)
 
-    def headless_layout(self, first_row: Sequence[str], chosen: Sequence[str] = ()) -> Layout:
+    def headless_layout(
+        self, first_row: Sequence[str], chosen: Sequence[str] = (), label: str = ""
+    ) -> Layout:
         """Find the columns of a table without a header.
 
         Args:
             first_row: Its fields.
             chosen: Numbers from 1 of the texts' columns; empty takes the only columns.
+            label: Number from 1 of the label's column.
 
         Raises:
-            ColumnError: if it has more columns than are read, or a label is needed.
+            ColumnError: if it has more columns than are read, or a label is needed and its column
+                is not chosen.
         """
-        if self.labels:
+        if self.labels and not (label and chosen):
             raise self.missing()
         if chosen:
-            return Layout(tuple(int(number) - 1 for number in chosen))
+            texts = tuple(int(number) - 1 for number in chosen)
+            return Layout(texts, int(label) - 1 if label else None)
         count = len(_filled(first_row))
         if count > self.arity:
             raise ColumnError(

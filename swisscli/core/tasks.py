@@ -1,16 +1,26 @@
-"""The tasks. A new task is one entry in `TASKS`; everything else is derived from it."""
+"""The tasks: those of the table `TASKS`, and those that a user's own labels make.
 
+A new built-in task is one entry in `TASKS`; everything else is derived from it. A task of one's
+own is made from a data file when a model is trained, and read from the model's `config.json` later.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import chain
 from typing import Literal
 
 from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, folded
 from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.text import visible
 
 Kind = Literal["multiclass", "binary", "regression"]
 Metric = Literal["accuracy", "pearson"]
 Split = Literal["train", "dev", "test"]
+
+_SCALE = 5.0
+"""The scale of scores that heads compute on: from 0 to this."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ class TaskSpec:
         symmetric: Whether the two texts of an example may change places: the answer is the same.
         files: File names of the CS224N data folder, by split; empty if it has none.
         folds: The other numbers of classes in which it can be answered.
+        own: Whether a user's data made the task: its labels mean what they say, letter by letter.
     """
 
     name: str
@@ -69,11 +80,32 @@ class TaskSpec:
     files: tuple[tuple[Split, str], ...]
     symmetric: bool = False
     folds: tuple[Fold, ...] = ()
+    own: bool = False
+
+    @property
+    def output(self) -> str:
+        """Its output in the graph; one's own task may have the name of a value in the graph."""
+        return f"{self.name}.logits" if self.own else self.name
 
     @property
     def num_outputs(self) -> int:
         """Logits per example: one per class for multiclass, else one."""
         return len(self.labels) if self.kind == "multiclass" else 1
+
+    @property
+    def has_cosine(self) -> bool:
+        """Whether the cosine of its two texts can be the answer."""
+        return self.arity == 2 and self.num_outputs == 1
+
+    @property
+    def score_unit(self) -> tuple[float, float]:
+        """The lowest score, and how much of the task's scale one unit of a head's output is.
+
+        Heads and losses know one scale, that of `similarity`, so that no range of scores needs a
+        learning rate of its own.
+        """
+        low, high = self.score_range or (0.0, _SCALE)
+        return low, (high - low) / _SCALE
 
     def ordered(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         """The texts in the order in which the model reads them.
@@ -84,7 +116,12 @@ class TaskSpec:
         return tuple(sorted(texts)) if self.symmetric else texts
 
     def class_of(self, label: str) -> int | None:
-        """The class with a name, or one of its `LABEL_ALIASES`; case folded. None if none has."""
+        """The class with a name; None if none has it.
+
+        The name may be one of the `LABEL_ALIASES`, and case is folded; not in a task of one's own.
+        """
+        if self.own:
+            return self.labels.index(label) if label in self.labels else None
         key = folded(label)
         names = {folded(name): index for index, name in enumerate(self.labels)}
         return names.get(key, names.get(folded(LABEL_ALIASES.get(key, ""))))
@@ -197,6 +234,87 @@ TASKS: dict[str, TaskSpec] = {
     )
 }
 
+MAX_LABELS = 1000
+"""Most classes of a task."""
+MAX_LABEL_CHARS = 100
+"""Longest name of a class."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_RESERVED = ("overall",)
+
+
+def own_task(
+    name: str,
+    arity: int,
+    labels: tuple[str, ...] = (),
+    score_range: tuple[float, float] | None = None,
+    *,
+    symmetric: bool = False,
+) -> TaskSpec:
+    """A task of a user's own.
+
+    Args:
+        name: Its name.
+        arity: Texts per example, 1 or 2.
+        labels: Its classes, two or more; empty for scores.
+        score_range: Lowest and highest score; None for classes.
+        symmetric: See `TaskSpec`.
+    """
+    scores = ("score", "rating", "stars", "value")
+    return TaskSpec(
+        name=name,
+        aliases=(),
+        kind="multiclass" if score_range is None else "regression",
+        arity=arity,
+        labels=labels,
+        score_range=score_range,
+        metric="accuracy" if score_range is None else "pearson",
+        columns=Columns(
+            texts=(TEXT,) if arity == 1 else (TEXT_A, TEXT_B),
+            target=(name, *_LABEL, "topic", "intent", "sentiment", "tag", *scores),
+        ),
+        files=(),
+        symmetric=symmetric,
+        own=True,
+    )
+
+
+def label_problem(label: str) -> str | None:
+    """Why a text can be no class's name; None if it can."""
+    if not label.strip():
+        return "it is blank"
+    if label != label.strip():
+        return "it begins or ends with white space"
+    if len(label) > MAX_LABEL_CHARS:
+        return f"it has {len(label):,} characters, at most {MAX_LABEL_CHARS} are a name"
+    return "it has characters that act on a terminal" if visible(label) != label else None
+
+
+def task_name(name: str) -> str:
+    """The name of a task, which may be one's own, for a name or an alias.
+
+    Raises:
+        ConfigurationError: if no task can have the name, or it is a built-in task's misspelled.
+    """
+    for spec in TASKS.values():
+        if name == spec.name or name in spec.aliases:
+            return spec.name
+    known = task_names()
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of a task",
+            hint=f"a task of your own is named with letters, digits, - and _; built in are:"
+            f" {', '.join(known)}",
+        )
+    folded_names = [each for each in known if len(each) > 4 or each == name.casefold()]
+    close = get_close_matches(name.casefold(), folded_names, n=1, cutoff=0.85)
+    if close and (name.casefold() in close or not name.startswith(close[0])):
+        raise ConfigurationError(
+            f"unknown task {name!r}, did you mean {close[0]}?",
+            hint="give a task of your own a name that is less like a built-in one's",
+        )
+    return name
+
+
 DEFAULT_TASKS = ("sentiment", "paraphrase", "similarity")
 """The three that the paper trains together; the others are for part 1 and intermediate training."""
 
@@ -206,18 +324,26 @@ def task_names() -> tuple[str, ...]:
     return tuple(name for spec in TASKS.values() for name in (spec.name, *spec.aliases))
 
 
-def resolve_task(name: str) -> TaskSpec:
+def resolve_task(name: str, known: Sequence[TaskSpec] = tuple(TASKS.values())) -> TaskSpec:
     """Find a task by its name or an alias.
 
+    Args:
+        name: The name.
+        known: The tasks to choose from: a model's, or the built-in ones.
+
     Raises:
-        ConfigurationError: if there is no such task.
+        ConfigurationError: if it is none of them.
     """
-    for spec in TASKS.values():
+    for spec in known:
         if name == spec.name or name in spec.aliases:
             return spec
-    raise ConfigurationError(
-        f"unknown task {name!r}", hint=f"choose one of: {', '.join(task_names())}"
-    )
+    if name in task_names():
+        raise ConfigurationError(
+            f"this model has no head for {name!r}",
+            hint=f"it was trained for: {', '.join(spec.name for spec in known)}",
+        )
+    names = (each for spec in known for each in (spec.name, *spec.aliases))
+    raise ConfigurationError(f"unknown task {name!r}", hint=f"choose one of: {', '.join(names)}")
 
 
 def input_columns(tasks: Sequence[TaskSpec]) -> InputColumns:
@@ -230,16 +356,23 @@ def input_columns(tasks: Sequence[TaskSpec]) -> InputColumns:
     return InputColumns(",".join(task.name for task in tasks), texts, remedy=remedy)
 
 
-def resolve_tasks(names: Sequence[str]) -> tuple[TaskSpec, ...]:
+def resolve_tasks(
+    names: Sequence[str], known: Sequence[TaskSpec] = tuple(TASKS.values())
+) -> tuple[TaskSpec, ...]:
     """Find several tasks that are to be asked of the same input.
+
+    Args:
+        names: Their names or aliases.
+        known: The tasks to choose from: a model's, or the built-in ones.
 
     Raises:
         ConfigurationError: if there is none, one is unknown or named twice, or they do not read
             the same number of texts.
     """
-    tasks = tuple(map(resolve_task, names))
+    tasks = tuple(resolve_task(name, known) for name in names)
     if not tasks:
-        raise ConfigurationError("no task is named", hint=f"choose from: {', '.join(TASKS)}")
+        listed = ", ".join(task.name for task in known)
+        raise ConfigurationError("no task is named", hint=f"choose from: {listed}")
     for index, task in enumerate(tasks):
         if task in tasks[:index]:
             raise ConfigurationError(f"{task.name} is named twice", hint="name each task once")

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from swisscli.core.model.directory import (
     GRAPH,
     PREDICTION_FILES,
     ModelDirectory,
-    default_model,
+    find_model,
 )
 from swisscli.core.model.model_config import LongText, parse_long_text
 from swisscli.core.processor import allowed_cores
@@ -29,7 +28,7 @@ from swisscli.inference.answers import Prepared, answer, in_order
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
-from swisscli.inference.decision import Decision
+from swisscli.inference.decoding import Decision
 from swisscli.inference.domain import Domain
 from swisscli.inference.long_text import Parts, Sequences, flattened, merged
 from swisscli.inference.session import Session
@@ -97,13 +96,8 @@ class Predictor:
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name} is {value}, it must be at least 1")
-        if isinstance(model, str) and not model:
-            raise ConfigurationError(
-                "the model's directory is an empty name", hint="name a directory, or leave it out"
-            )
         if not isinstance(model, ModelDirectory):
-            path = Path(model).absolute() if model is not None else default_model()
-            model = ModelDirectory.open(path, PREDICTION_FILES)
+            model = ModelDirectory.open(find_model(model), PREDICTION_FILES)
         self.model = model.path
         self._device = device
         self._threads = threads
@@ -119,7 +113,7 @@ class Predictor:
         self._long_text: LongText = self._given_long_text or self.config.long_text
         self._session = Session(
             directory.file(GRAPH),
-            [task.name for task in self.config.tasks],
+            [task.output for task in self.config.tasks],
             device=self._device,
             threads=1,
             precision=directory.precision,
@@ -208,7 +202,7 @@ class Predictor:
         return self._predict_chunks(self._specs(tasks), record_chunks)
 
     def _specs(self, tasks: Sequence[str]) -> list[TaskSpec]:
-        return [self.config.task(spec.name) for spec in resolve_tasks(tasks)]
+        return list(resolve_tasks(tasks, self.config.tasks))
 
     def _predict_chunks(
         self, tasks: Sequence[TaskSpec], record_chunks: Iterable[Sequence[Record] | Flush]
@@ -314,11 +308,11 @@ class Predictor:
         """Logits of a batch, the tasks' one after the other: (B, K)."""
         pad_token_id = self.config.encoder.pad_token_id
         inputs = pad(list(chain.from_iterable(encodings)), pad_token_id, length)
-        logits = self._session.run_tasks([task.name for task in tasks], *inputs)
+        logits = self._session.run_tasks([task.output for task in tasks], *inputs)
         for task, logits_BC in zip(tasks, logits, strict=True):
             if logits_BC.shape != (len(encodings), task.num_outputs):
                 raise ModelError(
-                    f"{self.model / GRAPH}: the output {task.name!r} has the shape "
+                    f"{self.model / GRAPH}: the output {task.output!r} has the shape "
                     f"{logits_BC.shape}, not {(len(encodings), task.num_outputs)}",
                     hint="export the model again with: swiss export",
                 )

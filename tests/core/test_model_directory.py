@@ -78,6 +78,9 @@ def test_a_directory_reads_as_it_was_written(tmp_path: Path) -> None:
     ]
 
 
+OWN = {"name": "qa", "kind": "multiclass", "labels": ["no", "yes"]}
+
+
 @pytest.mark.parametrize(
     ("export", "precision"), [(None, "fp32"), ({}, "fp32"), ({"precision": "int8"}, "int8")]
 )
@@ -136,7 +139,18 @@ def test_an_update_removes_what_it_makes_wrong(tmp_path: Path) -> None:
         ({"max_length": 17}, "max_length is 17, it must be at most 16"),
         ({"heads": "round"}, 'heads is "round", it must be linear or layer-sharing or cosine'),
         ({"pair_encoding": 1}, "pair_encoding is 1, it must be true or false"),
-        ({"tasks": [{"name": "qa", "kind": "binary", "labels": []}]}, 'the task "qa" is not one'),
+        ({"tasks": [{"name": "nli", "kind": "binary", "labels": []}]}, 'the task "nli" is not one'),
+        ({"tasks": [OWN | {"kind": "binary"}]}, '"qa" has neither classes nor a range of scores'),
+        ({"tasks": [OWN | {"name": "a/b"}]}, "tasks.0..name: 'a/b' cannot be the name of a task"),
+        ({"tasks": [OWN | {"labels": ["a", "a"]}]}, "labels is a list, it must be two names"),
+        ({"tasks": [OWN | {"labels": ["a"]}]}, "labels is a list, it must be two names"),
+        ({"tasks": [OWN | {"labels": ["a", "b\x1b[m"]}]}, "labels.1. is .*act on a terminal"),
+        ({"tasks": [OWN | {"labels": [f"{i}" for i in range(10_000)]}]}, "has 10,000 entries"),
+        ({"tasks": [OWN | {"arity": 3}]}, "arity is 3"),
+        (
+            {"tasks": [OWN | {"kind": "regression", "labels": [], "score_range": [5, 1]}]},
+            '"qa" has neither classes nor a range of scores',
+        ),
         ({"tasks": 2 * MODEL.to_json()["tasks"][:1]}, "tasks names a task twice"),
         ({"encoder": {"model_type": "gpt2"}}, 'encoder.model_type: .* architecture is "gpt2"'),
         ({"encoder": {"model_type": "bert"}}, "encoder.vocab_size is missing"),

@@ -14,7 +14,7 @@ import textwrap
 
 import pytest
 
-from swisscli.commands import COMMANDS
+from swisscli.main import COMMANDS
 from tests.support.paths import ROOT
 
 DOCUMENTS = (

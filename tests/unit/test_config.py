@@ -57,7 +57,7 @@ def test_file_tables_are_checked_and_take_aliases(tmp_path: Path) -> None:
     assert config.train_files == {"sentiment": ["a"], "paraphrase": ["c"]}
     assert config.tasks == ["sentiment", "paraphrase"]
     path.write_text('[train_files]\nsentimnt = ["a"]\n')
-    with pytest.raises(ConfigurationError, match="train_files names 'sentimnt', which is no task"):
+    with pytest.raises(ConfigurationError, match="train_files names 'sentimnt': unknown task"):
         TrainConfig.read(path)
     path.write_text('[dev_files]\nsst = "a"\n')
     with pytest.raises(ConfigurationError, match=r"dev_files\.sst must be a list of file names"):

@@ -83,7 +83,7 @@ def test_a_label_without_a_class_is_refused_with_its_place(tweets: Path) -> None
         ("labels=negative", "is not LABEL:CLASSES"),
         ("labels=negative:0-9", "is not LABEL:CLASSES"),
         ("labels=a:0,A:1", "each label once"),
-        ("colour=red", "is not one of column=..., labels=..."),
+        ("colour=red", "is not one of column=..., texts=..., labels=..."),
         ("weight=0", "weight is '0', it must be above 0"),
         ("share=1", "share is '1', it must be above 0 and below 1"),
         ("tolerance=5", "tolerance=5"),

@@ -16,7 +16,7 @@ from swiss_evaluation.report.analysis import (
     worst,
 )
 from swiss_evaluation.report.attention_views import default_layers
-from swiss_training.multitask.examples import DataRow
+from swiss_training.multitask.rows import DataRow
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Encoding
 

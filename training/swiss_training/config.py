@@ -154,6 +154,11 @@ class RunConfig:
         return config
 
     @classmethod
+    def keys_of(cls, path: Path) -> list[str]:
+        """The keys that a TOML file and those that it extends give a value."""
+        return list(_read_toml(path))
+
+    @classmethod
     def merged(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         """A file's values, and those that override them."""
         return values | changes

@@ -209,7 +209,8 @@ def _attention(
 
 
 def _score_rows(scores: Mapping[str, Score]) -> list[tuple[str, str, str, str]]:
-    rows = [(name, s.metric, f"{s.value:.4f}", f"{s.rows:,}") for name, s in scores.items()]
+    lines = [line for name, score in scores.items() for line in score.lines(name)]
+    rows = [(name, metric, value, f"{int(rows):,}") for name, metric, value, rows in lines]
     return [*rows, ("overall", "mean", f"{Evaluation(dict(scores)).overall:.4f}", "")]
 
 

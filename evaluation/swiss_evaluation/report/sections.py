@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from swiss_evaluation.data import EvaluationInput, TaskRows
 from swiss_evaluation.report import figures
 from swiss_evaluation.report.analysis import (
@@ -15,7 +18,7 @@ from swiss_evaluation.report.analysis import (
 from swiss_evaluation.report.architecture import architecture
 from swiss_evaluation.report.page import Chart, Section, WrongRows
 from swiss_training import log
-from swiss_training.multitask.metrics import Evaluation, Score
+from swiss_training.multitask.metrics import MAX_CONFUSION, Evaluation, Score
 from swiss_training.multitask.reliability import reliability
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Place
@@ -115,6 +118,8 @@ def _label_chart(task: TaskSpec, found: Mapping[str, TaskRows]) -> Chart:
     title = f"Labels of {task.name}"
     if not found:
         return Chart(title, f"The train and dev files of {task.name} are missing.")
+    if len(task.labels) > MAX_CONFUSION:
+        return Chart(title, f"{len(task.labels):,} classes are too many to draw.")
     counted = {
         split: distribution(
             task, [row.target for row in rows.rows if isinstance(row.target, float)]
@@ -144,12 +149,15 @@ def task_section(labelled: LabelledPredictions, score: Score, num_errors: int) -
     ranges = "1 range" if len(bins) == 1 else f"{len(bins)} ranges"
     caption = f"{rows} in {ranges} of length, as evenly as rows of one length allow (n: rows)."
     charts.append(Chart(title, caption, drawing))
-    intro = f"{score.metric} {score.value:.4f} on {rows}."
+    measured = ", ".join(f"{metric} {value}" for _, metric, value, _ in score.lines(name))
+    intro = f"{measured} on {rows}."
     return Section(name, name.capitalize(), intro, charts, _worst(labelled, num_errors))
 
 
 def _confusion(labelled: LabelledPredictions) -> Chart:
     counts_CC, labels = confusion(labelled), labelled.task.labels
+    if len(labels) > MAX_CONFUSION:
+        return Chart("Confusion matrix", _most_confused(counts_CC, labels))
     drawing = figures.svg(
         f"confusion-{labelled.task.name}",
         f"Confusion matrix of {labelled.task.name}",
@@ -159,6 +167,15 @@ def _confusion(labelled: LabelledPredictions) -> Chart:
         f"{counts_CC.sum():,} dev rows; each cell has its rows and its share of the true class."
     )
     return Chart("Confusion matrix", caption, drawing)
+
+
+def _most_confused(counts_CC: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
+    """The pairs of classes that are confused most, in words: they are too many to draw."""
+    off_CC = counts_CC - np.diag(counts_CC.diagonal())
+    order = np.argsort(-off_CC, axis=None, kind="stable")[:10]
+    pairs = [divmod(int(index), len(labels)) for index in order if off_CC.flat[index]]
+    said = [f"{labels[a]} taken for {labels[b]} {off_CC[a, b]:,} times" for a, b in pairs]
+    return f"{len(labels):,} classes are too many to draw. {'; '.join(said) or 'None is confused'}."
 
 
 def _reliability(labelled: LabelledPredictions) -> Chart:

@@ -65,16 +65,23 @@ class ColumnChoice:
         chosen: Column names or 1-based numbers, one per text; empty takes the known names, or
             the only columns.
         delimiter: One character; None finds out.
+        label: Name or 1-based number of the label's column; empty takes a known name.
     """
 
     has_header: bool | None = None
     chosen: tuple[str, ...] = ()
     delimiter: str | None = None
+    label: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are chosen."""
+        return (*self.chosen, self.label) if self.label else self.chosen
 
     @property
     def by_name(self) -> bool:
         """Whether a column is chosen by its name."""
-        return not all(name.isdecimal() for name in self.chosen)
+        return not all(name.isdecimal() for name in self.columns)
 
     def check(self, columns: InputColumns, formats: Iterable[InputFormat]) -> None:
         """Refuse what cannot be meant.

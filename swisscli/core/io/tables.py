@@ -179,12 +179,16 @@ def _open_delimited(
     names = tuple(field.strip() for field in first_row.fields)
     has_header = choice.has_header
     if has_header is None:
-        has_header = choice.by_name or bool(columns.labels) or columns.knows(names)
+        all_by_number = bool(choice.chosen and choice.label) and not choice.by_name
+        needs_names = choice.by_name or (bool(columns.labels) and not all_by_number)
+        has_header = needs_names or columns.knows(names)
     try:
         if has_header:
-            layout = columns.layout(names, choice.chosen, any_name=bool(choice.has_header))
+            layout = columns.layout(
+                names, choice.chosen, label=choice.label, any_name=bool(choice.has_header)
+            )
         else:
-            layout = columns.headless_layout(names, choice.chosen)
+            layout = columns.headless_layout(names, choice.chosen, choice.label)
     except ColumnError as error:
         raise _refusal(f"{name}:{first.number}", error, names, columns) from None
     if has_header:
@@ -227,7 +231,7 @@ def _without_late_header(
 def _laid_out(rows: Iterable[Row], names: tuple[str, ...], layout: Layout) -> Iterator[TableRow]:
     """Rows of fields as rows of a table."""
     texts_at, label_at, id_at = layout.texts, layout.label, layout.id
-    label_name = "" if label_at is None else names[label_at]
+    label_name = "" if label_at is None else names[label_at] if names else str(label_at + 1)
     num_needed = 1 + max(*texts_at, -1 if label_at is None else label_at)
     for line, fields, error in rows:
         if not fields:
@@ -294,7 +298,7 @@ def _sniffed(
                 names = [name.strip() for name in splits[delimiter]]
                 if _names_all(names, wanted, choice):
                     return delimiter
-    num_needed = max(map(int, filter(str.isdecimal, choice.chosen)), default=columns.arity)
+    num_needed = max(map(int, filter(str.isdecimal, choice.columns)), default=columns.arity)
     if own == TAB and (own in header or num_needed == 1):
         return own
     enough = [delimiter for delimiter in likely if len(splits[delimiter]) >= num_needed]
@@ -306,7 +310,7 @@ def _names_all(names: Sequence[str], columns: InputColumns, choice: ColumnChoice
     if not choice.by_name:
         return columns.knows(names)
     keys = set(map(folded, names))
-    return all(folded(name) in keys for name in choice.chosen if not name.isdecimal())
+    return all(folded(name) in keys for name in choice.columns if not name.isdecimal())
 
 
 def _separates(fields: Sequence[str]) -> bool:
@@ -355,7 +359,7 @@ def _json_layout(
     names: tuple[str, ...], columns: InputColumns, choice: ColumnChoice
 ) -> Layout | RecordError:
     try:
-        return columns.layout(names, choice.chosen)
+        return columns.layout(names, choice.chosen, label=choice.label)
     except ColumnError as error:
         return RecordError("missing_column", f"{error}; the record has: {_listed(names)}")
 
@@ -366,7 +370,9 @@ def _open_parquet(
     schema, num_rows, rows = read_parquet(stream, name)
     names = tuple(schema.names)
     try:
-        layout = columns.layout(names, choice.chosen, any_name=not columns.labels)
+        layout = columns.layout(
+            names, choice.chosen, label=choice.label, any_name=not columns.labels
+        )
     except ColumnError as error:
         raise _refusal(name, error, names, columns) from None
     typed = (_typed_row(number, names, row, layout) for number, row in enumerate(rows, start=1))

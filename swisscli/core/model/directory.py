@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from swisscli.core.errors import ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model.manifest import FileEntry, Manifest, sha256_of
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Object, read_json, write_json
@@ -97,6 +97,22 @@ def _verified(directory: Path, manifest: Manifest, name: str) -> Path:
             hint="copy or export the model again",
         )
     return path
+
+
+def find_model(named: str | os.PathLike[str] | None) -> Path:
+    """The model directory of that name; without one the default.
+
+    Raises:
+        ConfigurationError: if the name is empty.
+        ModelError: as `default_model` does.
+    """
+    if named is None:
+        return default_model()
+    if isinstance(named, str) and not named:
+        raise ConfigurationError(
+            "the model's directory is an empty name", hint="name a directory, or leave it out"
+        )
+    return Path(named).absolute()
 
 
 def default_model() -> Path:

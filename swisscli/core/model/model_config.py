@@ -10,6 +10,8 @@ from swisscli.core.model.schema import (
     Choice,
     Integer,
     ListOf,
+    Nullable,
+    Number,
     Place,
     Text,
     flag,
@@ -17,7 +19,16 @@ from swisscli.core.model.schema import (
     shown,
 )
 from swisscli.core.model.version import FORMAT_VERSION, check_format_version
-from swisscli.core.tasks import TASKS, TaskSpec
+from swisscli.core.tasks import (
+    MAX_LABELS,
+    TASKS,
+    Kind,
+    TaskSpec,
+    label_problem,
+    own_task,
+    resolve_task,
+    task_name,
+)
 
 Pooling = Literal["cls", "mean"]
 LongText = Literal["head", "head-tail", "chunks"]
@@ -41,24 +52,62 @@ def parse_long_text(value: str | None) -> LongText | None:
     return known
 
 
+MAX_TASKS = 100
+"""Most tasks of a model."""
+
+
+def _label(value: Any, place: Place) -> str:
+    label = Text()(value, place)
+    if problem := label_problem(label):
+        raise place.refuse(label, f"the name of a class, but {problem}")
+    return label
+
+
 @dataclass(frozen=True)
 class _TaskEntry:
-    """A task as `config.json` has it; the rest of it follows from its name."""
+    """A task as `config.json` has it; of a built-in one the rest follows from its name."""
 
     name: Annotated[str, Text(100)]
-    kind: Annotated[str, Text(100)]
-    labels: Annotated[tuple[str, ...], ListOf(Text())]
+    kind: Annotated[Kind, Choice(get_args(Kind))]
+    labels: Annotated[tuple[str, ...], ListOf(_label, most=MAX_LABELS)]
+    arity: Annotated[int, Integer(1, 2)] = 1
+    score_range: Annotated[
+        tuple[float, ...] | None, Nullable(ListOf(Number(-1e12, 1e12), fewest=2, most=2))
+    ] = None
+    symmetric: Annotated[bool, flag] = False
 
 
 def _read_task(value: Any, place: Place) -> TaskSpec:
     entry = _TaskEntry(**read_fields(_TaskEntry, value, place))
     task = TASKS.get(entry.name)
-    if task is None or task.labels != entry.labels or task.kind != entry.kind:
+    if task is None:
+        return _read_own_task(entry, place)
+    if task.labels != entry.labels or task.kind != entry.kind:
         raise ModelError(
             f"{place}: the task {shown(entry.name)} is not one that this version knows",
             hint="upgrade with: pip install --upgrade swissbert",
         )
     return task
+
+
+def _read_own_task(entry: _TaskEntry, place: Place) -> TaskSpec:
+    """A task that a user's data made.
+
+    Raises:
+        ModelError: if its values contradict each other.
+    """
+    try:
+        name = task_name(entry.name)
+    except ConfigurationError as error:
+        raise ModelError(f"{place.at('name')}: {error.message}") from None
+    if entry.kind == "multiclass":
+        if len(set(entry.labels)) < max(2, len(entry.labels)):
+            raise place.at("labels").refuse(list(entry.labels), "two names or more, each once")
+        return own_task(name, entry.arity, entry.labels, symmetric=entry.symmetric)
+    low, high = entry.score_range or (0.0, 0.0)
+    if entry.kind != "regression" or entry.labels or not low < high:
+        raise ModelError(f"{place}: {shown(name)} has neither classes nor a range of scores")
+    return own_task(name, entry.arity, score_range=(low, high), symmetric=entry.symmetric)
 
 
 @dataclass(frozen=True)
@@ -81,7 +130,7 @@ class ModelConfig:
     encoder: Annotated[EncoderConfig, EncoderConfig.from_json]
     pooling: Annotated[Pooling, Choice(get_args(Pooling))]
     max_length: Annotated[int, Integer(MIN_LENGTH, 1_000_000)]
-    tasks: Annotated[tuple[TaskSpec, ...], ListOf(_read_task, fewest=1, most=len(TASKS))]
+    tasks: Annotated[tuple[TaskSpec, ...], ListOf(_read_task, fewest=1, most=MAX_TASKS)]
     # The first models were written before there was a choice.
     pair_encoding: Annotated[bool, flag] = True
     heads: Annotated[str, Choice(tuple(head.name for head in HEADS))] = "linear"
@@ -108,6 +157,8 @@ class ModelConfig:
                     "arity": task.arity,
                     "labels": list(task.labels),
                     "score_range": task.score_range and list(task.score_range),
+                    "metric": task.metric,
+                    "symmetric": task.symmetric,
                 }
                 for task in self.tasks
             ],
@@ -132,15 +183,9 @@ class ModelConfig:
         return config
 
     def task(self, name: str) -> TaskSpec:
-        """The model's task of that name.
+        """The model's task of that name or alias.
 
         Raises:
             ConfigurationError: if the model was not trained for it.
         """
-        for task in self.tasks:
-            if task.name == name:
-                return task
-        raise ConfigurationError(
-            f"this model has no head for {name!r}",
-            hint=f"it was trained for: {', '.join(task.name for task in self.tasks)}",
-        )
+        return resolve_task(name, self.tasks)

@@ -105,7 +105,7 @@ def _names(config: TrainConfig) -> list[str]:
     tasks = [
         task
         for task in config.tasks
-        if any(task not in getattr(config, f"{split}_files") for split in _SPLITS)
+        if task in TASKS and any(task not in getattr(config, f"{split}_files") for split in _SPLITS)
     ]
     return [name for task in tasks for _, name in TASKS[task].files if name in course_data.FILES]
 

@@ -24,7 +24,7 @@ from swiss_training.run_folder import LAST, RunFolder, remove_checkpoints
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model.directory import METRICS, WEIGHTS, ModelDirectory
 from swisscli.core.processor import processor
-from swisscli.core.tasks import Split
+from swisscli.core.tasks import TASKS, Split
 
 State = Literal["done", "begun", "new"]
 _SPLITS: tuple[Split, ...] = ("train", "dev")
@@ -100,13 +100,15 @@ def _missing(config: TrainConfig) -> list[Path]:
         file.path
         for split in _SPLITS
         for task in config.tasks
-        for file in config.files(split, task)
+        for file in config.files(split, TASKS[task])
         if not file.path.is_file()
     ]
 
 
 def _data_key(config: TrainConfig) -> str:
-    return repr([(task, config.files(split, task)) for split in _SPLITS for task in config.tasks])
+    return repr(
+        [(task, config.files(split, TASKS[task])) for split in _SPLITS for task in config.tasks]
+    )
 
 
 def run(experiment: Experiment, stop: Interruption | None = None) -> Iterator[Event]:

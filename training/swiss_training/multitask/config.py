@@ -3,18 +3,22 @@
 import math
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from swiss_training.config import Ranges, RunConfig, choice_problems, numbers, range_problems
-from swiss_training.multitask.labels import DataFile
+from swiss_training.multitask.labels import DataFile, Part, draft_task
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.methods import HEADS, METHODS, MethodKind, method_names, method_options
 from swisscli.core.model.directory import TRAIN_CONFIG
 from swisscli.core.model.model_config import LongText, Pooling
-from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split, TaskSpec, task_name
+
+ClassWeights = Literal["none", "sqrt", "balanced"]
+OWN_LABELS = Path(__file__).resolve().parents[1] / "recipes" / "own-labels.toml"
+"""The recipe of runs that train nothing but tasks of one's own."""
 
 C = TypeVar("C")
 
@@ -65,8 +69,16 @@ class TrainConfig(RunConfig):
     """Training files per task, besides those in `data`."""
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, besides those in `data`."""
+    text_columns: str = ""
+    """Columns of the texts in files that are named and do not say themselves: one, or two with a
+    comma; names, or numbers from 1. Empty: found by their names."""
+    label_column: str = ""
+    """The column of the labels, likewise."""
+    regression: bool = False
+    """Whether whole numbers are scores to a task of one's own; else they are names of classes."""
     tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
-    """The tasks to train; the model gets a head for each."""
+    """The tasks to train; the model gets a head for each. A name that is not built in is a task of
+    one's own, whose classes are the labels in its training files."""
 
     pooling: Pooling = "cls"
     """`cls`: first token through the pooler; `mean`: mean of the last hidden states."""
@@ -102,6 +114,10 @@ class TrainConfig(RunConfig):
     micro_batch_tokens: int = 0
     """Most tokens, padding included, that a pass computes: larger batches are cut into parts
     whose gradients add up, so long texts need no more memory; 0: no limit."""
+    min_steps: int = 0
+    """Optimizer steps at least, even if `epochs` are fewer; 0: no minimum."""
+    class_weights: ClassWeights = "none"
+    """Weights of examples by how rare their class is; `sqrt`: by the root of that."""
     max_dev_rows: int = 0
     """Dev rows of each task that are evaluated, evenly spaced; 0: all."""
 
@@ -110,8 +126,17 @@ class TrainConfig(RunConfig):
         yield from super().problems()
         for name in ("tasks", *_FILE_TABLES, *_TASK_NUMBERS):
             for task in getattr(self, name):
-                if task not in TASKS:
-                    yield f"{name} names {task!r}, which is no task"
+                if problem := _name_problem(task):
+                    yield f"{name} names {task!r}: {problem}"
+        for name in self.tasks:
+            if name not in TASKS and not self.named_files("train", name):
+                yield (
+                    f"tasks names {name!r}, which is not built in ({', '.join(TASKS)}): a task of"
+                    f" your own needs its file (`train_files={name}=FILE`)"
+                )
+        for name in (*self.train_files, *self.extra_train_files):
+            if name not in TASKS and name not in self.tasks:
+                yield f"there is a training file of {name!r}, which is not among the tasks"
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             yield "tasks must name one task or more, each once"
         yield from choice_problems(self, _CHOICES)
@@ -125,9 +150,13 @@ class TrainConfig(RunConfig):
 
     def _wrong_files(self) -> Iterator[str]:
         for split in _SPLITS:
-            for task in TASKS:
+            for task in self._all_names():
                 try:
-                    files = self.files(split, task)
+                    if task in TASKS:
+                        files = self.files(split, TASKS[task])
+                    else:
+                        named = self.named_files(split, task)
+                        files = [DataFile.parse(text, draft_task(task, text)) for text in named]
                 except ConfigurationError as error:
                     yield f"{error.message} ({error.hint})" if error.hint else error.message
                     continue
@@ -136,6 +165,8 @@ class TrainConfig(RunConfig):
                     yield f"the shares of {task}'s {split} files add up to {total:g}, 1 is all"
 
     def _wrong_combinations(self) -> Iterator[str]:
+        # How many texts a task of one's own has is known when its data is read.
+        has_own = any(task not in TASKS for task in self.tasks)
         pairs = [task for task in self.tasks if task in TASKS and TASKS[task].arity == 2]
         if self.heads == "cosine" and self.pair_encoding:
             yield (
@@ -143,9 +174,9 @@ class TrainConfig(RunConfig):
                 " pair encoding makes one sequence of them: turn it off"
                 " (`pair_encoding=False`)"
             )
-        if self.heads == "cosine" and not pairs:
+        if self.heads == "cosine" and not pairs and not has_own:
             yield f"heads is 'cosine', but {' and '.join(self.tasks)} has no two texts to compare"
-        if self.heads == "layer-sharing" and len(pairs) < 2:
+        if self.heads == "layer-sharing" and len(pairs) < 2 and not has_own:
             yield "heads is 'layer-sharing', but there are no two tasks of two texts to share it"
         if self.aggregation != "none" and len(self.tasks) == 1:
             yield f"aggregation is {self.aggregation!r}, but one task has no gradients to combine"
@@ -187,17 +218,38 @@ class TrainConfig(RunConfig):
                 " distillation needs both"
             )
 
-    def files(self, split: Split, task: str) -> list[DataFile]:
-        """The data files of a task; those of `data` need not exist."""
-        own = getattr(self, f"{split}_files").get(task)
-        extra = getattr(self, f"extra_{split}_files").get(task, [])
-        default = self.default_file(split, task)
-        named = [DataFile.parse(file, TASKS[task]) for file in [*(own or []), *extra]]
-        return [DataFile(default), *named] if own is None and default else named
+    def _all_names(self) -> list[str]:
+        """The built-in tasks, and those of one's own that anything names."""
+        named = (name for key in _FILE_TABLES for name in getattr(self, key))
+        return list(dict.fromkeys([*TASKS, *self.tasks, *named]))
 
-    def default_file(self, split: Split, task: str) -> Path | None:
+    def named_files(self, split: Split, task: str) -> list[str]:
+        """What names the files of a task, besides `data`."""
+        tables = (f"{split}_files", f"extra_{split}_files")
+        return [text for table in tables for text in getattr(self, table).get(task, [])]
+
+    def files(self, split: Split, task: TaskSpec) -> list[DataFile]:
+        """The data files of a task; those of `data` need not exist.
+
+        A task of one's own without a dev file has a part of its training files in place of it.
+        """
+        has_dev = bool(self.named_files("dev", task.name))
+        part = Part(split, self.seed) if task.own and not has_dev else None
+        texts = self.named_files("train" if part else split, task.name)
+        named = [replace(self.parse_file(text, task), part=part) for text in texts]
+        default = self.default_file(split, task)
+        is_replaced = task.name in getattr(self, f"{split}_files")
+        return [DataFile(default), *named] if default and not is_replaced else named
+
+    def parse_file(self, text: str, task: TaskSpec) -> DataFile:
+        """A file that is named, with the columns of the configuration where it names none."""
+        file = DataFile.parse(text, task)
+        texts = tuple(filter(None, map(str.strip, self.text_columns.split(","))))
+        return replace(file, column=file.column or self.label_column, texts=file.texts or texts)
+
+    def default_file(self, split: Split, task: TaskSpec) -> Path | None:
         """The task's file in `data`; None without a folder, or where it has none of the task."""
-        name = TASKS[task].file_name(split)
+        name = task.file_name(split)
         return Path(self.data) / name if self.data and name else None
 
     @classmethod
@@ -216,6 +268,15 @@ class TrainConfig(RunConfig):
         return values | changes | files
 
 
+def _name_problem(task: str) -> str | None:
+    """Why no task can have a name; None if one can."""
+    try:
+        task_name(task)
+    except ConfigurationError as error:
+        return error.message
+    return None
+
+
 _SPLITS: tuple[Split, ...] = ("train", "dev")
 _FILE_TABLES = ("train_files", "dev_files", "extra_train_files", "extra_dev_files")
 _TASK_NUMBERS = {option.key for option in method_options() if option.is_per_task}
@@ -225,10 +286,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "pooling": get_args(Pooling),
     "long_text": get_args(LongText),
     "heads": tuple(head.name for head in HEADS),
+    "class_weights": get_args(ClassWeights),
     **{kind: method_names(kind) for kind in _METHODS},
 }
 _RANGES: Ranges = (
-    (("max_dev_rows", "micro_batch_tokens"), lambda value: value >= 0, "0 or above"),
+    (("max_dev_rows", "micro_batch_tokens", "min_steps"), lambda value: value >= 0, "0 or above"),
     (("awl_learning_rate",), lambda value: value > 0, "above 0"),
     (("dropout", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
     (("layer_decay",), lambda value: 0 < value <= 1, "in (0, 1]"),

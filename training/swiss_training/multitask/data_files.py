@@ -67,7 +67,7 @@ class DataChoice:
         """Whether a file that does not exist is named here, one by one."""
         tables = (self.dev_files, self.extra_dev_files)
         named = (name for table in tables for files in table.values() for name in files)
-        return file.path in {Path(name.partition("?")[0]) for name in named}
+        return file.part is None and file.path in {Path(name.partition("?")[0]) for name in named}
 
 
 def _run_config(run: Path) -> TrainConfig:
@@ -120,11 +120,11 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec], split: Split) -> 
     """
     found = []
     for task in tasks:
-        default = config.default_file(split, task.name)
+        default = config.default_file(split, task)
         if split == "test":
             files = [DataFile(default)] if default else []
         else:
-            files = config.files(split, task.name)
+            files = config.files(split, task)
         present = [file for file in files if file.path.is_file()]
         missing = [file for file in files if not file.path.is_file()]
         found.append(SplitFiles(task, split, present, missing, default))

@@ -2,20 +2,18 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from swiss_training.multitask.config import TrainConfig
-from swiss_training.multitask.labels import DataFile, Target
-from swisscli.core.columns import InputColumns, folded
+from swiss_training.multitask.config import ClassWeights, TrainConfig
+from swiss_training.multitask.labels import DataFile, Target, draft_task
+from swiss_training.multitask.own_tasks import find_task
+from swiss_training.multitask.rows import read_split
 from swisscli.core.errors import DataError
-from swisscli.core.io.formats import InputFormat, format_of
-from swisscli.core.io.tables import TableRow, read_table
-from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import TASKS, Split, TaskSpec
 
 
@@ -30,6 +28,7 @@ class Examples:
         weights: Factor of each one's loss.
         shares: For each file its rows' range and its share of a pass, 0 for every row once.
         skipped: `file:line` of rows left out because a text or the label is empty.
+        notes: What the user should know of how they were read.
     """
 
     task: TaskSpec
@@ -38,6 +37,7 @@ class Examples:
     weights: list[float] = field(default_factory=list)
     shares: list[tuple[range, float]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Examples]]:
@@ -47,10 +47,15 @@ def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Exam
         DataError: if the data folder or a file is missing, a task has no file, or a row is bad.
     """
     check_files(config)
+    tasks = [TASKS[name] if name in TASKS else find_task(config, name) for name in config.tasks]
     train, dev = (
-        {task: read_files(TASKS[task], config.files(split, task)) for task in config.tasks}
+        {task.name: read_files(task, config.files(split, task)) for task in tasks}
         for split in _SPLITS
     )
+    for examples in train.values():
+        examples.weights = _by_class(examples, config.class_weights)
+        if examples.task.own:
+            examples.notes.append(_about(examples, dev[examples.task.name], config))
     return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
 
 
@@ -62,14 +67,52 @@ def check_files(config: TrainConfig) -> None:
     """
     if config.data and not Path(config.data).is_dir() and _needs_folder(config):
         raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
-    wanted = [
-        file for split in _SPLITS for task in config.tasks for file in config.files(split, task)
-    ]
-    if not any(file.path.is_file() for file in wanted):
+    built_in = [TASKS[name] for name in config.tasks if name in TASKS]
+    wanted = [file for split in _SPLITS for task in built_in for file in config.files(split, task)]
+    if built_in and not any(file.path.is_file() for file in wanted):
         raise DataError(f"{config.data or 'no `data`'}: no task's files", hint=_looked_for(config))
     for split in _SPLITS:
-        for task in config.tasks:
+        for task in built_in:
             _check(config, split, task)
+        for name in config.tasks:
+            for text in config.named_files(split, name) if name not in TASKS else ():
+                _check_exists(config.parse_file(text, draft_task(name, text)))
+
+
+def _by_class(examples: Examples, kind: ClassWeights) -> list[float]:
+    """The examples' weights times those of their classes, whose mean over the examples is 1."""
+    if kind == "none" or examples.task.score_range is not None:
+        return examples.weights
+    counts = Counter(examples.targets)
+    power = {"sqrt": -0.5, "balanced": -1.0}[kind]
+    factors = np.array([counts[target] for target in examples.targets], dtype=float) ** power
+    weights: list[float] = (np.array(examples.weights) * factors / factors.mean()).tolist()
+    return weights
+
+
+def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
+    """A line on what was found in the files of a task of one's own."""
+    task = train.task
+    if task.score_range is not None:
+        low, high = task.score_range
+        found = f"scores from {low:g} to {high:g}"
+    else:
+        counts = Counter(target for target in train.targets if isinstance(target, float))
+        named = [f"{name} {counts[index]:,}" for index, name in enumerate(task.labels)]
+        more = f", and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
+        found = f"{len(named)} classes: {', '.join(named[:_MAX_LISTED])}{more}"
+    texts = "text" if task.arity == 1 else "two texts"
+    line = f"{task.name}: {texts} a row, {found}"
+    if config.named_files("dev", task.name):
+        return line
+    total = len(train.targets) + len(dev.targets)
+    return (
+        f"{line}; no dev file is named, so {len(dev.targets):,} of {total:,} rows are held out as"
+        " dev data, a share of every class, chosen by the seed and the text"
+    )
+
+
+_MAX_LISTED = 20
 
 
 def _spaced(examples: Examples, count: int) -> Examples:
@@ -91,27 +134,35 @@ _SPLITS: tuple[Split, ...] = ("train", "dev")
 
 def _needs_folder(config: TrainConfig) -> bool:
     splits = (config.train_files, config.dev_files)
-    return not all(task in files for files in splits for task in config.tasks)
+    built_in = [task for task in config.tasks if task in TASKS]
+    return not all(task in files for files in splits for task in built_in)
 
 
-def _check(config: TrainConfig, split: Split, task: str) -> None:
+def _check(config: TrainConfig, split: Split, task: TaskSpec) -> None:
     files = config.files(split, task)
     default = config.default_file(split, task)
     has_default = default in [file.path for file in files]
     if not files or (default and has_default and not default.is_file()):
         raise DataError(
-            f"{task} has no {split} file" + (f": {default} is not there" if default else ""),
-            hint=f"name one with `{split}_files={task}=FILE`, or leave the task out with `tasks`;"
-            f" {_looked_for(config)}",
+            f"{task.name} has no {split} file" + (f": {default} is not there" if default else ""),
+            hint=f"name one with `{split}_files={task.name}=FILE`, or leave the task out with"
+            f" `tasks`; {_looked_for(config)}",
         )
     for file in files:
-        if not file.path.exists():
-            raise DataError(f"{file}: cannot be read: {os.strerror(errno.ENOENT)}")
+        _check_exists(file)
+
+
+def _check_exists(file: DataFile) -> None:
+    if not file.path.exists():
+        raise DataError(f"{file}: cannot be read: {os.strerror(errno.ENOENT)}")
 
 
 def _looked_for(config: TrainConfig) -> str:
     names = ", ".join(
-        name for task in config.tasks for split in _SPLITS if (name := TASKS[task].file_name(split))
+        name
+        for task in config.tasks
+        for split in _SPLITS
+        if task in TASKS and (name := TASKS[task].file_name(split))
     )
     return (
         f"looked in {config.data or 'no folder'} for {names or 'nothing'};"
@@ -130,84 +181,17 @@ def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
             task or outside its range, with file, line and column.
     """
     examples = Examples(task)
-    for file in files:
+    for file, of_file in zip(files, read_split(task, files), strict=True):
         before = len(examples.targets)
-        for row in read_rows(task, file):
+        for row in of_file:
             if row.target is None:
                 examples.skipped.append(row.where)
             else:
                 examples.texts.append(row.texts)
                 examples.targets.append(row.target)
         rows = range(before, len(examples.targets))
-        if not rows:
+        if not rows and file.part is None:
             raise DataError(f"{file}: no labelled example of {task.name}")
         examples.weights += [file.weight] * len(rows)
         examples.shares.append((rows, file.share))
     return examples
-
-
-class DataRow(NamedTuple):
-    """A row of a data file.
-
-    Attributes:
-        where: `file:line`.
-        id: What its column `id` holds; empty without one.
-        texts: One or two sentences; any of them may be empty.
-        target: Class or score, or the classes that the label allows; None where the label or a
-            text is empty, and in unlabelled files.
-    """
-
-    where: str
-    id: str
-    texts: tuple[str, ...]
-    target: Target | None
-
-
-def read_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iterator[DataRow]:
-    """Read every row of a file.
-
-    Args:
-        task: The task.
-        file: The file, and what its labels mean.
-        labelled: Whether it must have a column with labels; without, none is looked for.
-
-    Raises:
-        DataError: as `read_files` does.
-    """
-    rescaled = {folded(name): (low, high) for name, low, high in task.columns.rescaled}
-    labels = (file.column,) if file.column else (*task.columns.target, *rescaled)
-    columns = InputColumns(
-        task.name,
-        task.columns.texts,
-        labels if labelled else (),
-        remedy="name the columns so in the first row",
-    )
-    layout = format_of(str(file))
-    if layout in (None, InputFormat.TXT):  # lines of text have no labels: these have columns
-        layout = InputFormat.CSV
-    try:
-        with file.path.open("rb") as stream:
-            for row in read_table(stream, str(file), layout, columns):
-                if row.fields or row.error:
-                    yield _data_row(task, file, row, rescaled.get(folded(row.label_name)))
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _data_row(
-    task: TaskSpec, file: DataFile, row: TableRow, bounds: tuple[float, float] | None
-) -> DataRow:
-    where = f"{file}:{row.line}"
-    if row.error:
-        cells = zip(row.names, row.fields, strict=False)
-        place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in str(text)), "")
-        raise DataError(f"{where}: {place}{row.error.message}")
-    texts = tuple(text.strip() for text in row.texts)
-    label, target = row.label.strip(), None
-    if label and not any(map(is_blank, texts)):
-        try:
-            target = file.target(task, label, bounds)
-        except ValueError as error:
-            message = f"{where}: column {row.label_name!r} is {label!r}, {error}"
-            raise DataError(message) from None
-    return DataRow(where, "" if row.id is None else str(row.id).strip(), texts, target)

@@ -32,8 +32,10 @@ class Head(Protocol):
 class LinearHead(nn.Module):
     """Dropout and one linear layer; the output function is in the loss.
 
+    A score is computed on one scale for all tasks, see `TaskSpec.score_unit`.
+
     Shape:
-        features_BI (B, I) -> logits (B, C), C the task's `num_outputs`
+        features_BI (B, I) -> output (B, C), C the task's `num_outputs`
     """
 
     def __init__(self, input_size: int, task: TaskSpec, dropout: float) -> None:
@@ -43,16 +45,20 @@ class LinearHead(nn.Module):
         self.linear = nn.Linear(input_size, task.num_outputs)
 
     def forward(self, features_BI: Tensor) -> Tensor:
-        """Compute the task's logits."""
+        """Compute the output."""
         return self.linear(self.dropout(features_BI))
 
     def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
         """See `Head`."""
+        low, unit = self.task.score_unit
+        if (low, unit) != (0, 1):
+            targets_B = (targets_B - low) / unit
         return task_loss(self.task, output_BC, targets_B, weights_B)
 
     def logits(self, output_BC: Tensor) -> Tensor:
         """See `Head`."""
-        return output_BC
+        low, unit = self.task.score_unit
+        return output_BC if (low, unit) == (0, 1) else low + unit * output_BC
 
 
 class CosineHead(nn.Module):
@@ -99,11 +105,12 @@ def make_head(
     """The head of a task.
 
     Args:
-        kind: `linear`, `layer-sharing` or `cosine`; the last serves tasks of two texts.
+        kind: `linear`, `layer-sharing` or `cosine`; the last serves tasks of two texts and two
+            classes, or a score.
         input_size: Features per example.
         task: The task.
         dropout: Probability of dropping a feature.
     """
-    if kind == "cosine" and task.arity == 2:
+    if kind == "cosine" and task.has_cosine:
         return CosineHead(task, dropout)
     return LinearHead(input_size, task, dropout)

@@ -9,14 +9,29 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.tasks import TaskSpec
+from swisscli.core.tasks import Split, TaskSpec, own_task
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+_MAX_LISTED = 20
+
 Target = float | tuple[int, ...]
 """A class or score; or the classes that a coarse label allows, in order."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a task without a dev file takes of its training files: see `held_out.py`.
+
+    Attributes:
+        split: `train` or `dev`.
+        seed: Decides, with the texts, which rows are held out.
+    """
+
+    split: Split
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -28,7 +43,8 @@ class DataFile(os.PathLike[str]):
 
     Attributes:
         path: The file.
-        column: The column with the labels; empty finds it by its name.
+        column: The column with the labels, by name or by number from 1; empty finds it by its name.
+        texts: The columns with the texts, likewise; empty finds them.
         labels: What each label of the file stands for: the classes that it allows, by the label in
             lower case. Empty: the labels are the task's own.
         bounds: Lowest and highest score of the file, which are mapped onto the task's; None: they
@@ -36,15 +52,18 @@ class DataFile(os.PathLike[str]):
         tolerance: By how many classes a label may be off: 1 lets four stars be three or five.
         weight: Factor of the loss of the file's rows.
         share: The file's share of the task's rows in a pass; 0: every row once.
+        part: The part of its rows that is read; None for all.
     """
 
     path: Path
     column: str = ""
+    texts: tuple[str, ...] = ()
     labels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     tolerance: int = 0
     weight: float = 1.0
     share: float = 0.0
+    part: Part | None = None
 
     def __fspath__(self) -> str:
         """The file's path."""
@@ -65,21 +84,11 @@ class DataFile(os.PathLike[str]):
         Raises:
             ConfigurationError: if a key is unknown or a value has another form.
         """
-        name, _, query = text.partition("?")
-        if not query or Path(text).is_file():
-            return cls(Path(text))
-        values: dict[str, str] = {}
-        for part in query.split("&"):
-            key, _, value = part.partition("=")
-            if key not in _KEYS or key in values or not value:
-                raise ConfigurationError(
-                    f"{text}: {part!r} is not one of {', '.join(f'{k}=...' for k in _KEYS)}",
-                    hint="name each key once, for example: tweets.tsv?labels=neg:0-1,pos:3-4",
-                )
-            values[key] = unquote(value)
+        path, values = _options(text)
         return cls(
-            Path(name),
+            path,
             column=values.get("column", ""),
+            texts=_split(values.get("texts", "")),
             labels=_parse_labels(text, values.get("labels", ""), task),
             bounds=_parse_bounds(text, values["range"], task) if "range" in values else None,
             tolerance=_tolerance(text, values.get("tolerance"), task),
@@ -103,7 +112,7 @@ class DataFile(os.PathLike[str]):
             ValueError: saying what it is not.
         """
         if task.score_range is not None:
-            return _score(task.score_range, label, self.bounds or bounds or task.score_range)
+            return _score(task, label, self.bounds or bounds)
         if self.labels:
             classes = self.labels.get(_key(label))
             if classes is None:
@@ -117,7 +126,51 @@ class DataFile(os.PathLike[str]):
         return float(classes[0]) if len(classes) == 1 else classes
 
 
-_KEYS = ("column", "labels", "range", "tolerance", "weight", "share")
+_KEYS = ("column", "texts", "labels", "range", "tolerance", "weight", "share")
+
+
+def _options(text: str) -> tuple[Path, dict[str, str]]:
+    """The file that a text names, and its options.
+
+    Raises:
+        ConfigurationError: if a key is unknown, named twice or without a value.
+    """
+    name, _, query = text.partition("?")
+    values: dict[str, str] = {}
+    if not query or Path(text).is_file():
+        return Path(text), values
+    for part in query.split("&"):
+        key, _, value = part.partition("=")
+        if key not in _KEYS or key in values or not value:
+            raise ConfigurationError(
+                f"{text}: {part!r} is not one of {', '.join(f'{k}=...' for k in _KEYS)}",
+                hint="name each key once, for example: tweets.tsv?labels=neg:0-1,pos:3-4",
+            )
+        values[key] = unquote(value)
+    return Path(name), values
+
+
+def _split(columns: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in columns.split(",")) if columns else ()
+
+
+def draft_task(name: str, text: str, arity: int = 1) -> TaskSpec:
+    """What the options of a file say of a task of one's own, before any data is read.
+
+    Args:
+        name: The task's name.
+        text: What names the file: its option `labels` names classes, `range` makes them scores.
+        arity: Its texts per example.
+
+    Raises:
+        ConfigurationError: if a key is unknown, named twice or without a value.
+    """
+    _, values = _options(text)
+    if "range" in values:
+        return own_task(name, arity, score_range=(0.0, 1.0))
+    mapped = (part.rpartition(":")[2] for part in values.get("labels", "").split(","))
+    labels = dict.fromkeys(label for names in mapped for label in names.split("|") if label)
+    return own_task(name, arity, tuple(labels))
 
 
 def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.float32]":
@@ -152,19 +205,27 @@ def _own_class(task: TaskSpec, label: str) -> int:
     if named is not None:
         return named
     number = _key(label)
-    if number not in map(str, range(len(task.labels))):
-        names = ", ".join(f"{index} {name}" for index, name in enumerate(task.labels))
-        raise ValueError(f"not a class: {names}")
+    if task.own and (named := task.class_of(number)) is not None:  # `1.0` is `1`
+        return named
+    if task.own or number not in map(str, range(len(task.labels))):
+        names = [name if task.own else f"{i} {name}" for i, name in enumerate(task.labels)]
+        more = ", ..." if len(names) > _MAX_LISTED else ""
+        raise ValueError(f"not a class: {', '.join(names[:_MAX_LISTED])}{more}")
     return int(number)
 
 
-def _score(scale: tuple[float, float], label: str, bounds: tuple[float, float]) -> float:
-    """A score between bounds, moved onto the task's scale."""
-    (first, last), (low, high) = scale, bounds
+def _score(task: TaskSpec, label: str, bounds: tuple[float, float] | None) -> float:
+    """A score between bounds, moved onto the task's scale; in a task of one's own any number."""
+    assert task.score_range is not None
+    (first, last), (low, high) = task.score_range, bounds or task.score_range
     try:
         value = float(label)
     except ValueError:
         value = math.nan
+    if task.own and bounds is None:
+        if not math.isfinite(value):
+            raise ValueError("not a number")
+        return value
     if not low <= value <= high:
         raise ValueError(f"not a number from {low:g} to {high:g}")
     return first + (value - low) * (last - first) / (high - low)
@@ -195,8 +256,8 @@ def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int,
 def _classes(choice: str, task: TaskSpec) -> Sequence[int]:
     """The classes that one alternative names; none where it has another form."""
     named = task.class_of(choice)
-    if named is not None:
-        return [named]
+    if named is not None or task.own:
+        return [] if named is None else [named]
     first, separator, last = choice.partition("-")
     try:
         low, high = int(first), int(last if separator else first)
@@ -222,11 +283,13 @@ def _parse_bounds(text: str, value: str, task: TaskSpec) -> tuple[float, float]:
 def _tolerance(text: str, value: str | None, task: TaskSpec) -> int:
     if value is None:
         return 0
-    if task.kind != "multiclass" or not value.isdecimal() or not 0 < int(value) < len(task.labels):
+    takes_one = task.kind == "multiclass" and not task.own
+    if not takes_one or not value.isdecimal() or not 0 < int(value) < len(task.labels):
         raise ConfigurationError(
             f"{text}: tolerance={value}: not a number of classes that a label of {task.name} may be"
             " off by",
-            hint="tolerance=1 suits star ratings; tasks of two classes and scores take none",
+            hint="tolerance=1 suits star ratings; tasks of two classes, scores and tasks of your"
+            " own take none",
         )
     return int(value)
 

@@ -75,7 +75,8 @@ def divergence(task: TaskSpec, a_BC: Tensor, b_BC: Tensor) -> Tensor:
     """
     a_BC, b_BC = a_BC.float(), b_BC.float()
     if task.kind == "regression":
-        return F.mse_loss(a_BC, b_BC)
+        _, unit = task.score_unit
+        return F.mse_loss(a_BC / unit, b_BC / unit)
     if task.kind == "binary":
         # Both divergences of two Bernoulli distributions add up to this.
         return ((a_BC.sigmoid() - b_BC.sigmoid()) * (a_BC - b_BC)).mean()

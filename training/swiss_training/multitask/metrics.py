@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from swisscli.core.model.schema import (
     Integer,
+    ListOf,
     Nullable,
     Number,
     Object,
@@ -19,19 +20,47 @@ from swisscli.core.model.schema import (
 )
 from swisscli.core.tasks import TaskSpec
 
+MAX_CONFUSION = 50
+"""Most classes whose confusion matrix is kept."""
+
 
 @dataclass(frozen=True)
 class Score:
-    """A metric of one task: its name, its value, and the rows it was measured on."""
+    """A metric of one task, on its rows.
+
+    Attributes:
+        metric: Its name.
+        value: Its value.
+        rows: The rows it was measured on.
+        macro_f1: Of classes of one's own: the mean of their F1, however many rows each has.
+        confusion: Of them, if they are not too many: rows by true class and predicted class.
+    """
 
     metric: Annotated[str, Text(100)]
     value: Annotated[float, Number(-1e9, 1e9)]
     rows: Annotated[int, Integer(0, 2**40)]
+    macro_f1: Annotated[float | None, Nullable(Number(0, 1))] = None
+    confusion: Annotated[
+        tuple[tuple[int, ...], ...] | None, Nullable(ListOf(ListOf(Integer(0, 2**40))))
+    ] = None
 
     @classmethod
     def from_json(cls, values: Any, place: Place) -> "Score":
         """Read the JSON form."""
         return cls(**read_fields(cls, values, place))
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, without what was not measured."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    def lines(self, task: str) -> list[tuple[str, str, str, str]]:
+        """The task, a metric, its value and the rows, for each metric."""
+        metrics = {self.metric: self.value, "macro_f1": self.macro_f1}
+        return [
+            (task, name, f"{value:.4f}", str(self.rows))
+            for name, value in metrics.items()
+            if value is not None
+        ]
 
 
 @dataclass(frozen=True)
@@ -59,7 +88,7 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The scores under `tasks`, and beside them the overall score."""
-        tasks = {name: asdict(score) for name, score in self.scores.items()}
+        tasks = {name: score.to_json() for name, score in self.scores.items()}
         return {"tasks": tasks, "overall": self.overall}
 
     @classmethod
@@ -176,6 +205,8 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
     if task.metric == "accuracy":
         multiclass = task.kind == "multiclass"
         predicted_N = logits_NC.argmax(1) if multiclass else logits_NC[:, 0] > 0
+        if task.own and targets_N.ndim == 1:
+            return _score_of_classes(task, predicted_N, targets_N.astype(int))
         if targets_N.ndim == 2:
             value = float(np.mean(targets_N[np.arange(len(targets_N)), predicted_N]))
         else:
@@ -187,3 +218,24 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
         norm = np.linalg.norm(a_N) * np.linalg.norm(b_N)
         value = float(a_N @ b_N / norm) if norm > 0 else 0.0
     return Score(task.metric, value, len(targets_N))
+
+
+def _score_of_classes(
+    task: TaskSpec, predicted_N: npt.NDArray[Any], targets_N: npt.NDArray[Any]
+) -> Score:
+    """Accuracy, macro F1 and the confusion matrix.
+
+    A class counts in macro F1 if a row has it or it is predicted, as in scikit-learn.
+    """
+    num_classes = len(task.labels)
+    counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts_CC, (targets_N, predicted_N), 1)
+    right_C, total_C = counts_CC.diagonal(), counts_CC.sum(0) + counts_CC.sum(1)
+    f1 = 2 * right_C[total_C > 0] / total_C[total_C > 0]
+    return Score(
+        task.metric,
+        float(right_C.sum() / len(targets_N)),
+        len(targets_N),
+        float(f1.mean()),
+        tuple(map(tuple, counts_CC.tolist())) if num_classes <= MAX_CONFUSION else None,
+    )

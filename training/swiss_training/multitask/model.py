@@ -30,6 +30,14 @@ from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TaskSpec
 
 
+class Heads(nn.ModuleDict):
+    """The heads by the names of their tasks, any of which may also be an attribute of modules."""
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        """Add a head."""
+        self._modules[key] = module
+
+
 class MultitaskModel(nn.Module):
     """The shared encoder and the heads of all tasks.
 
@@ -47,7 +55,7 @@ class MultitaskModel(nn.Module):
         self.encoder = make_encoder(config.encoder)
         hidden_size = config.encoder.hidden_size
         self.shared_layers = nn.ModuleDict()
-        self.heads = nn.ModuleDict()
+        self.heads = Heads()
         for task in config.tasks:
             input_size = hidden_size * config.sequences(task)
             if config.heads == "layer-sharing":

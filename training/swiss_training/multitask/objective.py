@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
+from zlib import crc32
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.methods import find_method, methods_of
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Place
-from swisscli.core.tasks import TASKS, Split
+from swisscli.core.tasks import TASKS, Split, TaskSpec
 from swisscli.core.tokenization import Tokenizer
 
 
@@ -72,7 +73,8 @@ class Multitask:
         torch.manual_seed(config.seed)
         self.pretrained = load_pretrained(config.encoder)
         self.tasks = tuple(train)
-        self.model = self._make_model(self.pretrained).to(self.device)
+        specs = tuple(examples.task for examples in train.values())
+        self.model = self._make_model(self.pretrained, specs).to(self.device)
         count, options = len(self.tasks), vars(config)
         weighting = find_method("weighting", config.weighting)
         self.weighting = weighting.make(options, count).to(self.device)
@@ -106,13 +108,14 @@ class Multitask:
             for split in (train, dev)
         )
         self.streams = {
-            name: BatchStream(dataset, config.batch_size, (config.seed, list(TASKS).index(name)))
+            name: BatchStream(dataset, config.batch_size, (config.seed, _number(name)))
             for name, dataset in datasets.items()
         }
         self.sampler: Sampler = find_method("sampler", config.sampler).make(options)
         self.losses = LossTotals(self.tasks).to(self.device)
         self.steps_per_epoch = -(-len(self._sample(0, 1)) // config.gradient_accumulation_steps)
-        self.num_steps = config.max_steps or config.epochs * self.steps_per_epoch
+        steps = max(config.epochs * self.steps_per_epoch, config.min_steps)
+        self.num_steps = config.max_steps or steps
         self.num_epochs = -(-self.num_steps // self.steps_per_epoch)
         self._updates: tuple[int, list[tuple[str, ...]]] = (-1, [])
         self.train_rows = {name: len(dataset) for name, dataset in datasets.items()}
@@ -123,7 +126,9 @@ class Multitask:
         if self.pretrained.pooler_initialised and config.pooling == "cls":
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
-    def _make_model(self, pretrained: PretrainedEncoder) -> MultitaskModel:
+    def _make_model(
+        self, pretrained: PretrainedEncoder, tasks: tuple[TaskSpec, ...]
+    ) -> MultitaskModel:
         longest = pretrained.encoder.config.longest_input
         if self.config.max_length > longest:
             raise ConfigurationError(
@@ -133,7 +138,7 @@ class Multitask:
             encoder=pretrained.encoder.config,
             pooling=self.config.pooling,
             max_length=self.config.max_length or longest,
-            tasks=tuple(TASKS[name] for name in self.tasks),
+            tasks=tasks,
             pair_encoding=self.config.pair_encoding,
             heads=self.config.heads,
             long_text=self.config.long_text,
@@ -156,7 +161,8 @@ class Multitask:
     def _make_tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
         encoder = self.pretrained.encoder.config
-        pairs = self.config.pair_encoding and any(TASKS[name].arity > 1 for name in self.tasks)
+        tasks = self.model.config.tasks
+        pairs = self.config.pair_encoding and any(task.arity > 1 for task in tasks)
         tokenizer.check_fits(encoder.vocab_size, self.config.encoder)
         if pairs and not encoder.tells_pairs_apart:
             raise ModelError(
@@ -309,11 +315,17 @@ class Multitask:
         )
 
 
+def _number(task: str) -> int:
+    """A number of a task's own, for the seed of its batches."""
+    return list(TASKS).index(task) if task in TASKS else len(TASKS) + crc32(task.encode())
+
+
 def _notes(
     split: Split, examples: Mapping[str, Examples], datasets: Mapping[str, TaskDataset]
 ) -> list[str]:
     notes = []
     for task in examples:
+        notes += examples[task].notes
         if skipped := examples[task].skipped:
             some = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
             notes.append(

@@ -32,9 +32,10 @@ class Distillation(nn.Module):
         """Mix."""
         assert batch.teacher_BC is not None
         logits_BC = model.head(task).logits(output_BC).float()
-        kind, teacher_BC = model.config.task(task).kind, batch.teacher_BC
+        spec, teacher_BC = model.config.task(task), batch.teacher_BC
+        kind, (_, unit) = spec.kind, spec.score_unit
         if kind == "regression":
-            distance = F.mse_loss(logits_BC, teacher_BC)
+            distance = F.mse_loss(logits_BC / unit, teacher_BC / unit)
         else:
             # A binary logit is the second class's against 0 for the first.
             soft_BC, teacher_BC = (

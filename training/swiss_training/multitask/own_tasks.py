@@ -1,0 +1,153 @@
+"""A task of one's own: what its training files say that it is; without torch."""
+
+import math
+from collections import Counter
+
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.labels import DataFile, draft_task
+from swiss_training.multitask.rows import table_rows
+from swisscli.core.errors import ConfigurationError, DataError
+from swisscli.core.io.text import is_blank
+from swisscli.core.tasks import MAX_LABELS, TaskSpec, label_problem, own_task
+
+_MAX_SHOWN = 40
+
+
+def find_task(config: TrainConfig, name: str) -> TaskSpec:
+    """Find out what a task of one's own is, from the columns and labels of its training files.
+
+    It has two texts where two columns are chosen or a header has the names of a pair. Labels that
+    are numbers with a fraction are scores, and so are whole numbers if the configuration says
+    `regression` or a file has a `range`. All others are names of classes, in order.
+
+    Raises:
+        DataError: naming file and line of what cannot be a label, or if there are fewer classes
+            than two or more than can be, or all scores are the same.
+        ConfigurationError: if a file lacks a column that was chosen.
+    """
+    texts = config.named_files("train", name)
+    arity = _arity(config, name, texts[0])
+    places: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    bounds: list[float] = []
+    for text in texts:
+        draft = draft_task(name, text, arity)
+        file = config.parse_file(text, draft)
+        bounds += file.bounds or ()
+        for label, place in _labels(draft, file):
+            places.setdefault(label, place)
+            counts[label] += 1
+    where = ", ".join(text.partition("?")[0] for text in texts)
+    if not counts:
+        raise DataError(f"{where}: no labelled example of {name}")
+    numbers = {label: value for label in counts if (value := _number(label)) is not None}
+    if bounds or config.regression or _are_scores(counts, numbers):
+        for label, place in places.items():
+            if label not in numbers:
+                raise DataError(f"{place}: the label {_shown(label)} of {name} is not a number")
+        bounds += numbers.values()
+        if not min(bounds) < max(bounds):
+            raise DataError(f"{where}: every score of {name} is {min(bounds):g}")
+        return own_task(name, arity, score_range=(min(bounds), max(bounds)))
+    return own_task(name, arity, _classes(name, where, counts, places, numbers))
+
+
+def _arity(config: TrainConfig, name: str, text: str) -> int:
+    """Texts per row: as many as columns are chosen, else by the header of the first file."""
+    file = config.parse_file(text, draft_task(name, text))
+    if len(file.texts) > 2:
+        raise ConfigurationError(
+            f"{', '.join(file.texts)}: a row has one text or two, not {len(file.texts)}",
+            hint="choose them with `text_columns=A,B`",
+        )
+    if file.texts:
+        return len(file.texts)
+    try:
+        next(table_rows(draft_task(name, text, 2), file), None)
+    except (DataError, ConfigurationError):
+        return 1  # what is wrong besides is said when the rows are read
+    return 2
+
+
+def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
+    """The labels of a file's examples, each with its place; what it maps, as it maps it.
+
+    Raises:
+        DataError: naming file and line of a label that can be no class's name.
+    """
+    found: list[tuple[str, str]] = []
+    first_of_headless = None
+    for row in table_rows(draft, file):
+        label, place = row.label.strip(), f"{file}:{row.line}"
+        if not label or any(map(is_blank, row.texts)):
+            continue
+        if file.labels:
+            try:
+                target = file.target(draft, label)
+            except ValueError as error:
+                raise DataError(f"{place}: the label is {_shown(label)}, {error}") from None
+            classes = target if isinstance(target, tuple) else (int(target),)
+            found += [(draft.labels[index], place) for index in classes]
+            continue
+        if problem := label_problem(label):
+            raise DataError(
+                f"{place}: column {row.label_name!r} has the label {_shown(label)}: {problem}",
+                hint="correct it, or choose the column of the labels with `label_column=NAME`",
+            )
+        if not row.names and not found:
+            first_of_headless = label, place
+        found.append((label, place))
+    if first_of_headless and [label for label, _ in found].count(first_of_headless[0]) == 1:
+        label, place = first_of_headless
+        raise DataError(
+            f"{place}: {_shown(label)} is the label of this row alone: is it the name of a column?",
+            hint="choose the columns by their names: `text_columns=NAME`, `label_column=NAME`",
+        )
+    return found
+
+
+def _number(label: str) -> float | None:
+    try:
+        value = float(label)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _are_scores(counts: Counter[str], numbers: dict[str, float]) -> bool:
+    """Whether all labels are numbers and some have a fraction."""
+    return len(numbers) == len(counts) and not all(map(float.is_integer, numbers.values()))
+
+
+def _classes(
+    name: str,
+    where: str,
+    counts: Counter[str],
+    places: dict[str, str],
+    numbers: dict[str, float],
+) -> tuple[str, ...]:
+    """The names of the classes, in order: numbers by their value, others by the alphabet."""
+    if len(numbers) == len(counts):
+        names = tuple(str(value) for value in sorted({int(value) for value in numbers.values()}))
+    else:
+        names = tuple(sorted(counts))
+    if len(names) < 2:
+        raise DataError(
+            f"{where}: all {counts.total():,} labels of {name} are {_shown(names[0])}: a task has"
+            " two classes or more",
+            hint="add rows of another class, or choose the column with `label_column=NAME`",
+        )
+    if len(names) > MAX_LABELS or (len(names) > 20 and len(names) > counts.total() / 2):
+        first = names[0] if len(numbers) == len(counts) else next(iter(counts))
+        raise DataError(
+            f"{where}: {counts.total():,} rows of {name} have {len(names):,} different labels, such"
+            f" as {_shown(first)} ({places.get(first, where)}); at most {MAX_LABELS:,} are classes,"
+            " and most rows must share theirs",
+            hint="choose the column of the labels with `label_column=NAME`; numbers are scores with"
+            " `regression=True`",
+        )
+    return names
+
+
+def _shown(label: str) -> str:
+    return repr(label if len(label) <= _MAX_SHOWN else f"{label[:_MAX_SHOWN]}...")
