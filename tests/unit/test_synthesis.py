@@ -303,7 +303,7 @@ def test_an_unknown_bucket_and_one_without_rows_are_refused() -> None:
         choose_buckets(["sarcasm"])
     with pytest.raises(ConfigurationError, match="rewrites rows of paraphrase") as raised:
         choose_buckets(["real-swaps"])
-    assert raised.value.hint == "add --from paraphrase=FILE"
+    assert raised.value.hint == "add `from=paraphrase=FILE`"
 
 
 def test_the_files_are_read_as_training_files(tmp_path: Path) -> None:
