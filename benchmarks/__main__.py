@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import report, workloads
-from benchmarks.ceiling import needed_operations
+from benchmarks.adapters import BATCH_SIZE
+from benchmarks.ceiling import needed_operations, training_operations
 from benchmarks.contenders import CONTENDERS, Spec, environment_of_run
 from benchmarks.measure import (
     BenchmarkError,
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = ("throughput", "start", "program")
 QUICK_SHARE, QUICK_LINES, LINES = 8, 100_000, 1_000_000
 ROUNDS, IDLE_LOAD = 5, 0.5
+_PREDICTION, _TRAINING = ("sst", "quora", "cfimdb", "mix"), "training"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
-    specs = _choose(options.contenders, options.device)
+    _complete(options)
+    specs = _choose(options)
     header = _header(given, options)
     if header["trial"]:
         print(f"a trial: {header['trial']}", file=sys.stderr)
@@ -80,10 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--workloads",
         nargs="+",
-        choices=("sst", "quora", "cfimdb", "mix", workloads.LENGTH_128),
-        help="default: the first four; on a GPU also the last",
+        choices=(*_PREDICTION, workloads.LENGTH_128, _TRAINING),
+        help="default: the first four; on a CPU also training, of SST and of Quora; on a GPU also"
+        f" {workloads.LENGTH_128}",
     )
-    add("--sections", nargs="+", choices=SECTIONS, default=SECTIONS, help="default: all")
+    add(
+        "--sections",
+        nargs="+",
+        choices=SECTIONS,
+        help="default: all; where nothing is predicted, throughput",
+    )
     add("--share", type=int, help="keep every so many-th record")
     add("--lines", type=int, help=f"of the larger file ({LINES:,})")
     add("--onnx-python", help="interpreter with the ONNX backend of sentence-transformers")
@@ -96,18 +105,28 @@ def _absolute(path: str) -> Path:
     return Path(path).absolute()
 
 
-def _choose(names: Sequence[str] | None, device: str) -> list[Spec]:
+def _choose(options: argparse.Namespace) -> list[Spec]:
+    """The contenders that have something to do."""
+    training = [name in workloads.TRAINING for name in options.workloads]
+    works = {
+        "training": any(training),
+        "prediction": not all(training) or "start" in options.sections,
+    }
     return [
         spec
         for spec in CONTENDERS.values()
-        if device in spec.devices and (not names or spec.name in names)
+        if options.device in spec.devices
+        and works[spec.work]
+        and (not options.contenders or spec.name in options.contenders)
     ]
 
 
 def _measure(
     options: argparse.Namespace, specs: Sequence[Spec], models: Path, results: Measurements
 ) -> None:
-    chosen = _workloads(options) if "throughput" in options.sections else []
+    chosen: list[workloads.Workload] = []
+    if "throughput" in options.sections:
+        chosen = workloads.load(options.workloads, options.data, _share(options))
     pythons = {"main": sys.executable}
     if options.onnx_python:
         # Not resolved: a virtual environment is known by the path of its interpreter.
@@ -132,12 +151,14 @@ def _measure(
         _show(measure_program(options.rounds, options.threads, lines, results))
 
 
-def _workloads(options: argparse.Namespace) -> list[workloads.Workload]:
-    names = options.workloads
-    if not names:
-        names = ["sst", "quora", "cfimdb", "mix"]
-        names += [workloads.LENGTH_128] if options.device == "cuda" else []
-    return workloads.load(names, options.data, _share(options))
+def _complete(options: argparse.Namespace) -> None:
+    """Set what depends on other options."""
+    more = workloads.LENGTH_128 if options.device == "cuda" else _TRAINING
+    names = options.workloads or [*_PREDICTION, more]
+    if not options.sections:
+        options.sections = SECTIONS[:1] if names == [_TRAINING] else SECTIONS
+    options.workloads = [name for name in names if name != _TRAINING]
+    options.workloads += workloads.TRAINING if _TRAINING in names else ()
 
 
 def _share(options: argparse.Namespace) -> int:
@@ -163,7 +184,8 @@ def _build(
 ) -> None:
     """Write the weights in every form that is needed."""
     environment = environment_of_run(options.threads)
-    precisions = sorted({"fp32"} | {spec.precision for spec in specs if spec.side == "ours"})
+    ours = [spec for spec in specs if spec.side == "ours" and spec.work == "prediction"]
+    precisions = sorted({"fp32"} | {spec.precision for spec in ours})
     if not all((models / f"swiss-{precision}").exists() for precision in precisions):
         print("building the models", file=sys.stderr)
         command = [sys.executable, "-m", "benchmarks.models", options.encoder, str(models)]
@@ -201,13 +223,21 @@ def _describe(workload: workloads.Workload, run: Path) -> dict[str, Any]:
     directory = ModelDirectory.open(run)
     tokenizer = Tokenizer.of(directory)
     lengths = [len(encoding) for encoding in tokenizer.encode(workload.texts)]
+    encoder = directory.config.encoder
+    count = needed_operations
+    more = {}
+    if workload.work == "training":
+        count = training_operations
+        rows = round(BATCH_SIZE * sum(lengths) / len(lengths))
+        more = {"product_shape": [rows, encoder.hidden_size, encoder.intermediate_size]}
     return {
         "task": workload.task,
         "origin": workload.origin,
         "records": len(lengths),
         "tokens": sum(lengths),
         "longest": max(lengths),
-        "operations": needed_operations(directory.config.encoder, lengths),
+        "operations": count(encoder, lengths),
+        **more,
     }
 
 

@@ -1,9 +1,11 @@
 """Measures the most operations per second of a machine, and counts those that a model needs.
 
-    python -m benchmarks.ceiling THREADS DEVICE
+    python -m benchmarks.ceiling THREADS DEVICE [ROWS HIDDEN INNER]
 
 The ceiling is a large matrix product in the same precision, by the fastest library. A separate
 process measures it in every round, so that a machine that slows down is compared with itself.
+With the sizes of a training batch and of an encoder, it measures the ceiling of training instead:
+bf16, at a large product and at the products of an encoder layer, forward and backward.
 """
 
 import sys
@@ -40,14 +42,53 @@ def needed_operations(encoder: EncoderConfig, lengths: Sequence[int]) -> int:
     return total
 
 
-def _products(threads: int, device: str) -> dict[str, dict[str, Callable[[], Any]]]:
-    """Return the products to time, by precision and library, of 2 * size³ operations each."""
+def training_operations(encoder: EncoderConfig, lengths: Sequence[int]) -> int:
+    """What `needed_operations` counts, for a training step's forward and backward passes.
+
+    Backward, each product becomes two of the same size: for the gradients of either factor.
+    """
+    return 3 * needed_operations(encoder, lengths)
+
+
+Product = tuple[int, Callable[[], Any]]
+"""Its operations, and what computes it."""
+
+
+def _training_products(threads: int, rows: int, hidden: int, inner: int) -> dict[str, Product]:
+    """The products of training, by what they are."""
     import torch
 
     torch.set_num_threads(threads)
+
+    def random(*shape: int) -> Any:
+        return torch.randn(*shape).to(torch.bfloat16)
+
+    a, b = random(CPU_SIZE, CPU_SIZE), random(CPU_SIZE, CPU_SIZE)
+    sizes = ((hidden, 3 * hidden), (hidden, hidden), (hidden, inner), (inner, hidden))
+    layer = [(random(rows, i), random(o, i), random(rows, o)) for i, o in sizes]
+
+    def multiply_layer() -> None:
+        for inputs, weight, gradient in layer:
+            torch.nn.functional.linear(inputs, weight)
+            gradient @ weight
+            gradient.T @ inputs
+
+    operations = 6 * rows * sum(i * o for i, o in sizes)
+    return {
+        f"torch, {CPU_SIZE} x {CPU_SIZE}": (2 * CPU_SIZE**3, lambda: a @ b),
+        f"torch, the products of a layer at {rows} tokens": (operations, multiply_layer),
+    }
+
+
+def _products(threads: int, device: str) -> dict[str, dict[str, Product]]:
+    """What to time, by precision and library."""
+    import torch
+
+    torch.set_num_threads(threads)
+    operations = 2 * (GPU_SIZE if device == "cuda" else CPU_SIZE) ** 3
     if device == "cuda":
         return {
-            name: {"torch": _torch_product(torch, getattr(torch, dtype))}
+            name: {"torch": (operations, _torch_product(torch, getattr(torch, dtype)))}
             for name, dtype in (("fp32", "float32"), ("fp16", "float16"), ("bf16", "bfloat16"))
         }
     import numpy as np
@@ -57,7 +98,7 @@ def _products(threads: int, device: str) -> dict[str, dict[str, Callable[[], Any
     a, b = torch.from_numpy(a_NN), torch.from_numpy(b_NN)
     integers = (a_NN * 20).clip(-60, 60).astype(np.int8)
     scale, zero = np.array([0.05], np.float32), np.zeros((), np.int8)
-    return {
+    multiplications: dict[str, dict[str, Callable[[], Any]]] = {
         "fp32": {
             "torch": lambda: a @ b,
             "numpy": lambda: a_NN @ b_NN,
@@ -71,6 +112,10 @@ def _products(threads: int, device: str) -> dict[str, dict[str, Callable[[], Any
                 threads, "DynamicQuantizeMatMul", a_NN, [integers, scale, zero]
             ),
         },
+    }
+    return {
+        precision: {library: (operations, multiply) for library, multiply in libraries.items()}
+        for precision, libraries in multiplications.items()
     }
 
 
@@ -119,20 +164,22 @@ def _graph_product(
 
 def main() -> None:
     """Serve the ceiling."""
-    threads, device = int(sys.argv[1]), sys.argv[2]
+    threads, device, *shape = int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
 
     def open_products() -> tuple[Reply, Callable[[Request], Reply]]:
-        products = _products(threads, device)
-        operations = 2 * (GPU_SIZE if device == "cuda" else CPU_SIZE) ** 3
+        if shape:
+            products = {"bf16": _training_products(threads, *shape)}
+        else:
+            products = _products(threads, device)
         for libraries in products.values():
-            for multiply in libraries.values():
+            for _, multiply in libraries.values():
                 multiply()
 
         def measure(_: Request) -> Reply:
             return {
                 precision: {
                     library: operations / _fastest(multiply)
-                    for library, multiply in libraries.items()
+                    for library, (operations, multiply) in libraries.items()
                 }
                 for precision, libraries in products.items()
             }

@@ -15,8 +15,10 @@ from benchmarks.adapters import (
     Setting,
     Swiss,
 )
+from benchmarks.trainers import CrossEncoderTrainer, HuggingFaceTrainer, SwissTrainer, Trainer
 
 Side = Literal["ours", "peer", "reference"]
+Work = Literal["prediction", "training"]
 
 GPU_BATCH_SIZE = 128
 
@@ -28,7 +30,7 @@ class Spec:
     Attributes:
         name: Name on the command line and in the results.
         description: Description for the results.
-        precision: fp32, fp16 or int8.
+        precision: fp32, fp16, bf16 or int8.
         side: ours; a peer, other software; or a reference, which is neither.
         open: Function that loads it.
         packages: Packages whose versions to report.
@@ -36,23 +38,26 @@ class Spec:
         arities: Numbers of texts per record that it takes.
         needs_export: Whether it reads the graphs of `peer_graphs.py`.
         environment: main, or onnx for the virtual environment with the ONNX backend.
+        work: What it does.
     """
 
     name: str
     description: str
     precision: str
     side: Side
-    open: Callable[[Setting], Contender]
+    open: Callable[[Setting], Contender | Trainer]
     packages: tuple[str, ...]
     devices: tuple[str, ...] = ("cpu",)
     arities: tuple[int, ...] = (1, 2)
     needs_export: bool = False
     environment: Literal["main", "onnx"] = "main"
+    work: Work = "prediction"
 
 
 _TORCH = ("transformers", "torch")
 _SENTENCE = ("sentence-transformers", *_TORCH)
 _EXPORTED = (*_SENTENCE, "optimum-onnx", "onnxruntime-gpu", "onnxruntime")
+_TRAINED = ("transformers", "accelerate", "torch")
 _ORT = ("onnxruntime-gpu", "onnxruntime", "tokenizers")
 _FP32, _INT8 = "onnx/model.onnx", "onnx/model_q*.onnx"
 _BOTH, _GPU = ("cpu", "cuda"), ("cuda",)
@@ -73,6 +78,20 @@ def _onnxruntime(name: str, batches: str, precision: str, *, by_length: bool = F
         ),
         _ORT,
         needs_export=True,
+    )
+
+
+def _trainer(
+    name: str,
+    description: str,
+    side: Side,
+    open_trainer: Callable[[Setting], Trainer],
+    packages: tuple[str, ...],
+    arities: tuple[int, ...] = (1, 2),
+) -> Spec:
+    """What trains, in bf16."""
+    return Spec(
+        name, description, "bf16", side, open_trainer, packages, arities=arities, work="training"
     )
 
 
@@ -193,6 +212,30 @@ CONTENDERS: dict[str, Spec] = {
             lambda setting: Swiss(setting, "fp16"),
             _ORT,
             _GPU,
+        ),
+        _trainer("trainer", "transformers Trainer", "peer", HuggingFaceTrainer, _TRAINED),
+        _trainer(
+            "trainer-compiled",
+            "transformers Trainer, torch_compile",
+            "peer",
+            lambda setting: HuggingFaceTrainer(setting, compiled=True),
+            _TRAINED,
+        ),
+        _trainer(
+            "cross-encoder-trainer",
+            "sentence-transformers CrossEncoderTrainer",
+            "peer",
+            CrossEncoderTrainer,
+            ("sentence-transformers", *_TRAINED),
+            arities=(2,),
+        ),
+        _trainer("swiss-train", "swiss train", "ours", SwissTrainer, ("torch",)),
+        _trainer(
+            "swiss-train-fast-dropout",
+            "swiss train --fast-dropout",
+            "ours",
+            lambda setting: SwissTrainer(setting, fast_dropout=True),
+            ("torch",),
         ),
     )
 }

@@ -80,6 +80,20 @@ class Figures:
         """Operations per second of a large product, in billions."""
         return Spread.of(rate / 1e9 for rate in self._ceilings(workload, precision).values())
 
+    def ceiling_by_library(self, workload: str, precision: str) -> dict[str, Spread]:
+        """The same of each library or product."""
+        entries = [e for e in self._results.ceilings if e["workload"] == workload]
+        libraries = dict.fromkeys(name for entry in entries for name in entry.get(precision, {}))
+        return {
+            library: spread
+            for library in libraries
+            if (spread := Spread.of(entry[precision][library] / 1e9 for entry in entries))
+        }
+
+    def loss(self, workload: str, contender: str) -> Spread | None:
+        """Mean loss of an epoch of training."""
+        return Spread.of(entry["loss"] for entry in self._runs(workload, contender))
+
     def share_of_ceiling(self, workload: str, contender: str) -> Spread | None:
         """Needed operations per second over the ceiling of the same round and precision."""
         ceilings = self._ceilings(workload, CONTENDERS[contender].precision)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.figures import Figures, Spread
-from benchmarks.workloads import LENGTH_128
+from benchmarks.workloads import LENGTH_128, TRAINING
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def goals(figures: Figures, device: str) -> Iterator[Goal]:
     """The goals that apply on a device."""
     if device == "cpu":
         yield from _speed(figures)
+        yield from _training(figures)
     else:
         peer = figures.best_peer(LENGTH_128, "fp16")
         share = figures.share_of_ceiling(LENGTH_128, "swiss-fp16")
@@ -71,3 +72,15 @@ def _speed(figures: Figures) -> Iterator[Goal]:
         yield Goal(text, ratio, "{:.2f}x", least=least)
     share = figures.share_of_ceiling("mix", "swiss")
     yield Goal("mix: swiss at least 75 % of the fp32 ceiling", share, "{:.0%}", least=0.75)
+
+
+def _training(figures: Figures) -> Iterator[Goal]:
+    for workload in TRAINING:
+        peer = figures.best_peer(workload, "bf16")
+        for ours in ("swiss-train", "swiss-train-fast-dropout"):
+            text = f"{workload}: {ours} at least 1.5x the best peer" + (f", {peer}" if peer else "")
+            ratio = figures.ratio(workload, ours, peer) if peer else None
+            yield Goal(text, ratio, "{:.2f}x", least=1.5)
+            share = figures.share_of_ceiling(workload, ours)
+            text = f"{workload}: {ours} at least 60 % of the bf16 ceiling"
+            yield Goal(text, share, "{:.0%}", least=0.6)

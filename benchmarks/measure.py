@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS, Spec, environment_of_run
+from benchmarks.contenders import CONTENDERS, Spec, Work, environment_of_run
 from benchmarks.workloads import Workload
 from swisscli.core.tasks import TASKS
 
@@ -46,9 +46,10 @@ class Plan:
     device: str
     pythons: dict[str, str]
 
-    def specs(self, arity: int) -> list[Spec]:
-        """Return the contenders that take records of so many texts."""
-        return [CONTENDERS[name] for name in self.names if arity in CONTENDERS[name].arities]
+    def specs(self, arity: int, work: Work) -> list[Spec]:
+        """Return the contenders that do this work on records of so many texts."""
+        specs = [CONTENDERS[name] for name in self.names]
+        return [spec for spec in specs if arity in spec.arities and spec.work == work]
 
     def command(self, spec: Spec, task: str) -> list[str]:
         """Return the command that starts a contender.
@@ -70,9 +71,11 @@ class Measurements:
 
     Attributes:
         workloads: Records, tokens, operations, task and origin of each workload, by name.
-        runs: Workload, round, pair, contender, seconds, first_seconds, peak_bytes.
+        runs: Workload, round, pair, contender, seconds, peak_bytes; of prediction also
+            first_seconds, of training the mean loss.
         ceilings: Workload, round, and operations per second by precision and library.
         agreement: Workload, contender, largest difference of a logit, share of equal labels.
+        profiles: Workload, contender, seconds of some training steps by kind of operator.
         starts: Round, contender, ready_seconds, first_seconds, from the start of the process.
         program: Measurements of `program.py`.
         versions: Versions of each contender's packages.
@@ -83,6 +86,7 @@ class Measurements:
     runs: list[dict[str, Any]] = field(default_factory=list)
     ceilings: list[dict[str, Any]] = field(default_factory=list)
     agreement: list[dict[str, Any]] = field(default_factory=list)
+    profiles: list[dict[str, Any]] = field(default_factory=list)
     starts: list[dict[str, Any]] = field(default_factory=list)
     program: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -157,20 +161,21 @@ def measure_throughput(plan: Plan, workload: Workload, results: Measurements) ->
     arity = TASKS[workload.task].arity
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = Path(folder) / "texts.json"
-        path.write_text(json.dumps(workload.texts), encoding="utf-8")
+        path = _write_records(Path(folder), workload.texts, workload.labels)
         workers: dict[str, Process] = {}
-        for spec in plan.specs(arity):
+        for spec in plan.specs(arity, workload.work):
             yield f"{workload.name}: starting {spec.name}"
             try:
                 worker = Process(plan.command(spec, workload.task), plan.threads)
+                stack.enter_context(worker).ask(do="load", path=str(path))
             except (BenchmarkError, OSError) as error:
                 results.missing[spec.name] = str(error)
                 continue
-            workers[spec.name] = stack.enter_context(worker)
+            workers[spec.name] = worker
             results.versions[spec.name] = worker.first_line["versions"]
-            worker.ask(do="load", path=str(path))
+        shape = results.workloads[workload.name].get("product_shape", ())
         command = [sys.executable, "-m", "benchmarks.ceiling", str(plan.threads), plan.device]
+        command += [str(size) for size in shape]
         ceiling = stack.enter_context(Process(command, plan.threads))
         yield f"{workload.name}: comparing logits"
         results.agreement += _compare(workload, workers)
@@ -181,6 +186,20 @@ def measure_throughput(plan: Plan, workload: Workload, results: Measurements) ->
                 yield f"{workload.name}: round {number} of {plan.rounds}, {name}"
                 run = workers[name].ask(do="run")
                 results.runs.append(entry | {"pair": pair, "contender": name} | run)
+        for name, worker in workers.items():
+            if workload.work == "training" and CONTENDERS[name].side == "ours":
+                yield f"{workload.name}: where the time goes, {name}"
+                entry = {"workload": workload.name, "contender": name}
+                results.profiles.append(entry | worker.ask(do="profile"))
+
+
+def _write_records(
+    folder: Path, texts: Sequence[tuple[str, ...]], labels: Sequence[int] = ()
+) -> Path:
+    """Write the records as the worker reads them."""
+    path = folder / "records.json"
+    path.write_text(json.dumps({"texts": texts, "labels": labels}), encoding="utf-8")
+    return path
 
 
 def _schedule(names: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
@@ -220,9 +239,12 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
         name: [_normalised(row) for row in worker.ask(do="logits", rows=rows)["logits"]]
         for name, worker in workers.items()
     }
-    by_rank = sorted(
-        logits, key=lambda n: (CONTENDERS[n].precision != "fp32", CONTENDERS[n].side != "ours")
-    )
+    # What trains gives its logits in float32.
+    precisions = {
+        name: "fp32" if workload.work == "training" else CONTENDERS[name].precision
+        for name in workers
+    }
+    by_rank = sorted(logits, key=lambda n: (precisions[n] != "fp32", CONTENDERS[n].side != "ours"))
     compared = []
     for name in logits:
         expected = logits[by_rank[0]]
@@ -231,7 +253,7 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
             key=lambda x: (math.isnan(x), x),  # a NaN is the largest
         )
         labels = [_label(a) == _label(b) for a, b in zip(expected, logits[name], strict=True)]
-        is_exact = CONTENDERS[name].precision == CONTENDERS[by_rank[0]].precision == "fp32"
+        is_exact = precisions[name] == precisions[by_rank[0]] == "fp32"
         if is_exact and not difference <= TOLERANCE:
             raise BenchmarkError(
                 f"{workload.name}: the logits of {name} and {by_rank[0]} are {difference:.2g} apart"
@@ -281,10 +303,9 @@ def measure_starts(plan: Plan, texts: Sequence[str], results: Measurements) -> I
     """
     task = "sentiment" if len(texts) == 1 else "paraphrase"
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "texts.json"
-        path.write_text(json.dumps([texts]), encoding="utf-8")
+        path = _write_records(Path(folder), [tuple(texts)])
         for number in range(1, plan.rounds + 1):
-            for spec in plan.specs(len(texts)):
+            for spec in plan.specs(len(texts), "prediction"):
                 if spec.name in results.missing:
                     continue
                 yield f"start: round {number} of {plan.rounds}, {spec.name}"

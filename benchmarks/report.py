@@ -6,11 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.adapters import BATCH_SIZE
 from benchmarks.contenders import CONTENDERS
 from benchmarks.figures import MB, Figures, Spread
 from benchmarks.goals import goals
 from benchmarks.measure import Measurements
 from benchmarks.program import FEW_LINES
+from benchmarks.workloads import TRAINING
 
 NAMES = ("results.json", "RESULTS.md", "results.svg")
 
@@ -53,27 +55,23 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
     if plot.exists():
         lines += [f"![Records per second]({plot.name})", ""]
     for name in workloads:
-        lines += _workload(name, results, figures)
+        if name not in TRAINING:
+            lines += _workload(name, results, figures)
+    lines += _training([name for name in workloads if name in TRAINING], results, figures)
     lines += [*_starts(results, figures), *_program(results, figures), *_checks(results)]
     page.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return [path for path in (data, page, plot) if path.exists()]
 
 
 def _workload(name: str, results: Measurements, figures: Figures) -> Iterator[str]:
-    workload = results.workloads[name]
     yield f"## {name}"
     yield ""
-    yield (
-        f"{workload['records']:,} records of {workload['task']}, {workload['tokens']:,} tokens"
-        f" without padding, {workload['longest']} the most in a record; {workload['origin']}."
-    )
+    yield _description(results.workloads[name])
     for precision in ("fp32", "fp16", "int8"):
         if ceiling := figures.ceiling(name, precision):
             yield f"Ceiling in {precision}: {ceiling.text('{:,.0f}')} billion operations/s."
     yield ""
     contenders = figures.contenders(name)
-    ours = [contender for contender in contenders if CONTENDERS[contender].side == "ours"]
-    others = [contender for contender in contenders if contender not in ours]
     yield from _table(
         (
             *("contender", "precision", "records/s", "tokens/s", "first record, s"),
@@ -92,6 +90,20 @@ def _workload(name: str, results: Measurements, figures: Figures) -> Iterator[st
             for contender in contenders
         ),
     )
+    yield from _ratios(name, figures)
+
+
+def _description(workload: dict[str, Any]) -> str:
+    return (
+        f"{workload['records']:,} records of {workload['task']}, {workload['tokens']:,} tokens"
+        f" without padding, {workload['longest']} the most in a record; {workload['origin']}."
+    )
+
+
+def _ratios(name: str, figures: Figures) -> Iterator[str]:
+    contenders = figures.contenders(name)
+    ours = [contender for contender in contenders if CONTENDERS[contender].side == "ours"]
+    others = [contender for contender in contenders if contender not in ours]
     if ours and others:
         yield "How many times as fast, each run beside the other's:"
         yield ""
@@ -102,6 +114,61 @@ def _workload(name: str, results: Measurements, figures: Figures) -> Iterator[st
                 for other in others
             ),
         )
+
+
+def _training(names: Sequence[str], results: Measurements, figures: Figures) -> Iterator[str]:
+    yield "## Training"
+    yield ""
+    if not names:
+        yield "Not measured."
+        yield ""
+        return
+    yield f"An epoch in batches of {BATCH_SIZE}, in bf16."
+    yield ""
+    for name in names:
+        yield f"### {name}"
+        yield ""
+        yield _description(results.workloads[name])
+        yield "Ceiling in bf16, the faster of these, in billion operations/s:"
+        products = figures.ceiling_by_library(name, "bf16").items()
+        yield "; ".join(f"{product}: {rate.text('{:,.0f}')}" for product, rate in products) + "."
+        yield ""
+        columns = ("sequences/s", "tokens/s", "peak memory, MB", "share of ceiling", "mean loss")
+        yield from _table(
+            ("contender", *columns),
+            (
+                (
+                    contender,
+                    _text(figures.rate(name, contender, "records"), "{:,.1f}"),
+                    _text(figures.rate(name, contender, "tokens"), "{:,.0f}"),
+                    _text(figures.peak(name, contender), "{:,.0f}"),
+                    _text(figures.share_of_ceiling(name, contender), "{:.0%}"),
+                    _text(figures.loss(name, contender), "{:.3f}"),
+                )
+                for contender in figures.contenders(name)
+            ),
+        )
+        yield from _ratios(name, figures)
+        yield from _profiles(name, results)
+
+
+def _profiles(name: str, results: Measurements) -> Iterator[str]:
+    """Which kinds of operators a step consists of."""
+    profiles = {e["contender"]: e["kinds"] for e in results.profiles if e["workload"] == name}
+    if not profiles:
+        return
+    yield "What a step is made of, by `torch.profiler`:"
+    yield ""
+    yield from _table(
+        ("", *profiles),
+        (
+            (
+                kind,
+                *(f"{kinds.get(kind, 0) / sum(kinds.values()):.1%}" for kinds in profiles.values()),
+            )
+            for kind in dict.fromkeys(kind for kinds in profiles.values() for kind in kinds)
+        ),
+    )
 
 
 def _starts(results: Measurements, figures: Figures) -> Iterator[str]:

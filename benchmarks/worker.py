@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from benchmarks.adapters import Contender, Setting
+from benchmarks.adapters import BATCH_SIZE, Contender, Setting, Texts
 from benchmarks.contenders import CONTENDERS, Spec
+from benchmarks.trainers import WARM_UP_STEPS, Records, SwissTrainer, Trainer
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
@@ -60,13 +61,12 @@ class _Handler:
 
     def __init__(self, contender: Contender) -> None:
         self._contender = contender
-        self._texts: list[tuple[str, ...]] = []
+        self._texts: Texts = []
 
     def __call__(self, request: Request) -> Reply:
         match request["do"]:
             case "load":
-                texts = json.loads(Path(request["path"]).read_text(encoding="utf-8"))
-                self._texts = [tuple(item) for item in texts]
+                self._texts = _read(request["path"]).texts
                 return {"records": len(self._texts)}
             case "logits":
                 rows = [self._texts[index] for index in request["rows"]]
@@ -89,6 +89,42 @@ class _Handler:
         if count != len(self._texts):
             raise ValueError(f"{count} answers to {len(self._texts)} records")
         return {"seconds": seconds, "first_seconds": first, "peak_bytes": peak_bytes()}
+
+
+class _TrainingHandler:
+    """Keeps the records between the commands.
+
+    The commands are `load`, with the path of a JSON file of records, which also warms up; `logits`
+    of records by their numbers; `run`, which trains an epoch; `profile` of some steps.
+    """
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self._records = Records([], [])
+
+    def __call__(self, request: Request) -> Reply:
+        match request["do"]:
+            case "load":
+                self._records = records = _read(request["path"])
+                few = WARM_UP_STEPS * BATCH_SIZE
+                self._trainer.train(Records(records.texts[:few], records.labels[:few]))
+                return {"records": len(records.texts)}
+            case "logits":
+                rows = [self._records.texts[index] for index in request["rows"]]
+                return {"logits": self._trainer.logits(rows)}
+            case "run":
+                _reset_peak()
+                epoch = self._trainer.train(self._records)
+                return {"seconds": epoch.seconds, "peak_bytes": peak_bytes(), "loss": epoch.loss}
+            case "profile" if isinstance(self._trainer, SwissTrainer):
+                return {"kinds": self._trainer.profile(self._records)}
+            case unknown:
+                raise ValueError(f"no command {unknown!r}")
+
+
+def _read(path: str) -> Records:
+    values = json.loads(Path(path).read_text(encoding="utf-8"))
+    return Records([tuple(item) for item in values["texts"]], values["labels"])
 
 
 def _reset_peak() -> None:
@@ -126,7 +162,12 @@ def main() -> None:
 
     def open_contender() -> tuple[Reply, Callable[[Request], Reply]]:
         contender = spec.open(Setting(Path(models), task, int(threads), device))
-        return {"versions": versions(spec)}, _Handler(contender)
+        handler: Callable[[Request], Reply] = (
+            _TrainingHandler(cast(Trainer, contender))
+            if spec.work == "training"
+            else _Handler(cast(Contender, contender))
+        )
+        return {"versions": versions(spec)}, handler
 
     serve(open_contender)
 

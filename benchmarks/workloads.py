@@ -1,18 +1,30 @@
-"""The texts that every contender predicts."""
+"""The texts that every contender predicts, and those that it trains on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
+from benchmarks.adapters import BATCH_SIZE
+from benchmarks.contenders import Work
+from swiss_training.multitask.examples import read_files
+from swiss_training.multitask.labels import DataFile
 from swisscli.core.io.formats import ColumnChoice, InputFormat
-from swisscli.core.tasks import TASKS, input_columns
+from swisscli.core.tasks import TASKS, Split, input_columns
 from swisscli.inference.readers import Source, read_records
 
 Texts = list[tuple[str, ...]]
 
 QUORA_PAIRS = 2000
+TRAINING_SST, TRAINING_QUORA = TRAINING = "training-sst", "training-quora"
+TRAINING_RECORDS = 120 * BATCH_SIZE
+# The course's folder has the dev pairs of Quora for everyone, the training pairs for some.
+_TRAINED: dict[str, tuple[str, Split]] = {
+    TRAINING_SST: ("sentiment", "train"),
+    TRAINING_QUORA: ("paraphrase", "dev"),
+}
 LENGTH_128 = "length-128"
 
 # Words of one token each in any English BERT vocabulary: a text of n of them has n tokens.
@@ -48,12 +60,19 @@ class Workload:
         task: Task to predict.
         texts: One or two texts per record.
         origin: Where the texts come from.
+        labels: Class of each record, to train on; empty for records to predict.
     """
 
     name: str
     task: str
     texts: Texts
     origin: str
+    labels: Sequence[int] = ()
+
+    @property
+    def work(self) -> Work:
+        """What is done with the records."""
+        return "training" if self.labels else "prediction"
 
 
 def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Workload]:
@@ -64,27 +83,52 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
         data: Folder of CS224N files; None makes synthetic texts of the same lengths.
         share: Keep every n-th record.
     """
+    made = {} if set(names) <= set(TRAINING) else _predicted(data)
+    made |= {name: _trained(name, data) for name in TRAINING if name in names}
+    return [
+        replace(
+            made[name],
+            # Every contender reads a pair in the order in which swiss does.
+            texts=[TASKS[made[name].task].ordered(item) for item in made[name].texts[::share]],
+            labels=made[name].labels[::share],
+        )
+        for name in names
+    ]
+
+
+def _predicted(data: Path | None) -> dict[str, Workload]:
     if data:
         sst, quora, cfimdb = _read(data)
         origin = "CS224N dev files"
     else:
         sst, quora, cfimdb = _synthesise()
         origin = "synthetic"
-    made = {
+    return {
         "sst": Workload("sst", "sentiment", sst, origin),
         "quora": Workload("quora", "paraphrase", quora, origin),
         "cfimdb": Workload("cfimdb", "sentiment", cfimdb, origin),
         "mix": Workload("mix", "paraphrase", _mix(sst, quora, cfimdb), f"{origin}, long texts"),
         LENGTH_128: Workload(LENGTH_128, "sentiment", _length_128(), "synthetic"),
     }
-    return [
-        # Every contender reads a pair in the order in which swiss does.
-        replace(
-            made[name],
-            texts=[TASKS[made[name].task].ordered(item) for item in made[name].texts[::share]],
-        )
-        for name in names
-    ]
+
+
+def _trained(name: str, data: Path | None) -> Workload:
+    """As many labelled records as 120 batches hold, or all where there are fewer."""
+    task, split = _TRAINED[name]
+    if data:
+        file = str(TASKS[task].file_name(split))
+        examples = read_files(TASKS[task], [DataFile(data / file)])
+        last = len(examples.texts) - 1
+        kept = np.linspace(0, last, min(TRAINING_RECORDS, last + 1)).astype(int)
+        texts = [examples.texts[index] for index in kept]
+        labels = [int(cast(float, examples.targets[index])) for index in kept]
+        return Workload(name, task, texts, f"CS224N {split} file", labels)
+    rng = np.random.default_rng(4)
+    quantiles = SST_TOKENS if name == TRAINING_SST else QUORA_TOKENS
+    columns = [_lengths(rng, quantiles, TRAINING_RECORDS) for _ in range(TASKS[task].arity)]
+    texts = [tuple(_text(rng, n) for n in lengths) for lengths in zip(*columns, strict=True)]
+    labels = rng.integers(len(TASKS[task].labels), size=len(texts)).tolist()
+    return Workload(name, task, texts, "synthetic", labels)
 
 
 def _read(data: Path) -> tuple[Texts, Texts, Texts]:

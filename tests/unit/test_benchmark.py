@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import program
 from benchmarks.__main__ import main
-from benchmarks.ceiling import needed_operations
+from benchmarks.ceiling import needed_operations, training_operations
 from benchmarks.figures import Figures, Spread
 from benchmarks.goals import goals
 from benchmarks.measure import BenchmarkError, Measurements, _compare, _schedule
@@ -47,7 +47,41 @@ def test_measures_compares_and_reports(tmp_path, monkeypatch):
     assert "| onnxruntime-swiss-graph | fp32 |" in page
     assert "**This run is a trial, which proves nothing:** fewer than 5 rounds" in page
     assert "mix: swiss at least 2x the best peer in fp32 | not measured" in page
+    assert "## Training\n\nNot measured." in page
     assert (tmp_path / "results.svg").read_text().startswith("<?xml")
+
+
+TRAINERS = ("swiss-train", "swiss-train-fast-dropout")
+
+
+@pytest.mark.parametrize("peers", [(), ("trainer", "cross-encoder-trainer")])
+def test_trains_compares_and_reports(tmp_path, peers):
+    for package in ("accelerate", "datasets", "sentence_transformers") if peers else ():
+        pytest.importorskip(package, reason=f"{package} is installed by make bench")
+    arguments = ["--encoder", str(ENCODER), "--output", str(tmp_path), "--workloads", "training"]
+    arguments += ["--contenders", *TRAINERS, *peers, "--rounds", "1", "--threads", "1"]
+    assert main([*arguments, "--share", "100"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["missing"] == {}
+    for name, task in (("training-sst", "sentiment"), ("training-quora", "paraphrase")):
+        assert results["workloads"][name]["task"] == task
+        assert results["workloads"][name]["records"] == 39
+        runs = [entry for entry in results["runs"] if entry["workload"] == name]
+        assert {*TRAINERS} <= {entry["contender"] for entry in runs}
+        assert all(0 < entry["loss"] < 10 for entry in runs)
+        assert {
+            entry["contender"] for entry in results["profiles"] if entry["workload"] == name
+        } == {*TRAINERS}
+    assert {entry["contender"] for entry in results["runs"]} == {*TRAINERS, *peers}
+    assert all(entry["difference"] < 1e-4 for entry in results["agreement"])
+    assert all(entry["kinds"]["matrix products"] > 0 for entry in results["profiles"])
+    assert all(len(entry["bf16"]) == 2 for entry in results["ceilings"])
+    assert results["starts"] == []
+    assert results["program"] == {}
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "### training-quora" in page
+    assert "| matrix products |" in page
+    assert "training-sst: swiss-train at least 1.5x the best peer" in page
 
 
 def test_synthetic_texts_are_as_long_as_the_dev_files():
@@ -68,11 +102,14 @@ def test_the_dev_files_are_read(tmp_path):
     data = shutil.copytree(DATA, tmp_path / "data")
     review = data / "ids-cfimdb-dev.csv"
     review.write_text("\tid\tsentence\tsentiment\n0\ta\t a long review .\t1\n")
-    sst, quora, cfimdb = load(("sst", "quora", "cfimdb"), data)
+    sst, quora, cfimdb, training = load(("sst", "quora", "cfimdb", "training-sst"), data)
     assert len(sst.texts) == 30
     assert len(quora.texts) == 62  # one has no second question
     assert cfimdb.texts == [(" a long review .",)]
     assert {sst.origin, quora.origin} == {"CS224N dev files"}
+    assert training.origin == "CS224N train file"
+    assert training.texts[0] == ("the film is awful and the plot is very horrid .",)
+    assert training.labels[:2] == [0, 1]
 
 
 def test_a_data_folder_without_the_files_is_an_error(tmp_path, capsys):
@@ -158,3 +195,4 @@ def test_the_needed_operations_are_those_of_the_formula():
     last = 4 * 5 * 4 + 4 * 4 + 4 * 5 * 2 + 4 * 2 * 3
     assert needed_operations(shape, [5]) == layer + last + 2 * 4
     assert needed_operations(shape, [5, 5]) == 2 * needed_operations(shape, [5])
+    assert training_operations(shape, [5]) == 3 * needed_operations(shape, [5])
