@@ -156,7 +156,6 @@ class HuggingFaceTrainer:
             setting.hugging_face, **(binary if self._binary else {})
         )
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(setting.hugging_face)
-        self._weights = copy.deepcopy(self._model.state_dict())
         self._compiled = compiled
 
     def train(self, records: Records) -> Epoch:
@@ -164,15 +163,15 @@ class HuggingFaceTrainer:
         import transformers
         from datasets import Dataset
 
-        self._model.load_state_dict(self._weights)
         labels = [[float(label)] for label in records.labels] if self._binary else records.labels
         rows = self._tokenizer(*_columns(records.texts), truncation=True)
         rows = {**rows, "labels": labels, "length": [len(ids) for ids in rows["input_ids"]]}
         with tempfile.TemporaryDirectory() as folder:
             trainer = transformers.Trainer(
-                model=self._model,
+                model=copy.deepcopy(self._model),  # a trainer changes more than its weights
                 args=transformers.TrainingArguments(
-                    **_arguments(folder),
+                    # Each model is compiled anew, for which there is an epoch that is not timed.
+                    **_arguments(folder, epochs=2 if self._compiled else 1),
                     train_sampling_strategy="group_by_length",
                     torch_compile=self._compiled,
                 ),
@@ -189,7 +188,6 @@ class HuggingFaceTrainer:
         inputs = self._tokenizer(
             *_columns(texts), truncation=True, padding=True, return_tensors="pt"
         )
-        self._model.load_state_dict(self._weights)
         with torch.no_grad():
             logits: list[list[float]] = self._model.eval()(**inputs).logits.tolist()
         return logits
@@ -202,7 +200,6 @@ class CrossEncoderTrainer:
         from sentence_transformers import CrossEncoder
 
         self._model = CrossEncoder(str(setting.hugging_face), device="cpu")
-        self._weights = copy.deepcopy(self._model.state_dict())
 
     def train(self, records: Records) -> Epoch:
         """See `Trainer`."""
@@ -213,15 +210,15 @@ class CrossEncoderTrainer:
         from sentence_transformers.cross_encoder import CrossEncoderTrainingArguments
         from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
-        self._model.load_state_dict(self._weights)
+        model = copy.deepcopy(self._model)
         first, second = _columns(records.texts)
         rows = {"sentence1": first, "sentence2": second, "label": records.labels}
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(
-                model=self._model,
-                args=CrossEncoderTrainingArguments(**_arguments(folder)),
+                model=model,
+                args=CrossEncoderTrainingArguments(**_arguments(folder, epochs=1)),
                 train_dataset=Dataset.from_dict(rows),
-                loss=BinaryCrossEntropyLoss(self._model),
+                loss=BinaryCrossEntropyLoss(model),
             )
             return _timed(trainer)
 
@@ -230,7 +227,6 @@ class CrossEncoderTrainer:
         from torch.nn import Identity
 
         pairs = [list(item) for item in texts]
-        self._model.load_state_dict(self._weights)
         scores = self._model.predict(pairs, show_progress_bar=False, activation_fn=Identity())
         return [[float(score)] for score in scores]
 
@@ -239,11 +235,11 @@ def _columns(texts: Texts) -> list[list[str]]:
     return [list(column) for column in zip(*texts, strict=True)]
 
 
-def _arguments(folder: str) -> dict[str, Any]:
+def _arguments(folder: str, epochs: int) -> dict[str, Any]:
     """What both peers' trainers are given."""
     return {
         "output_dir": folder,
-        "num_train_epochs": 1,
+        "num_train_epochs": epochs,
         "per_device_train_batch_size": BATCH_SIZE,
         "bf16": True,
         "use_cpu": True,
@@ -251,6 +247,7 @@ def _arguments(folder: str) -> dict[str, Any]:
         "learning_rate": _LEARNING_RATE,
         "warmup_steps": _WARM_UP_SHARE,  # below 1: a share of the steps
         "max_grad_norm": _MAX_NORM,
+        "logging_strategy": "epoch",
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -258,7 +255,7 @@ def _arguments(folder: str) -> dict[str, Any]:
 
 
 def _timed(trainer: Any) -> Epoch:
-    """Train, and time from the epoch's beginning to its end."""
+    """Train, and time the last epoch from its beginning to its end; the loss is the first's."""
     from transformers import TrainerCallback
 
     times: list[float] = []
@@ -271,6 +268,6 @@ def _timed(trainer: Any) -> Epoch:
             times.append(time.perf_counter())
 
     trainer.add_callback(Clock())
-    loss = trainer.train().training_loss
-    start, end = times
-    return Epoch(end - start, loss)
+    trainer.train()
+    *_, start, end = times
+    return Epoch(end - start, trainer.state.log_history[0]["loss"])
