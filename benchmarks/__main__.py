@@ -106,7 +106,7 @@ def _absolute(path: str) -> Path:
 
 
 def _choose(options: argparse.Namespace) -> list[Spec]:
-    """The contenders that have something to do."""
+    """Return the contenders that the chosen workloads and sections need."""
     training = [name in workloads.TRAINING for name in options.workloads]
     works = {
         "training": any(training),

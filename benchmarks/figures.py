@@ -81,7 +81,7 @@ class Figures:
         return Spread.of(rate / 1e9 for rate in self._ceilings(workload, precision).values())
 
     def ceiling_by_library(self, workload: str, precision: str) -> dict[str, Spread]:
-        """The same of each library or product."""
+        """Return the same for each library or product."""
         entries = [e for e in self._results.ceilings if e["workload"] == workload]
         libraries = dict.fromkeys(name for entry in entries for name in entry.get(precision, {}))
         return {
@@ -91,7 +91,7 @@ class Figures:
         }
 
     def loss(self, workload: str, contender: str) -> Spread | None:
-        """Mean loss of an epoch of training."""
+        """Return the mean loss of a training epoch."""
         return Spread.of(entry["loss"] for entry in self._runs(workload, contender))
 
     def share_of_ceiling(self, workload: str, contender: str) -> Spread | None:

@@ -153,7 +153,7 @@ def _training(names: Sequence[str], results: Measurements, figures: Figures) -> 
 
 
 def _profiles(name: str, results: Measurements) -> Iterator[str]:
-    """Which kinds of operators a step consists of."""
+    """Write the share of each kind of operator in a training step."""
     profiles = {e["contender"]: e["kinds"] for e in results.profiles if e["workload"] == name}
     if not profiles:
         return

@@ -1,8 +1,8 @@
-"""How each library trains: its documented best use on a CPU, in bf16. See `adapters.py`.
+"""Trains with each library as its documentation recommends, on a CPU in bf16.
 
 A trainer is opened once and trains again and again, each time from the weights that `models.py`
-wrote. It times an epoch itself, from the first batch to the last update: what a library does before
-that, such as reading and tokenising, is no part of a step.
+wrote. It times an epoch itself, from the first batch to the last update, without what a library
+does before the first step, such as reading and tokenizing.
 """
 
 import copy
@@ -17,18 +17,18 @@ from typing import Any, Protocol
 from benchmarks.adapters import BATCH_SIZE, Setting, Texts
 
 WARM_UP_STEPS = 10
-"""Trained before the first run: kernels, memory and what is compiled are there afterwards."""
+"""Steps before the first run, which fill the caches of kernels and memory."""
 PROFILED_STEPS = 10
 _LEARNING_RATE, _WARM_UP_SHARE, _MAX_NORM = 2e-5, 0.1, 1.0
 
 
 @dataclass(frozen=True)
 class Records:
-    """What is trained on.
+    """Records to train on.
 
     Attributes:
         texts: One or two texts per record.
-        labels: The class of each.
+        labels: Class of each record.
     """
 
     texts: Texts
@@ -41,7 +41,7 @@ class Epoch:
 
     Attributes:
         seconds: From the first batch to the last update.
-        loss: The mean over the steps.
+        loss: Mean loss over the steps.
     """
 
     seconds: float
@@ -56,7 +56,7 @@ class Trainer(Protocol):
         ...
 
     def logits(self, texts: Texts) -> list[list[float]]:
-        """Logits in float32 of the weights as they were opened, to compare contenders with."""
+        """Return the float32 logits of each record, with the weights as they were opened."""
         ...
 
 
@@ -84,7 +84,7 @@ class SwissTrainer:
         return Epoch(seconds, objective.losses.take()[self._task])
 
     def profile(self, records: Records) -> dict[str, float]:
-        """Seconds of some steps by kind of operator; see `training_step.py`."""
+        """Return the seconds of some steps by kind of operator; see `training_step.py`."""
         from benchmarks.training_step import seconds_by_kind
         from swiss_training.engine import take_step
 
@@ -143,7 +143,7 @@ class SwissTrainer:
 
 
 class HuggingFaceTrainer:
-    """`transformers.Trainer`: tokenised beforehand, batches of like length, padded one by one."""
+    """`transformers.Trainer` on tokenized records, in padded batches of similar length."""
 
     def __init__(self, setting: Setting, *, compiled: bool = False) -> None:
         import transformers
@@ -194,7 +194,7 @@ class HuggingFaceTrainer:
 
 
 class CrossEncoderTrainer:
-    """sentence-transformers' `CrossEncoderTrainer`, which tokenises each batch as it comes."""
+    """sentence-transformers' `CrossEncoderTrainer`, which tokenizes in each step."""
 
     def __init__(self, setting: Setting) -> None:
         from sentence_transformers import CrossEncoder
@@ -236,7 +236,7 @@ def _columns(texts: Texts) -> list[list[str]]:
 
 
 def _arguments(folder: str, epochs: int) -> dict[str, Any]:
-    """What both peers' trainers are given."""
+    """Return the arguments that both peers' trainers take."""
     return {
         "output_dir": folder,
         "num_train_epochs": epochs,
@@ -255,7 +255,7 @@ def _arguments(folder: str, epochs: int) -> dict[str, Any]:
 
 
 def _timed(trainer: Any) -> Epoch:
-    """Train, and time the last epoch from its beginning to its end; the loss is the first's."""
+    """Train, and time the last epoch; the loss is that of the first."""
     from transformers import TrainerCallback
 
     times: list[float] = []

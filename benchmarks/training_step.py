@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by kind of operator."""
+"""Measures the time of a training step by kind of operator."""
 
 import time
 from collections import defaultdict
@@ -38,7 +38,7 @@ def seconds_by_kind(take_steps: Callable[[], Any]) -> dict[str, float]:
     """Profile some steps on a CPU.
 
     Args:
-        take_steps: Takes them.
+        take_steps: Function that takes the steps.
 
     Returns:
         Seconds of each kind of operator, the most first. An operator's own time counts, without

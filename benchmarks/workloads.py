@@ -71,7 +71,7 @@ class Workload:
 
     @property
     def work(self) -> Work:
-        """What is done with the records."""
+        """Whether contenders predict the records or train on them."""
         return "training" if self.labels else "prediction"
 
 
@@ -113,7 +113,7 @@ def _predicted(data: Path | None) -> dict[str, Workload]:
 
 
 def _trained(name: str, data: Path | None) -> Workload:
-    """As many labelled records as 120 batches hold, or all where there are fewer."""
+    """Return the labelled records of 120 batches, or all where there are fewer."""
     task, split = _TRAINED[name]
     if data:
         file = str(TASKS[task].file_name(split))
