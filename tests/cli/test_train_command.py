@@ -109,7 +109,7 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
         (("--data", DATA, "--train", "sst+=no.tsv"), 3, ("no.tsv: cannot be read",)),
         (("--resume", "run", "--seed", 1), 2, ("seed was given", "swiss train --resume run")),
         (("--data", DATA, "--encoder", "./absent"), 4, ("./absent: no such directory",)),
-        (("--data", DATA, "--encoder", DATA), 4, ("lacks config.json, model.safetensors",)),
+        (("--data", DATA, "--encoder", DATA), 4, ("missing: config.json, model.safetensors",)),
         (("--data", DATA, "--device", "cuda:99"), 6, ("cuda:99: no such GPU",)),
         (("--data", DATA, "--output", str(DATA)), 2, ("is not an empty folder", "--output")),
     ],
