@@ -16,6 +16,7 @@ PAGES = {
     "SECURITY.md": "security.md",
     "README.md": "index.md",
     "benchmarks/README.md": "benchmarks.md",
+    "evaluation/README.md": "evaluation.md",
     "export/README.md": "export.md",
     "swisscli/models/CHANGELOG.md": "model/changelog.md",
     "swisscli/models/minilm-l6-v1/README.md": "model/card.md",

@@ -112,7 +112,7 @@ def _root(
             callback=_choose_color,
             is_eager=True,
             expose_value=False,
-            help="Colour of tables and messages. Without it: auto, on a terminal.",
+            help="Colour of tables and messages. Default: auto, on a terminal.",
         ),
     ] = None,
     debug: Annotated[

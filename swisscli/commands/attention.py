@@ -36,14 +36,14 @@ def attention(
         typer.Option(
             metavar="DIR",
             help="Run folder of swiss train, model directory, or a Hugging Face style encoder"
-            " directory. Without it: the variable SWISS_MODEL, else the model that comes with"
+            " directory. Default: the variable SWISS_MODEL, else the model that comes with"
             " swiss.",
         ),
     ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
-            help="Layer, counted from 0: the last of a BERT with 12 layers is 11. Without it: the"
+            help="Layer, counted from 0: the last of a BERT with 12 layers is 11. Default: the"
             " last.",
             show_default=False,
         ),
@@ -55,17 +55,17 @@ def attention(
     ] = None,
     force: ForceOption = False,
 ) -> None:
-    """Show what one head of the encoder attends to in a text or a pair.
+    """Show what an attention head of the encoder attends to in a text or a pair.
 
     \b
     swiss attention "A man sings." "Someone is singing."
     swiss attention "A man sings." "Someone is singing." --model runs/swiss --layer 11 --head 0
     swiss attention "A dull film." --model runs/swiss -o heat.svg
 
-    A row shows how one token distributes its attention: its probabilities sum to 1. On a
-    terminal it is a coloured table, in a pipe TSV with the tokens in the first row and column.
+    Each row shows how one token distributes its attention; its probabilities sum to 1. On a
+    terminal, prints a coloured table; in a pipe, TSV with the tokens in the first row and column.
 
-    Exit status: 0 all well; 2 wrong usage; 4 no usable model; 5 the extra is not installed.
+    Exit status: 0 success; 2 wrong usage; 4 no usable model; 5 the extra is not installed.
     """  # noqa: D301
     problems = Problems()
     texts = (text_a,) if text_b is None else (text_a, text_b)

@@ -28,16 +28,16 @@ def check(
         Path | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="Model directory with a graph. Without it: the model that swiss predict takes.",
+            help="Model directory with a graph. Default: the model that swiss predict takes.",
             show_default=False,
         ),
     ] = None,
     buckets: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME,...", help="Buckets to test. Without it: all."),
+        typer.Option(metavar="NAME,...", help="Buckets to test. Default: all."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the examples.")] = 0,
-    count: Annotated[int, typer.Option(metavar="N", help="Most examples of a bucket.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the examples.")] = 0,
+    count: Annotated[int, typer.Option(metavar="N", help="Most examples per bucket.")] = 200,
     split: Annotated[
         str,
         typer.Option(
@@ -63,7 +63,7 @@ def check(
         typer.Option(
             "--format",
             metavar="table|tsv|json",
-            help="Of the rates on standard output: table on a terminal, tsv otherwise.",
+            help="Format of the rates. Default: table on a terminal, tsv otherwise.",
         ),
     ] = None,
     device: Annotated[
@@ -77,17 +77,17 @@ def check(
     swiss check runs/swiss --buckets negation,numbers --failures failures.tsv
     swiss check runs/swiss --format json
 
-    The examples are those of swiss synthesize --split heldout: no run is trained on their templates
-    and words. For each bucket and task, standard output has the test, its cases, its failures and
-    their share; then come the means over the buckets, as all.
+    Uses the examples of swiss synthesize --split heldout, whose templates and words no run trains
+    on. Prints test, cases, failures and failure rate for each bucket and task, then the means over
+    the buckets, as all.
 
     \b
     label      The answer is the label; a similarity is off by at most 1.
     order      Of two texts, the one with the higher label has the higher score.
-    unchanged  A typo, a name or the like leaves the answer as it is, and its probability
-               within 0.2. For sentiment the answer is negative, neutral or positive.
+    unchanged  A typo, another name or the like does not change the answer, and changes its
+               probability by at most 0.2. Sentiment counts as negative, neutral or positive.
 
-    Exit status: 0 all well, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
+    Exit status: 0 success, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
     model; 6 the device does not exist.
     """  # noqa: D301
     from swiss_evaluation.buckets import Answers, averages, cases, tally

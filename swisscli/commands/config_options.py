@@ -1,4 +1,4 @@
-"""Command-line options made from a run's configuration: one for each key that has a text here."""
+"""Makes command-line options from a run's configuration, one for each key with a text here."""
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
@@ -24,7 +24,7 @@ RUN_OPTIONS = {
     "max_grad_norm": "Gradient clipping; 0: none.",
     "precision": "fp32, bf16 (autocast) or auto.",
     "device": "auto, cpu, cuda or cuda:N.",
-    "seed": "Seed of initialisation, data order, dropout and masks.",
+    "seed": "Seed of initialization, data order, dropout and masks.",
     "eval_every": "Steps between evaluations on the dev data; 0: after each epoch.",
     "save_every": "Steps between checkpoints.",
     "save_minutes": "Most minutes between checkpoints; 0: by steps only. The first comes within a"
@@ -32,19 +32,19 @@ RUN_OPTIONS = {
     "log_every": "Steps between log lines.",
     "patience": "Stop after this many evaluations without improvement; 0: never.",
 }
-"""What the options say that every kind of run has."""
+"""Help texts of the options that every kind of run has."""
 
 
 def with_options(
     config: type[RunConfig], texts: Mapping[str, str]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each key of a configuration, in place of its `**options`.
+    """Replace a command's `**options` by an option for each key of a configuration.
 
-    An option that is not given is None, so that a recipe can set its key.
+    The value of an absent option is None, so that a recipe can set its key.
 
     Args:
-        config: The configuration; it has type and default of each key.
-        texts: The keys, and what the help says of them.
+        config: The configuration, which has the type and default of each key.
+        texts: Help text of each key.
     """
     defaults = config.defaults()
 
@@ -72,5 +72,5 @@ def with_options(
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, by their key."""
+    """Return the options that the user set, by key."""
     return {key: value for key, value in options.items() if value is not None}

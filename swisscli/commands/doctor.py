@@ -23,25 +23,24 @@ def doctor(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Model directory to try. Without it: the variable SWISS_MODEL, else the model "
+            help="Model directory to try. Default: the variable SWISS_MODEL, else the model "
             "that comes with swiss.",
         ),
     ] = None,
     output_format: Annotated[
-        ReportFormat, typer.Option("--format", help="json is for bug reports.")
+        ReportFormat, typer.Option("--format", help="Use json in bug reports.")
     ] = ReportFormat.TEXT,
 ) -> None:
-    """Show versions, devices, the model, what would be used, and what a GPU still needs.
+    """Show versions, devices and the model, what would be used, and what a GPU still needs.
 
     \b
     swiss doctor
     swiss doctor --format json
     swiss doctor --model runs/swiss
 
-    One line per finding, its name first. The model is opened as swiss predict would open it, and
-    predicts one text.
+    Prints one line per fact, and predicts one text with the model that swiss predict would use.
 
-    Exit status: 0 all well, with or without a GPU; 1 ONNX Runtime cannot be loaded; 4 no usable
+    Exit status: 0 success, with or without a GPU; 1 ONNX Runtime cannot be loaded; 4 no usable
     model.
     """  # noqa: D301
     from swisscli.inference.diagnosis import diagnose

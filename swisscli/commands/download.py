@@ -25,7 +25,7 @@ def download(
         typer.Argument(
             metavar="[data] [encoder NAME...]",
             help="The data of the CS224N project; encoders by their name on the Hub, with @REVISION"
-            " behind it for one that is not the usual one. Without it: what swiss train --awl"
+            " behind it for one that is not the usual one. Default: what swiss train --awl"
             f" needs, the data and {_USUAL_ENCODER}.",
             show_default=False,
         ),

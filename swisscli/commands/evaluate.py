@@ -29,7 +29,7 @@ _COLUMNS = (("task", 12), ("metric", 10), ("value", 8), ("rows", 8))
 
 
 class FiguresFormat(StrEnum):
-    """How the figures are written."""
+    """Format of the figures."""
 
     TABLE = "table"
     TSV = "tsv"
@@ -55,19 +55,19 @@ def evaluate(
         ),
     ] = Path("predictions"),
     force: Annotated[
-        bool, typer.Option("--force", help="Replace prediction files that are there.")
+        bool, typer.Option("--force", help="Replace existing prediction files.")
     ] = False,
     output_format: Annotated[
         FiguresFormat | None,
         typer.Option(
             "--format",
-            help="Of the figures on standard output: table on a terminal, tsv otherwise.",
+            help="Format of the figures. Default: table on a terminal, tsv otherwise.",
         ),
     ] = None,
     device: DeviceOption = "auto",
     long_text: LongTextOption = None,
 ) -> None:
-    """Measure a model on the dev sets, and write the leaderboard's files for dev and test.
+    """Measure a model on the dev sets, and write the leaderboard files for dev and test.
 
     \b
     swiss evaluate
@@ -75,13 +75,13 @@ def evaluate(
     swiss evaluate runs/swiss --data data/cs224n --backend torch --output predictions-torch
     swiss evaluate models/small --dev sst=dev.tsv --format json
 
-    The figures go to standard output: task, metric, value and rows, and their mean as overall.
-    Rows without a label are in no metric. The prediction files are those of the CS224N default
-    project: sst-dev-output.csv, sst-test-output.csv and so on, with every row that has an id.
-    A task whose dev or test file is not there is left out, which is said on standard error.
+    Prints task, metric, value and rows for each task, and the mean as overall. Rows without a label
+    count in no metric. Writes the prediction files of the CS224N default project
+    (sst-dev-output.csv, sst-test-output.csv and so on) with every row that has an id. Skips a task
+    whose dev or test file is missing, with a message on standard error.
 
-    Exit status: 0 all well; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
-    5 torch is asked for and not installed; 6 the device is not there.
+    Exit status: 0 success; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
+    5 --backend torch needs torch, which is not installed; 6 the device is not available.
     """  # noqa: D301
     problems = Problems()
     dev_files: dict[str, list[str]] = {}

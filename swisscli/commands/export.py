@@ -29,7 +29,7 @@ _COLUMNS = (
 
 
 class Precision(StrEnum):
-    """Of the encoder in the graph."""
+    """Precision of the encoder in the graph."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -41,7 +41,7 @@ def export(
         Path | None,
         typer.Argument(
             metavar="[RUN]",
-            help="Run folder of swiss train. Without it: the newest finished run in runs.",
+            help="Run folder of swiss train. Default: the newest finished run in runs.",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +74,7 @@ def export(
         list[str] | None,
         typer.Option(
             metavar="TASK=FILE",
-            help="A dev file in place of the run's; TASK+=FILE: besides it. Repeat for several.",
+            help="A dev file instead of the run's; TASK+=FILE adds one. Repeat for several.",
         ),
     ] = None,
     calibrate: Annotated[
@@ -94,7 +94,7 @@ def export(
         ),
     ] = None,
 ) -> None:
-    """Write a trained model as one ONNX graph, once it is proved to compute the same.
+    """Export a trained model as one ONNX graph, checked to compute the same.
 
     \b
     swiss export
@@ -102,12 +102,12 @@ def export(
     swiss export runs/swiss --precision int8 --output models/small
     swiss export runs/swiss --precision fp16 --dev sst=dev.tsv --max-drop 0.002
 
-    Every head is compared with the trained model on real text. fp32 must agree to 0.0001 in every
-    logit; with fp16 and int8 no dev metric may fall by more than --max-drop. The dev data is the
-    one that the run was trained with, unless --data or --dev names another. A head's temperature
-    is part of its weights; it needs 100 labelled rows, and a head of cosine similarity has none.
+    Compares every head with the trained model on real text. With fp32, every logit must agree
+    within 0.0001; with fp16 and int8, no dev metric may drop by more than --max-drop. Uses the dev
+    data that the run was trained with, unless --data or --dev names other files. A head's
+    temperature is part of its weights; it needs 100 labelled rows, and cosine heads have none.
 
-    Exit status: 0 all well; 1 the graph is not faithful, nothing is written; 2 wrong usage;
+    Exit status: 0 success; 1 the graph failed a check, nothing was written; 2 wrong usage;
     3 unreadable data; 4 no usable run.
     """  # noqa: D301
     with requires_extra("train"):

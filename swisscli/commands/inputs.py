@@ -42,7 +42,7 @@ ColumnsOption = Annotated[
     str | None,
     typer.Option(
         metavar="A[,B]",
-        help="Columns with the texts, by name or by number from 1. Without it: columns named "
+        help="Columns with the texts, by name or by number from 1. Default: columns named "
         "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
         "and the like; or the only ones.",
         rich_help_panel=INPUT,
@@ -53,7 +53,7 @@ DelimiterOption = Annotated[
     str | None,
     typer.Option(
         metavar="CHAR",
-        help="Character between the columns, or comma, tab or semicolon. Without it: found by "
+        help="Character between the columns, or comma, tab or semicolon. Default: found by "
         "the first line.",
         show_default=False,
         rich_help_panel=INPUT,
@@ -63,7 +63,7 @@ HeaderOption = Annotated[
     bool | None,
     typer.Option(
         "--header/--no-header",
-        help="Take the first row as a header, or as data. Without it: a header if it names "
+        help="Take the first row as a header, or as data. Default: a header if it names "
         "the columns needed.",
         show_default=False,
         rich_help_panel=INPUT,
@@ -88,7 +88,7 @@ StrictLanguageOption = Annotated[
     bool,
     typer.Option(
         "--strict-language",
-        help="Skip texts that do not look like English; without it they are answered, "
+        help="Skip texts that do not look like English. By default they are answered, "
         "counted, and marked out_of_domain in jsonl.",
         rich_help_panel=ANSWERS,
     ),
@@ -106,7 +106,7 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(
         metavar="P",
-        help="Probability from which a pair is a paraphrase. Without it: what is more probable.",
+        help="Probability from which a pair is a paraphrase. Default: what is more probable.",
         rich_help_panel=ANSWERS,
     ),
 ]
@@ -114,7 +114,7 @@ ModelOption = Annotated[
     str | None,
     typer.Option(
         metavar="DIR",
-        help="Model directory. Without it: the variable SWISS_MODEL, else the model that "
+        help="Model directory. Default: the variable SWISS_MODEL, else the model that "
         "comes with swiss.",
         rich_help_panel=MODEL,
         autocompletion=complete_models,
@@ -132,7 +132,7 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="CPU cores to use, a batch on each; all without it.",
+        help="CPU cores to use, with a batch on each. Default: all.",
         rich_help_panel=MODEL,
     ),
 ]

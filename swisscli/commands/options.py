@@ -12,7 +12,7 @@ from swisscli.core.tasks import resolve_task, task_name
 
 
 class Backend(StrEnum):
-    """What runs a model that is measured."""
+    """Backend that runs the model."""
 
     ONNX = "onnx"
     TORCH = "torch"
@@ -25,7 +25,7 @@ ModelArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="Run folder of swiss train, or model directory. Without it: the newest finished run in"
+        help="Run folder of swiss train, or model directory. Default: the newest finished run in"
         " runs.",
         show_default=False,
     ),
@@ -35,25 +35,23 @@ DevFiles = Annotated[
     typer.Option(
         "--dev",
         metavar="TASK=FILE",
-        help="A dev file in place of the task's in --data; TASK+=FILE: besides it. Repeat for"
-        " several.",
+        help="A dev file instead of the task's in --data; TASK+=FILE adds one. Repeat for several.",
     ),
 ]
 BackendOption = Annotated[
     Backend | None,
     typer.Option(
         "--backend",
-        help="Run the graph, or the float32 weights with torch. Without it: the graph where"
-        " there is one.",
+        help="Run the graph, or the float32 weights with torch. Default: the graph if it exists.",
     ),
 ]
 LongTextOption = Annotated[
     str | None,
     typer.Option(
         metavar="head|head-tail|chunks",
-        help="What is read of a text that is longer than the model: its beginning; its beginning"
-        " and its end; or all of it, in chunks whose probabilities are averaged. Without it: what"
-        " the model's configuration says. Of a pair, always the beginnings.",
+        help="What to read of a text beyond the model's longest input: its start; its start and its"
+        " end; or all of it, in chunks whose probabilities are averaged. Default: as the model's"
+        " configuration says. Of a pair, always the starts.",
     ),
 ]
 DeviceOption = Annotated[
@@ -100,7 +98,7 @@ def parse_files(
         Files by task that replace the task's own, and files that add to them.
 
     Raises:
-        ConfigurationError: listing every one that has another form or names no task.
+        ConfigurationError: if a value has another form or an unknown task; lists all of them.
     """
     own: dict[str, list[str]] = {}
     extra: dict[str, list[str]] = {}

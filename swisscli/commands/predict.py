@@ -83,7 +83,7 @@ def predict(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write to FILE, which appears when it is complete. Its extension tells the "
+            help="Write to FILE, which appears when it is complete. Its extension decides the "
             "format: .csv, .tsv, .jsonl (each with .gz) or .parquet.",
             rich_help_panel=OUTPUT,
         ),
@@ -92,7 +92,7 @@ def predict(
         OutputFormat | None,
         typer.Option(
             "--format",
-            help="Without it: table on a terminal, tsv without a header in a pipe.",
+            help="Default: table on a terminal, tsv without a header in a pipe.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def predict(
         bool,
         typer.Option(
             "--keep",
-            help="Keep a table's columns in the tsv of a pipe too.",
+            help="Keep a table's columns also in the tsv of a pipe.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -111,7 +111,7 @@ def predict(
         bool,
         typer.Option(
             "--only-results",
-            help="Leave out a table's columns: answers and texts alone.",
+            help="Write only answers and texts, without a table's columns.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -142,7 +142,7 @@ def predict(
     threads: ThreadsOption = None,
     batch_tokens: BatchTokensOption = None,
 ) -> None:
-    """Predict the sentiment of texts, or whether two texts say the same, or how alike they are.
+    """Predict the sentiment of texts, whether two texts mean the same, or how similar they are.
 
     \b
     swiss predict sentiment reviews.csv -o answers.csv
@@ -152,16 +152,16 @@ def predict(
     swiss predict sentiment letters/ --recursive -o letters.csv
     cat reviews.txt | swiss predict sentiment | sort | head
 
-    The extension tells the layout: .txt has one text per line, .tsv and .csv have columns,
+    The extension decides the layout: .txt has one text per line, .tsv and .csv have columns,
     .jsonl has one object per line, .json an array of objects; .parquet needs the extra
     swissbert[parquet]. A file that ends in .gz is decompressed. Every record gives one result, in
-    the same order; a record that cannot be read is marked and the others are still answered.
+    the same order. A record that cannot be read is marked, and the others are still answered.
 
-    A file, and --format csv, jsonl or parquet, keep all columns of a table; behind them stand
-    sentiment_label, sentiment_score (for each task its own), error and line, the line of the
-    input. Lines of text have no columns, and give the answers and the text.
+    With -o, and with --format csv, jsonl or parquet, results keep all columns of a table. After
+    them come sentiment_label and sentiment_score (one pair per task), error, and line, the line of
+    the input. Lines of text have no columns; their results are the answers and the text.
 
-    Exit status: 0 all well; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
+    Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
     usable model; 5 an extra is not installed; 6 the device does not exist.
     """  # noqa: D301
     problems = Problems()

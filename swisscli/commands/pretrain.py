@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swiss_training.interruption import Interruption
 
 _OPTIONS = {
-    "output": "Run folder; it becomes the encoder's directory.",
+    "output": "Run folder to create; it becomes the encoder's directory.",
     "dev_share": "Share of the distinct texts held out to measure the loss on; 0: none.",
     **RUN_OPTIONS,
     "max_length": "Longest sequence in tokens; 0: as long as the encoder takes. Longer texts are"
@@ -53,14 +53,14 @@ def pretrain(
         typer.Option(
             "--delimiter",
             help="Character between the columns of .tsv and .csv files, or comma, tab or semicolon."
-            " Without it: found by the first line.",
+            " Default: found by the first line.",
             metavar="CHAR",
             show_default=False,
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Recipe (TOML); options given besides it win."),
+        typer.Option(help="Recipe (TOML). Options on the command line override it."),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -74,16 +74,16 @@ def pretrain(
 ) -> None:
     """Train an encoder further on unlabelled text, by masked language modelling.
 
-    Writes a run folder: a Hugging Face style encoder directory with the state of the lowest loss on
-    the held-out text, the checkpoint of the last, and log.jsonl. Then: swiss train --encoder RUN.
+    Writes a run folder with the encoder of the lowest loss on the held-out text in Hugging Face's
+    layout, a checkpoint of the last state, and log.jsonl. Next step: swiss train --encoder RUN.
 
     \b
     swiss pretrain reviews.txt questions.tsv --encoder bert-base-uncased --output runs/pretrained
     swiss pretrain tickets.csv --columns subject,body
     swiss pretrain --resume runs/pretrained
 
-    Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable text; 4 no usable
-    encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
+    Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable text; 4 no usable
+    encoder or checkpoint; 5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
     given = given_options(options)
     if files:

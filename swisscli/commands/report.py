@@ -61,7 +61,7 @@ def report(
         str | None,
         typer.Option(
             metavar="N[,N]",
-            help="Layers of the heatmaps that need no script, counted from 0. Without it: the"
+            help="Layers of the heatmaps that need no script, counted from 0. Default: the"
             " second, the middle and the last.",
         ),
     ] = None,
@@ -72,21 +72,21 @@ def report(
     backend: BackendOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Write one self-contained page about a trained model.
+    """Write a report about a trained model as one self-contained HTML page.
 
     \b
     swiss report
     swiss report runs/swiss --data data/cs224n -o report.html
     swiss report runs/swiss --pair "A man sings." "Someone is singing." --layers 1,6,11
 
-    The page has the training curves, the label distributions, a confusion matrix and reliability
-    diagram or a scatter plot for each task, the worst errors with their text, accuracy by length,
-    and the attention of any layer and head. It loads nothing from anywhere; what the model or the
-    data lacks is said in its place. A view of the attention has an address of its own:
+    The page has training curves, label distributions, a confusion matrix and reliability diagram or
+    a scatter plot for each task, the worst errors with their text, accuracy by length, and the
+    attention of any layer and head. It loads nothing from the network. If something cannot be
+    shown, the page gives the reason. Each view of the attention has an address, such as
     report.html#view=0&layer=11&head=0.
 
-    Exit status: 0 all well; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
-    5 the extra is not installed; 6 the device is not there.
+    Exit status: 0 success; 2 wrong usage; 3 no data, or unreadable data; 4 no usable model;
+    5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
     problems = Problems()
     dev_files: dict[str, list[str]] = {}
@@ -120,14 +120,14 @@ def _numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
     except ValueError:
         problems.add(
             ConfigurationError(
-                f"{option} {given!r} is no list of numbers", hint=f"for example: {option} 1,6,11"
+                f"{option} {given!r} is not a list of numbers", hint=f"for example: {option} 1,6,11"
             )
         )
         return ()
 
 
 def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, ...], ...]:
-    """The pair of the command line and those of the file.
+    """Read the pair of the command line and the pairs of the file.
 
     Raises:
         ConfigurationError: if there are too many, or a text is empty.

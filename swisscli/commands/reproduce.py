@@ -58,9 +58,7 @@ def reproduce(
     table: Annotated[str, typer.Argument(metavar="TABLE", help=f"One of: {', '.join(TABLES)}.")],
     rows: Annotated[
         str | None,
-        typer.Option(
-            metavar="ROW[,ROW]", help="The rows to run, by number or name; all without it."
-        ),
+        typer.Option(metavar="ROW[,ROW]", help="Rows to run, by number or name. Default: all."),
     ] = None,
     seeds: Annotated[
         int | None,
@@ -70,14 +68,14 @@ def reproduce(
     ] = None,
     small: Annotated[
         bool,
-        typer.Option("--small", help="The rows' small twins, which two CPU cores finish."),
+        typer.Option("--small", help="Use the small recipes, which two CPU cores can finish."),
     ] = False,
     encoder: Annotated[
         str | None,
-        typer.Option(help="Encoder in place of the recipes': a directory, or a name on the Hub."),
+        typer.Option(help="Encoder instead of the recipes': a directory, or a name on the Hub."),
     ] = None,
     pooling: Annotated[
-        str | None, typer.Option(metavar="cls|mean", help="Pooling in place of the recipes'.")
+        str | None, typer.Option(metavar="cls|mean", help="Pooling instead of the recipes'.")
     ] = None,
     data: Annotated[
         str | None,
@@ -88,7 +86,7 @@ def reproduce(
         typer.Option(
             "--train",
             metavar="TASK=FILE",
-            help="A training file in place of the task's file in --data; TASK+=FILE: besides it.",
+            help="A training file instead of the task's file in --data; TASK+=FILE adds one.",
         ),
     ] = None,
     dev_files: Annotated[
@@ -121,25 +119,25 @@ def reproduce(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Check everything, then say what would be run."),
+        typer.Option("--dry-run", help="Check everything and list the runs, without running them."),
     ] = False,
     report: Annotated[
         bool,
-        typer.Option("--report", help="Run nothing; print what the ledger has."),
+        typer.Option("--report", help="Print the results in the ledger, without running anything."),
     ] = False,
 ) -> None:
-    """Run the experiments of a table of the paper, and print its numbers beside the measured ones.
+    """Run the experiments of a table of the paper, and compare its numbers with the measured ones.
 
     \b
     swiss reproduce table2 --small --seeds 3
     swiss reproduce table3 --rows 1,best --train paraphrase=quora.tsv
     swiss reproduce table2 --small --report --format latex
 
-    The same command goes on where it was stopped: a finished run is a line of ledger.jsonl and is
-    not run again, an unfinished one is resumed. --seeds and --rows may change, other options not.
+    To resume after an interruption, type the same command: finished runs are lines of ledger.jsonl
+    and do not run again, and unfinished runs resume. Only --seeds and --rows may change.
 
-    Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
-    encoder; 5 the extra is not installed; 6 the device is not there.
+    Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
+    encoder; 5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
     params = context.params
     chosen = find_table(table)
@@ -210,7 +208,7 @@ def run(request: _Request) -> None:
             typer.echo(f"{experiment.recipe}\t{experiment.config.seed}\t{state}\t{recipe}")
         return
     for experiment, state in plan:
-        if state == "done":  # It may have been killed before it had tidied up.
+        if state == "done":  # The run may have been killed before it removed its checkpoints.
             reproduction.tidy(experiment, keep_model=request.keep_models)
     left = [experiment for experiment, state in plan if state != "done"]
     try:
@@ -218,7 +216,7 @@ def run(request: _Request) -> None:
             entry = _run_one(experiment, f"run {number} of {len(left)}", request)
             entries.append(entry)
     except KeyboardInterrupt:
-        console.warning(f"interrupted; the same command goes on: {request.command}")
+        console.warning(f"interrupted; to resume, type: {request.command}")
         raise
     _print(
         comparison.compare(selection.table, small=selection.small, entries=entries), request.format

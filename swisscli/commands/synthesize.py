@@ -18,11 +18,11 @@ def synthesize(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the files, one per task and grain of label."),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of all random choices.")] = 0,
-    count: Annotated[int, typer.Option(metavar="N", help="Most examples of a bucket.")] = 1000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random choices.")] = 0,
+    count: Annotated[int, typer.Option(metavar="N", help="Most examples per bucket.")] = 1000,
     buckets: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME,...", help="Buckets to write. Without it: all."),
+        typer.Option(metavar="NAME,...", help="Buckets to write. Default: all."),
     ] = None,
     split: Annotated[
         str,
@@ -41,7 +41,7 @@ def synthesize(
         ),
     ] = None,
     listed: Annotated[
-        bool, typer.Option("--list", help="Show the buckets, write nothing.")
+        bool, typer.Option("--list", help="List the buckets and write nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
@@ -53,14 +53,14 @@ def synthesize(
     swiss synthesize --output synthetic --from paraphrase=quora-train.csv
     swiss train --train paraphrase+=synthetic/paraphrase.tsv
 
-    Each bucket is one kind of error, such as exchanged roles, changed numbers or distant negation.
-    Its examples come from templates and word lists, or from the rows of --from. They come in sets
-    of nearly the same words and different labels. The same options always give the same files:
-    sentiment.tsv has the five classes, sentiment-coarse.tsv has 0 for negative, 1 for neutral and
-    2 for positive, paraphrase.tsv and similarity.tsv have pairs. The columns bucket and set say
-    where an example belongs.
+    A bucket is a kind of error, such as exchanged roles, changed numbers or distant negation. Its
+    examples come from templates and word lists, or from the rows of --from, in sets of nearly the
+    same words and different labels. Equal options give equal files: sentiment.tsv has the five
+    classes, sentiment-coarse.tsv has 0 for negative, 1 for neutral and 2 for positive,
+    paraphrase.tsv and similarity.tsv have pairs. The columns bucket and set name the group of an
+    example.
 
-    Exit status: 0 all well; 2 wrong usage; 3 unreadable data.
+    Exit status: 0 success; 2 wrong usage; 3 unreadable data.
     """  # noqa: D301
     from swiss_training.multitask.examples import read_files
     from swiss_training.synthesis.generate import (

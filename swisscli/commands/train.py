@@ -43,7 +43,7 @@ _OPTIONS = {
     "data": "Folder with the files of the CS224N project. Without it they are fetched into the"
     " cache, unless the folder data has them.",
     "encoder": RUN_OPTIONS["encoder"],
-    "output": "Run folder; it becomes the model directory.",
+    "output": "Run folder to create; it becomes the model directory.",
     "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
     " states, better for encoders made for sentence embeddings.",
     "pair_encoding": "Whether two texts are one sequence, so that each word sees both; else they"
@@ -52,7 +52,7 @@ _OPTIONS = {
     "long_text": "What prediction reads of a text longer than the model: head, its beginning;"
     " head-tail, its beginning and end; chunks, all of it, averaging the probabilities. Training"
     " reads the beginning.",
-    "freeze_encoder": 'Train the heads alone (the paper\'s "pretrain").',
+    "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
     "weighting": f"Loss weighting. {_listed(methods_of('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
     "aggregation": f"Gradient aggregation. {_listed(methods_of('aggregation'))}.",
@@ -115,7 +115,7 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Recipe (TOML); options given besides it win."),
+        typer.Option(help="Recipe (TOML). Options on the command line override it."),
     ] = None,
     offline: OfflineOption = False,
     resume: Annotated[
@@ -132,11 +132,11 @@ def train(
     ] = False,
     **options: Any,
 ) -> None:
-    """Train one encoder and a head per task together.
+    """Train one encoder with a head per task.
 
-    Without --data and --encoder it fetches the data of the CS224N project and bert-base-uncased
-    into a cache, once; swiss download --list shows it. Writes a run folder: the model directory of
-    the best state on the dev sets, the checkpoint of the last, and log.jsonl. Then: swiss export.
+    Without --data and --encoder, fetches the data of the CS224N project and bert-base-uncased into
+    a cache, once; swiss download --list shows it. Writes a run folder with the model of the best
+    state on the dev sets, a checkpoint of the last state, and log.jsonl. Next step: swiss export.
 
     \b
     swiss train --awl

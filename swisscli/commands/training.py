@@ -28,7 +28,7 @@ def follow(
         display: Where to show it.
 
     Raises:
-        KeyboardInterrupt: if it was interrupted, once it is said how to resume.
+        KeyboardInterrupt: if it was interrupted, after a message on how to resume.
     """
     from swiss_training.run_folder import RunFolder
 

@@ -1,1 +1,1 @@
-"""The ground floor: what training, export, evaluation and prediction agree on. Never torch."""
+"""Shared by training, export, evaluation and prediction. Never imports torch."""

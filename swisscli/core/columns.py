@@ -1,4 +1,4 @@
-"""Which columns of a table hold the texts, the label and the identifier: by name, case folded."""
+"""Finds the columns of a table that hold the texts, the label and the identifier."""
 
 import re
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ TEXT = (
     *("sentences", "texts", "phrases", "reviews", "comments", "tweets", "messages", "posts"),
     *("summary", "headline", "title", "subject"),
 )
-"""Names of the column of a single text. The first in this order wins: a title is read only if
-nothing longer exists."""
+"""Names of the column of a single text. The first in this order wins, so a title is read only if no
+column with longer text exists."""
 
 _PAIRS = (
     ("sentence1", "sentence2"),
@@ -52,25 +52,25 @@ _PAIRS = (
     ("question", "answer"),
 )
 TEXT_A = tuple(first for first, _ in _PAIRS)
-"""Names of the first text of a pair; the one at the same place in `TEXT_B` is its partner."""
+"""Names of the first text of a pair; `TEXT_B` has the second's name at the same index."""
 TEXT_B = tuple(second for _, second in _PAIRS)
-"""Names of the second text of a pair."""
+"""Names of the second text of a pair, in the order of `TEXT_A`."""
 
 _ID = "id"
 _SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 def folded(name: str) -> str:
-    """A name as names are compared: `Review Text`, `review_text` and `reviewText` are the same."""
+    """Fold a name for comparison: `Review Text`, `review_text` and `reviewText` become equal."""
     return _SEPARATORS.sub("", name).casefold()
 
 
 class ColumnError(ValueError):
-    """The columns needed are missing or occur twice.
+    """A required column is missing or occurs twice.
 
     Args:
         message: What is wrong.
-        is_choice: Whether a column that the user asked for is the reason.
+        is_choice: Whether the user asked for that column.
     """
 
     def __init__(self, message: str, *, is_choice: bool = False) -> None:
@@ -80,12 +80,12 @@ class ColumnError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the cells of a row are, by index from 0.
+    """The indices of a row's cells, from 0.
 
     Attributes:
-        texts: Of the texts.
-        label: Of the label, if one is read.
-        id: Of the identifier, if the table has one.
+        texts: Indices of the texts.
+        label: Index of the label, if a label is read.
+        id: Index of the identifier, if the table has one.
     """
 
     texts: tuple[int, ...]
@@ -95,15 +95,15 @@ class Layout:
 
 @dataclass(frozen=True)
 class InputColumns:
-    """What a reader takes from a table.
+    """The columns to read from a table.
 
     Attributes:
-        name: What is read, for messages: the names of the tasks.
-        texts: Accepted names, a tuple per text. Names at the same place belong together; the
-            first place at which a table has all of them wins.
+        name: Names of the tasks, for messages.
+        texts: Accepted names, one tuple per text. Names at the same index belong together; the
+            first index at which a table has all of them wins.
         labels: Accepted names of the label, in order; empty if no label is read.
-        remedy: What to type when a table has none of the names.
-        every: Whether each column with an accepted name is a text, and not the first one.
+        remedy: What to type if a table has none of the names.
+        every: Whether every column with an accepted name is a text, not only the first.
     """
 
     name: str
@@ -114,11 +114,11 @@ class InputColumns:
 
     @property
     def arity(self) -> int:
-        """The number of texts of a row; the least if `every` column is one."""
+        """Number of texts of a row; the smallest number if `every` column is a text."""
         return len(self.texts)
 
     def knows(self, names: Sequence[str]) -> bool:
-        """Whether these are names of columns, all that are needed among them."""
+        """Whether these names include all the columns that are needed."""
         keys = [*map(folded, names)]
         has_label = not self.labels or any(folded(name) in keys for name in self.labels)
         return has_label and self._known_texts(keys) is not None
@@ -140,7 +140,7 @@ class InputColumns:
             any_name: Whether columns of unknown names are read where there are no others.
 
         Raises:
-            ColumnError: if one is missing, or the name of one occurs twice.
+            ColumnError: if a column is missing or its name occurs twice.
         """
         keys = [*map(folded, names)]
         if chosen:
@@ -192,7 +192,7 @@ class InputColumns:
         return Layout(tuple(range(self.arity)))
 
     def missing(self) -> ColumnError:
-        """The error that no column is known to hold a text."""
+        """Return the error for a table without a column that is known to hold a text."""
         return ColumnError(f"no column has {self._known_names()}")
 
     def _known_texts(self, keys: Sequence[str]) -> tuple[int, ...] | None:
@@ -230,7 +230,7 @@ def _chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
 
 
 def _filled(fields: Sequence[str]) -> Sequence[str]:
-    """The fields up to the last that is not blank; all of them if each is."""
+    """Return the fields up to the last one that is not blank; all fields if all are blank."""
     last = max((index for index, field in enumerate(fields) if field.strip()), default=len(fields))
     return fields[: last + 1]
 

@@ -1,4 +1,4 @@
-"""The errors that a user can meet: what went wrong, what to type next, and the exit code."""
+"""The errors that a user can see: what went wrong, what to type next, and the exit code."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,14 +9,14 @@ class SwissError(Exception):
     """Base of every expected failure. `main.py` prints it without a traceback.
 
     Args:
-        message: What went wrong and where (`file:line` when there is one), in one line.
-        hint: What to do next. Here and in the message, a parameter stands between backticks as a
-            Python caller passes it, `device=cpu`; the program shows it as a flag.
-        details: Lines that belong below the message.
+        message: What went wrong and where (`file:line` if known), in one line.
+        hint: What to do next. Here and in the message, write a parameter in backticks as a Python
+            caller passes it, `device=cpu`; the program shows it as a flag.
+        details: Lines to show below the message.
 
     Attributes:
-        message: All of it, the details as lines of their own.
-        summary: Its first line.
+        message: The message with the details below it.
+        summary: The first line of the message.
     """
 
     exit_code: ClassVar[int] = 1
@@ -31,10 +31,10 @@ class SwissError(Exception):
 
     @classmethod
     def all_of(cls, errors: "Sequence[SwissError]") -> "SwissError":
-        """One error that lists several, with the lowest of their exit codes."""
+        """Combine several errors into one, with the lowest of their exit codes."""
         if len(errors) == 1:
             return errors[0]
-        # One of them may be such a list itself.
+        # An error may itself list several.
         each = [one for error in errors for one in error._listed or (error,)]
         first = min(each, key=lambda error: error.exit_code)
         lines = []
@@ -77,26 +77,26 @@ class MissingExtraError(SwissError):
 
 
 class DeviceError(SwissError):
-    """The device asked for is not there."""
+    """The device asked for is not available."""
 
     exit_code = 6
 
 
 class VerificationError(SwissError):
-    """An exported graph does not compute what the trained model computes."""
+    """An exported graph does not compute the same as the trained model."""
 
     exit_code = 1
 
 
 class Problems:
-    """Collects errors, so that a user hears of all of them before any long work."""
+    """Collects errors, so that the user sees all of them before any long work."""
 
     def __init__(self) -> None:
         self._found: list[SwissError] = []
 
     @contextmanager
     def collected(self) -> Iterator[None]:
-        """Keep an error that the block raises and go on after it."""
+        """Keep an error that the block raises, and continue after the block."""
         try:
             yield
         except SwissError as error:
@@ -107,10 +107,10 @@ class Problems:
         self._found.append(error)
 
     def check(self) -> None:
-        """Raise what was kept.
+        """Raise the errors that were kept.
 
         Raises:
-            SwissError: one that lists all, if there is any.
+            SwissError: if any error was kept; it lists all of them.
         """
         if self._found:
             raise SwissError.all_of(self._found)

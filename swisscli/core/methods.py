@@ -1,4 +1,4 @@
-"""The methods of multitask training, by name. A new method is its file and one entry here.
+"""The methods of multitask training, by name. To add one, write its file and an entry here.
 
 Targets are strings, and options are declared here, so that `swiss train --help` lists all of them
 without importing torch.
@@ -14,11 +14,11 @@ MethodKind = Literal["weighting", "aggregation", "sampler", "regularizer"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that a number may have.
+    """The allowed values of a number.
 
     Attributes:
-        rule: How an error says it, after "it must be".
-        holds: Whether a value is within them.
+        rule: The rule in words, which errors show after "it must be".
+        holds: Whether a value is allowed.
     """
 
     rule: str
@@ -33,14 +33,14 @@ BELOW_ONE = Bounds("in [0, 1)", lambda value: 0 <= value < 1)
 
 @dataclass(frozen=True)
 class MethodOption:
-    """A value that a method takes: a configuration key and a command-line option.
+    """A parameter of a method: a configuration key and a command-line option.
 
     Attributes:
-        key: The configuration key, and with dashes the option of `swiss train`.
-        argument: The keyword argument of the method that it becomes.
-        default: Its default. A number, or a mapping from tasks to numbers.
-        bounds: Which numbers are allowed.
-        help: What the option does, for the help text.
+        key: Configuration key; with dashes, the option of `swiss train`.
+        argument: Keyword argument of the method.
+        default: Default value: a number, or a mapping from tasks to numbers.
+        bounds: Allowed numbers.
+        help: Help text of the option.
     """
 
     key: str
@@ -51,7 +51,7 @@ class MethodOption:
 
     @property
     def is_per_task(self) -> bool:
-        """Whether it is a number for each task."""
+        """Whether the value is a number for each task."""
         return isinstance(self.default, Mapping)
 
 
@@ -60,12 +60,12 @@ class MethodSpec:
     """One method of training several tasks together.
 
     Attributes:
-        name: Its command-line and configuration name.
-        kind: Which protocol it implements: the one in `swiss_training/KIND/__init__.py`.
-        target: `module:attribute` that makes it.
+        name: Name on the command line and in configurations.
+        kind: Kind of the method; its protocol is in `swiss_training/KIND/__init__.py`.
+        target: `module:attribute` of the function that makes the method.
         summary: One line for the help text.
         reference: Paper and equation.
-        options: What it takes; the first one of a regularizer turns it on.
+        options: Parameters; the first one of a regularizer turns it on.
     """
 
     name: str
@@ -76,10 +76,10 @@ class MethodSpec:
     options: tuple[MethodOption, ...] = ()
 
     def is_on(self, values: Mapping[str, Any]) -> bool:
-        """Whether the first option turns a regularizer on: it is not 0.
+        """Whether the first option turns a regularizer on, by not being 0.
 
         Args:
-            values: A value for the key of each of its options.
+            values: Value of each option, by key.
         """
         return bool(values[self.options[0].key])
 
@@ -87,15 +87,15 @@ class MethodSpec:
         """Make the method.
 
         Args:
-            values: A value for the key of each of its options.
-            given: What every method of its kind is made with.
+            values: Value of each option, by key.
+            given: Arguments that every method of the kind takes.
         """
         module, _, attribute = self.target.partition(":")
         arguments = {option.argument: values[option.key] for option in self.options}
         return getattr(import_module(module), attribute)(*given, **arguments)
 
 
-# Regularizers are applied in their order here: those that divide the loss up precede those that
+# Regularizers apply in this order: those that divide the loss up come before those that
 # add to it.
 METHODS: tuple[MethodSpec, ...] = (
     MethodSpec(
@@ -109,7 +109,7 @@ METHODS: tuple[MethodSpec, ...] = (
         name="learnable",
         kind="weighting",
         target="swiss_training.weighting.learnable:LearnableWeights",
-        summary="learned weights without a regulariser",
+        summary="learned weights without a regularizer",
         reference="swissBERT, section 4.2",
     ),
     MethodSpec(
@@ -283,17 +283,17 @@ METHODS: tuple[MethodSpec, ...] = (
 
 
 def methods_of(kind: MethodKind) -> tuple[MethodSpec, ...]:
-    """All methods of a kind, in order."""
+    """Return all methods of a kind, in order."""
     return tuple(spec for spec in METHODS if spec.kind == kind)
 
 
 def method_names(kind: MethodKind) -> tuple[str, ...]:
-    """Names of all methods of a kind, in order."""
+    """Return the names of all methods of a kind, in order."""
     return tuple(spec.name for spec in methods_of(kind))
 
 
 def method_options() -> tuple[MethodOption, ...]:
-    """The options of all methods, in order."""
+    """Return the options of all methods, in order."""
     return tuple(option for spec in METHODS for option in spec.options)
 
 
@@ -314,7 +314,7 @@ class HeadSpec:
     """A kind of prediction heads.
 
     Attributes:
-        name: Its command-line and configuration name.
+        name: Name on the command line and in configurations.
         summary: One line for the help text.
         reference: Paper and section.
     """
@@ -337,4 +337,4 @@ HEADS = (
         "Reimers and Gurevych 2019 (arXiv:1908.10084); swissBERT, section 4.2",
     ),
 )
-"""What `multitask/heads.py` and the graph's `heads.py` implement."""
+"""The kinds of heads that `multitask/heads.py` and the graph's `heads.py` implement."""

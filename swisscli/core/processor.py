@@ -1,4 +1,4 @@
-"""The processor: its name, its instruction sets, the cores that this process may use."""
+"""The processor's name and instruction sets, and the cores that this process may use."""
 
 import os
 import re
@@ -8,7 +8,7 @@ _INSTRUCTION_SETS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "
 
 
 def allowed_cores() -> int:
-    """Physical cores that this process may use."""
+    """Return the number of physical cores that this process may use."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     allowed = os.sched_getaffinity(0)
@@ -23,10 +23,10 @@ def allowed_cores() -> int:
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str | None, tuple[str, ...]]:
-    """The processor's name and those of its instruction sets that matter for the speed.
+    """Return the processor's name and its instruction sets that matter for speed.
 
     Returns:
-        None and nothing where the system does not tell.
+        Name and instruction sets; None and an empty list if the system does not report them.
     """
     try:
         text = cpuinfo.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""One record in, one prediction out."""
+"""Records, which predictions are made for, and predictions: one per record and task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ class RecordError:
     """Why a record could not be predicted.
 
     Attributes:
-        code: `invalid_utf8`, `invalid_text` (NUL characters), `invalid_json`, `invalid_csv`,
+        code: One of `invalid_utf8`, `invalid_text` (NUL characters), `invalid_json`, `invalid_csv`,
             `missing_column`, `invalid_type` (a value that is not a string), `too_long` (a document
             that is not read whole), `unreadable` (a document that cannot be opened) or
-            `not_finite` (the model's output is no number).
+            `not_finite` (the model's output is not a number).
         message: One line for a person.
     """
 

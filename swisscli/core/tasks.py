@@ -25,14 +25,14 @@ _SCALE = 5.0
 
 @dataclass(frozen=True)
 class Columns:
-    """The column names under which data files are known to hold a task."""
+    """The column names of a task in data files."""
 
     texts: tuple[tuple[str, ...], ...]
-    """Accepted names, one tuple per sentence; names at the same place belong together."""
+    """Accepted names, one tuple per text; names at the same index belong together."""
     target: tuple[str, ...]
     """Accepted names of the label or score; the first match wins."""
     rescaled: tuple[tuple[str, float, float], ...] = ()
-    """Score columns on another scale: name, its lowest and its highest value."""
+    """Score columns on another scale: name, lowest and highest value."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class TaskSpec:
     """One task: its head, loss, metric, data columns, graph output and decoding follow from it.
 
     Attributes:
-        name: The task's name; also its ONNX output, its head and its command-line choice.
+        name: Name of the task, its ONNX output, its head and its command-line choice.
         aliases: Other names accepted on the command line.
         kind: `multiclass` (softmax, cross-entropy), `binary` (sigmoid, binary cross-entropy) or
             `regression` (identity, mean squared error).
@@ -63,7 +63,7 @@ class TaskSpec:
         score_range: Lowest and highest score of a regression; None otherwise.
         metric: The dev metric.
         columns: Column names in data files.
-        symmetric: Whether the two texts of an example may change places: the answer is the same.
+        symmetric: Whether swapping the two texts of an example keeps the answer.
         files: File names of the CS224N data folder, by split; empty if it has none.
         folds: The other numbers of classes in which it can be answered.
         own: Whether a user's data made the task: its labels mean what they say, letter by letter.
@@ -108,10 +108,9 @@ class TaskSpec:
         return low, (high - low) / _SCALE
 
     def ordered(self, texts: tuple[str, ...]) -> tuple[str, ...]:
-        """The texts in the order in which the model reads them.
+        """Return the texts in the order in which the model reads them.
 
-        A symmetric task reads the text that comes first by its code points first, so that
-        f(a, b) = f(b, a) holds exactly.
+        A symmetric task sorts its texts by code points, so that f(a, b) = f(b, a) holds exactly.
         """
         return tuple(sorted(texts)) if self.symmetric else texts
 
@@ -316,7 +315,7 @@ def task_name(name: str) -> str:
 
 
 DEFAULT_TASKS = ("sentiment", "paraphrase", "similarity")
-"""The three that the paper trains together; the others are for part 1 and intermediate training."""
+"""The paper's three joint tasks; the others are for part 1 and intermediate training."""
 
 
 def task_names() -> tuple[str, ...]:
@@ -366,8 +365,8 @@ def resolve_tasks(
         known: The tasks to choose from: a model's, or the built-in ones.
 
     Raises:
-        ConfigurationError: if there is none, one is unknown or named twice, or they do not read
-            the same number of texts.
+        ConfigurationError: if no task is named, a task is unknown or named twice, or the tasks do
+            not read the same number of texts.
     """
     tasks = tuple(resolve_task(name, known) for name in names)
     if not tasks:

@@ -1,4 +1,4 @@
-"""The one tokenisation path of training, export and prediction."""
+"""Tokenizes texts in the same way for training, export and prediction."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,13 +23,13 @@ _OVERLAP = 8  # chunks of a long text share an eighth of their tokens at least
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One tokenised text or pair, special tokens included.
+    """A tokenized text or pair, with special tokens.
 
     Attributes:
         ids: Token ids, shape (T,), int32.
         type_ids: Token types as the tokenizer gives them, shape (T,), int32: BERT's are 0 for the
             first sentence and 1 for the second, MPNet's are all 0.
-        truncated: Whether tokens were cut away to fit the longest input.
+        truncated: Whether tokens were removed to fit the longest input.
     """
 
     ids: npt.NDArray[np.int32]
@@ -44,15 +44,15 @@ class Tokenizer:
     """A `tokenizer.json` with truncation to a longest input.
 
     A pair is one sequence with the special tokens of the encoder's family: BERT's is `[CLS] a
-    [SEP] b [SEP]`, MPNet's `<s> a </s></s> b </s>`. When it is too long the longer sentence is cut
-    first.
+    [SEP] b [SEP]`, MPNet's `<s> a </s></s> b </s>`. If a pair is too long, the longer text is
+    truncated first.
 
     Args:
         path: The `tokenizer.json`.
-        max_length: Longest input in tokens, special tokens included.
+        max_length: Longest input in tokens, with the special ones.
 
     Raises:
-        ModelError: if the file is missing or no tokenizer.
+        ModelError: if the file is missing or not a tokenizer.
     """
 
     def __init__(self, path: Path, max_length: int) -> None:
@@ -71,22 +71,22 @@ class Tokenizer:
 
     @classmethod
     def of(cls, directory: ModelDirectory) -> "Tokenizer":
-        """The tokenizer of a model directory, which cuts at the model's longest input.
+        """Open the tokenizer of a model directory, which truncates at the model's longest input.
 
         Raises:
-            ModelError: if the file is missing, damaged or no tokenizer, or has more tokens than the
-                encoder.
+            ModelError: if the file is missing, damaged or not a tokenizer, or has more tokens than
+                the encoder.
         """
         tokenizer = cls(directory.file(TOKENIZER), directory.config.max_length)
         tokenizer.check_fits(directory.config.encoder.vocab_size, directory.path / TOKENIZER)
         return tokenizer
 
     def check_fits(self, vocab_size: int, where: Path | str) -> None:
-        """Refuse an encoder that lacks tokens of this tokenizer.
+        """Check that the encoder has every token of this tokenizer.
 
         Args:
-            vocab_size: The encoder's.
-            where: What to name in the message.
+            vocab_size: Vocabulary size of the encoder.
+            where: Name of the tokenizer in the message.
 
         Raises:
             ModelError: if the tokenizer has more tokens than the encoder.
@@ -108,29 +108,29 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Tokens that it can give, special ones included."""
+        """Number of tokens, with the special ones."""
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     @property
     def special_ids(self) -> list[int]:
-        """Ids of the tokens that are not text, the unknown token among them."""
+        """Ids of the tokens that are not text, including the unknown token."""
         added = self._tokenizer.get_added_tokens_decoder()
         return [index for index, token in added.items() if token.special]
 
     def token_id(self, token: str) -> int | None:
-        """A token's id; None if there is no such token."""
+        """Return a token's id; None if the token is unknown."""
         index: int | None = self._tokenizer.token_to_id(token)
         return index
 
     def tokens(self, encoding: Encoding) -> list[str]:
-        """The tokens of an encoding as the vocabulary spells them."""
+        """Return the tokens of an encoding as the vocabulary spells them."""
         return [self._tokenizer.id_to_token(index) or "" for index in encoding.ids.tolist()]
 
     def encode(self, texts: Sequence[tuple[str, ...]]) -> list[Encoding]:
-        """Tokenise single texts or pairs, each a tuple of one or two strings.
+        """Tokenize single texts or pairs, each a tuple of one or two strings.
 
         Raises:
-            ModelError: if the tokenizer fails, for want of an unknown token for instance.
+            ModelError: if the tokenizer fails, for example because it has no unknown token.
         """
         inputs = [item[0] if len(item) == 1 else item for item in texts]
         with self._naming_the_file():
@@ -139,11 +139,11 @@ class Tokenizer:
     def encode_examples(
         self, texts: Sequence[tuple[str, ...]], pair_encoding: bool
     ) -> list[tuple[Encoding, ...]]:
-        """Tokenise examples of one or two texts into the sequences that the encoder reads.
+        """Tokenize examples of one or two texts into the sequences that the encoder reads.
 
         Args:
-            texts: The texts of each example.
-            pair_encoding: Whether two texts are one sequence; else each is one.
+            texts: Texts of each example.
+            pair_encoding: Whether two texts are encoded as one sequence or each as its own.
 
         Returns:
             One or two sequences per example.
@@ -176,10 +176,10 @@ class Tokenizer:
         ]
 
     def encode_pieces(self, texts: Sequence[str]) -> list[list[npt.NDArray[np.int32]]]:
-        """Tokenise texts whole: one longer than the longest input becomes several sequences.
+        """Tokenize whole texts; a text beyond the longest input becomes several sequences.
 
         Returns:
-            For each text the ids of its sequences, special tokens included, (T,) each.
+            For each text the ids of its sequences, with special tokens, (T,) each.
         """
         with self._naming_the_file():
             return [
@@ -241,8 +241,8 @@ def pad(
 
     Args:
         encodings: The sequences.
-        pad_token_id: The encoder's padding token.
-        length: T; None takes the longest of them.
+        pad_token_id: Padding token of the encoder.
+        length: Length T; None selects the longest encoding's.
 
     Returns:
         `input_ids`, `attention_mask` and `token_type_ids`, each of shape (B, T) and int64.

@@ -1,1 +1,1 @@
-"""The prediction engine: ONNX Runtime over records, never torch."""
+"""Predicts records with ONNX Runtime. Never imports torch."""

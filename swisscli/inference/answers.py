@@ -1,4 +1,4 @@
-"""From a chunk of records to their predictions, once the logits are there."""
+"""Turns a chunk of records and its logits into predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +16,16 @@ _NOT_FINITE = RecordError("not_finite", "the model's output for this record is n
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A chunk, tokenised for tasks that read its texts in the same order.
+    """A chunk, tokenized for tasks that read its texts in the same order.
 
     Attributes:
         tasks: The tasks.
-        chunk: Its records.
-        rows: For each record the index of its texts among the distinct ones, or why it is skipped;
+        chunk: Records of the chunk.
+        rows: For each record, the index of its texts in `texts`, or the reason why it is skipped;
             None for a record that failed.
-        texts: The distinct texts.
-        out_of_domain: Whether the model cannot judge them.
-        examples: What the encoder reads of them.
+        texts: Distinct texts.
+        out_of_domain: Whether each of the texts is one that the model cannot judge.
+        examples: What the encoder reads of each of the texts.
     """
 
     tasks: Sequence[TaskSpec]
@@ -37,7 +37,7 @@ class Prepared:
 
 
 def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
-    """Put each record's predictions, which came in several parts, into the order of the tasks."""
+    """Merge each record's predictions from several parts, in the order of the tasks."""
     joined: list[Predictions] = []
     for of_record in zip(*parts, strict=True):
         by_task = {item.task: item for predictions in of_record for item in predictions}
@@ -88,7 +88,7 @@ def _prediction(
     truncated: bool,
     out_of_domain: bool,
 ) -> Prediction:
-    """A record's prediction; without anything decoded, its logits are not finite."""
+    """Return a record's prediction; without a decoded row, its logits are not finite."""
     if decoded is None:
         failed = replace(record, error=_NOT_FINITE)
         return Prediction(failed, task.name, num_tokens=num_tokens, truncated=truncated)

@@ -1,24 +1,25 @@
-"""Which sequences share a batch, and to which length they are padded."""
+"""Groups sequences into batches of similar length."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-# The activations of a batch should fit the cache of the core that computes it. A GPU has to be
-# filled.
+# A batch's activations should fit into the cache of the core that computes it; a GPU needs larger
+# batches.
 _CPU_TOKENS, _GPU_TOKENS = 512, 32768
-# A GPU's kernels and memory are planned for each shape anew, so it gets few of them. Neighbours
-# are a third apart or less, and all are multiples of 8, which its matrix units want.
+# A GPU plans kernels and memory for each new shape, so it gets only these lengths. Neighbours
+# differ by a third or less, and all are multiples of 8, as its matrix units require.
 _BUCKETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-_WORTH_A_BATCH = 8  # an eighth of the budget may go on its own rather than be padded further
+# At a bucket boundary, start a new batch if the current one is at least 1/8 full; else pad further.
+_WORTH_A_BATCH = 8
 
 
 class Batch(NamedTuple):
     """Items that are computed together.
 
     Attributes:
-        items: Their indexes.
-        length: Tokens to which each of their sequences is padded.
+        items: Indices of the items.
+        length: Number of tokens to which each sequence is padded.
     """
 
     items: list[int]
@@ -30,8 +31,8 @@ class Batching:
     """How batches are made.
 
     Attributes:
-        max_tokens: Most tokens of a batch, padding included; one item may have more.
-        buckets: The lengths to pad to, rising; empty pads to the longest of each batch.
+        max_tokens: Largest number of tokens in a batch, with padding; a single item may have more.
+        buckets: Lengths to pad to, in rising order; empty pads to the longest item of each batch.
     """
 
     max_tokens: int
@@ -39,12 +40,12 @@ class Batching:
 
     @classmethod
     def for_device(cls, device: str, max_length: int, max_tokens: int | None) -> "Batching":
-        """What suits a device.
+        """Return the limits that suit a device.
 
         Args:
             device: `cpu`, or a GPU's name.
             max_length: The model's longest input in tokens.
-            max_tokens: Most tokens of a batch; None chooses.
+            max_tokens: Largest number of tokens in a batch; None chooses by device.
         """
         if device == "cpu":
             return cls(max_tokens or _CPU_TOKENS)
@@ -54,12 +55,12 @@ class Batching:
     def batches(
         self, lengths: Sequence[int], sequences: int, among: Sequence[int]
     ) -> Iterator[Batch]:
-        """Group items of like length, the longest first.
+        """Group items of similar length, the longest first.
 
         Args:
-            lengths: Tokens of each item's longest sequence.
-            sequences: Sequences of an item.
-            among: Indexes of the items to group.
+            lengths: Number of tokens of each item's longest sequence.
+            sequences: Number of sequences per item.
+            among: Indices of the items to group.
         """
         items: list[int] = []
         longest = 0

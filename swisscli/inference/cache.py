@@ -1,4 +1,4 @@
-"""Logits of texts that were met before, in bounded memory."""
+"""Caches the logits of texts, in bounded memory."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ Row = npt.NDArray[np.float32]
 
 
 class LogitsCache:
-    """The rows of logits used last, by the names of the tasks and the exact texts.
+    """A least-recently-used cache of logits, by the names of the tasks and the exact texts.
 
     Args:
-        max_rows: Most rows that it holds.
-        max_chars: Most characters of texts that it holds. Texts with more than a hundredth of
-            this are not kept: they would drive out many that are likelier to come again.
+        max_rows: Largest number of rows.
+        max_chars: Largest number of characters of all texts. A text with more than a hundredth of
+            this is not cached, because it would evict many texts that are likelier to repeat.
     """
 
     def __init__(self, max_rows: int = 16_384, max_chars: int = 1 << 22) -> None:
@@ -25,13 +25,13 @@ class LogitsCache:
         self._max_chars = max_chars
         self._rows: OrderedDict[Key, Row] = OrderedDict()
         self._num_chars = 0
-        self._lock = Lock()  # two streams of one predictor may be drawn from at a time
+        self._lock = Lock()  # two streams of one predictor may be consumed at a time
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def get(self, tasks: Sequence[str], texts: tuple[str, ...]) -> Row | None:
-        """The logits (K,) of the tasks one after the other; None if they are not known."""
+        """Return the logits (K,) of the tasks one after the other; None if not cached."""
         key = (tuple(tasks), texts)
         with self._lock:
             row = self._rows.get(key)
@@ -40,7 +40,7 @@ class LogitsCache:
             return row
 
     def put(self, tasks: Sequence[str], texts: tuple[str, ...], logits_K: Row) -> None:
-        """Keep a copy of a row, in the place of those that were not used for the longest time."""
+        """Keep a copy of a row and evict the least recently used rows."""
         size = sum(map(len, texts))
         if size * 100 > self._max_chars:
             return

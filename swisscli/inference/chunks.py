@@ -1,7 +1,7 @@
-"""Cutting a stream of records into chunks that are tokenised and batched together.
+"""Cuts a stream of records into chunks that are tokenized and batched together.
 
-A chunk bounds the memory, and batches of similar length are formed inside it. Its limits count
-records and characters, never time, so a file is always cut in the same places; only a producer
+Chunks bound the memory, and batches of similar length are formed inside a chunk. The limits count
+records and characters, never time, so a file is always cut at the same records. Only a producer
 that pauses closes a chunk early.
 """
 
@@ -22,11 +22,11 @@ MAX_AGE_SECONDS = 0.04
 
 @final
 class Flush:
-    """Stands between two chunks when the next may take long: the results so far are due."""
+    """Marks, between two chunks, that the results so far are due because the next may take long."""
 
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Cut records into chunks; the first is small, so that results begin to come soon."""
+    """Cut records into chunks. The first chunks are small, so that the first results come soon."""
     filling = _Filling()
     for record in records:
         if filling.add(record):
@@ -40,19 +40,19 @@ def eager_chunks(
     idle_seconds: float = IDLE_SECONDS,
     max_age_seconds: float = MAX_AGE_SECONDS,
 ) -> Iterator[list[Record] | Flush]:
-    """Cut records into chunks, without waiting for a full one when their producer is slow.
+    """Cut records into chunks, without waiting for a full one if the producer is slow.
 
-    A background thread reads the records, a bounded number ahead. A `Flush` comes before waiting
-    for a producer that pauses.
+    A background thread reads a bounded number of records ahead. A `Flush` comes before waiting for
+    a producer that pauses.
 
     Args:
-        records: What the producer sends.
-        idle_seconds: A pause of this length closes a chunk.
-        max_age_seconds: So does this age, however steadily its records come.
+        records: The producer's records.
+        idle_seconds: Pause that closes a chunk.
+        max_age_seconds: Age that closes a chunk, however steadily its records come.
     """
 
     def patience(opened: float | None) -> float | None:
-        """Seconds for which a chunk may wait for its next record; None before its first."""
+        """Return the seconds to wait for a chunk's next record; None before its first."""
         if opened is None:
             return None
         return max(0.0, min(idle_seconds, max_age_seconds - (time.monotonic() - opened)))
@@ -98,13 +98,13 @@ class _Filling:
         self._max_records = _FIRST_RECORDS
 
     def add(self, record: Record) -> bool:
-        """Add a record; whether the chunk is full now."""
+        """Add a record. Return whether the chunk is full now."""
         self.records.append(record)
         self._num_chars += _num_chars(record)
         return len(self.records) >= self._max_records or self._num_chars >= _MAX_CHARS
 
     def take(self) -> list[Record]:
-        """Close the chunk and begin the next, which may be larger."""
+        """Close the chunk and start the next, which may be larger."""
         taken, self.records, self._num_chars = self.records, [], 0
         self._max_records = min(2 * self._max_records, _MAX_RECORDS)
         return taken
@@ -128,7 +128,7 @@ class _Feed:
         return bool(self._pending) or self._ended
 
     def take(self, timeout: float | None) -> list[Record] | None:
-        """Wait for records: an empty list when the time is up, None after the last."""
+        """Wait for records. Return an empty list at the timeout, None after the last record."""
         with self._changed:
             self._changed.wait_for(self.is_ready, timeout)
             if not self._pending:

@@ -1,4 +1,4 @@
-"""From logits to labels, probabilities and scores."""
+"""Decodes logits into labels, probabilities and scores."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,14 +12,14 @@ from swisscli.core.tasks import TASKS, TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one row of logits says; the fields are those of `Prediction`.
+    """A decoded row of logits; the fields are those of `Prediction`.
 
     Attributes:
         score: Multiclass: the label's probability; binary: the probability of the second class;
             regression: the score, inside the task's range.
-        label: The predicted class's name; None for regression.
-        class_index: The predicted class; None for regression.
-        probabilities: One per class in order of class; None for regression.
+        label: Name of the predicted class; None for regression.
+        class_index: Predicted class; None for regression.
+        probabilities: Probability of each class, in order; None for regression.
     """
 
     score: float
@@ -74,7 +74,7 @@ def decode(
     fold = task.fold(decision.classes) if decision.classes else None
     labels = fold.labels if fold else task.labels
     if fold:
-        # Softmax over the classes that are left: with no mass on those left out.
+        # Softmax over the remaining classes, without the probability of those left out.
         kept = [index for index in range(len(task.labels)) if any(index in m for m in fold.members)]
         kept_BC = probabilities(task, logits_BC[:, kept])
         sums = [kept_BC[:, [kept.index(c) for c in m]].sum(axis=1) for m in fold.members]
@@ -95,9 +95,9 @@ def decode(
 
 
 def probabilities(task: TaskSpec, logits_BC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Softmax over the classes; a binary logit is the second class's against 0 for the first."""
+    """Compute the softmax over the classes; a binary logit is compared with 0 for the first."""
     if task.kind == "binary":
         logits_BC = np.hstack([np.zeros_like(logits_BC), logits_BC])
-    with np.errstate(invalid="ignore"):  # the caller treats rows that are not finite as failed
+    with np.errstate(invalid="ignore"):  # the caller reports rows that are not finite as failed
         exponentials_BC = np.exp(logits_BC - logits_BC.max(axis=1, keepdims=True))
         return np.asarray(exponentials_BC / exponentials_BC.sum(axis=1, keepdims=True))

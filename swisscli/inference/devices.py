@@ -1,4 +1,4 @@
-"""The names of devices, and what the NVIDIA driver knows of its GPUs."""
+"""Parses device names, and asks the NVIDIA driver for its GPUs."""
 
 import ctypes
 import re
@@ -17,12 +17,12 @@ _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAP
 
 @dataclass(frozen=True)
 class Gpu:
-    """One NVIDIA GPU, as its driver tells.
+    """An NVIDIA GPU, as reported by the driver.
 
     Attributes:
-        name: For example `NVIDIA H100 80GB HBM3`.
-        memory_bytes: Its memory; 0 if the driver does not tell.
-        compute_capability: For example `9.0`.
+        name: Name, such as `NVIDIA H100 80GB HBM3`.
+        memory_bytes: Size of its memory; 0 if the driver does not report it.
+        compute_capability: Compute capability, such as `9.0`.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Gpu:
 
 
 def parse_device(device: str) -> tuple[Kind, int]:
-    """The kind of a device and its index: `cuda:1` is `("cuda", 1)`.
+    """Split a device into kind and index: `cuda:1` is `("cuda", 1)`.
 
     Raises:
-        ConfigurationError: if it is no device's name.
+        ConfigurationError: if the name is not a device's.
     """
     match = re.fullmatch(r"(auto|cpu|cuda|tensorrt)(?::([0-9]{1,3}))?", device)
     if match is None or (match[2] and match[1] in ("auto", "cpu")):
@@ -46,7 +46,7 @@ def parse_device(device: str) -> tuple[Kind, int]:
 
 
 def load_driver() -> Any:
-    """NVIDIA's driver library, or None where it is not installed."""
+    """Load NVIDIA's driver library, or return None if it is not installed."""
     try:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:
@@ -60,7 +60,7 @@ def has_cuda_device() -> bool:
 
 
 def driver_cuda_version() -> str | None:
-    """The newest CUDA version that the driver runs; None without a driver."""
+    """Return the newest CUDA version that the driver supports; None without a driver."""
     driver = load_driver()
     version = ctypes.c_int(0)
     if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)) != 0:
@@ -69,7 +69,7 @@ def driver_cuda_version() -> str | None:
 
 
 def gpus() -> list[Gpu]:
-    """The GPUs that the driver sees and can use."""
+    """Return the GPUs that the driver sees and can use."""
     driver = load_driver()
     count = ctypes.c_int(0)
     if driver is None or driver.cuInit(0) != 0:

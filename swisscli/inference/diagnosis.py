@@ -1,4 +1,4 @@
-"""What `swiss doctor` tells: versions, devices, the model, and what would be used."""
+"""Collects the facts of `swiss doctor`: versions, devices, the model and what would be used."""
 
 import contextlib
 import importlib.metadata
@@ -25,14 +25,14 @@ Facts = dict[str, Any]
 
 
 def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | None]:
-    """Find out what is there, and predict a text with it.
+    """Collect the facts, and predict a text.
 
     Args:
-        model: The model directory; None takes the default one.
+        model: The model directory; None selects the default one.
 
     Returns:
-        What was found, strings and lists of them by name in the order to show it, and what is
-        wrong with the engine or the model, if anything is.
+        The facts by name, as strings and lists of strings in the order to show them; and the error
+        of the engine or the model, or None.
     """
     facts = _software() | _machine()
     try:
@@ -71,7 +71,7 @@ def _software() -> Facts:
 
 
 def _runtime_distributions() -> list[str]:
-    """The installed distributions that bring ONNX Runtime: one, if all is well."""
+    """Return the installed distributions of ONNX Runtime, of which there should be one."""
     return sorted(set(importlib.metadata.packages_distributions().get("onnxruntime", [])))
 
 
@@ -100,7 +100,7 @@ def _machine() -> Facts:
 
 
 def _missing_cuda_libraries(onnxruntime: Any) -> list[str]:
-    """The libraries that ONNX Runtime looks for in vain, as it prints them."""
+    """Return the libraries that ONNX Runtime failed to load, as it prints them."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         onnxruntime.preload_dlls()
@@ -109,7 +109,7 @@ def _missing_cuda_libraries(onnxruntime: Any) -> list[str]:
 
 
 def _try_model(model: str | os.PathLike[str] | None, facts: Facts) -> SwissError | None:
-    """Open the model as `swiss predict` would and predict; adds what it finds to the facts."""
+    """Open the model as `swiss predict` would, predict a text, and add the results to the facts."""
     from swisscli.inference.predictor import Predictor
     from swisscli.inference.session import DeviceFallbackWarning
 
@@ -140,12 +140,12 @@ def _reason(device: str) -> str:
     if device != "cpu":
         return "the model runs on the GPU"
     if devices.load_driver() is None:
-        return "there is no NVIDIA driver"
+        return "no NVIDIA driver is installed"
     return "the NVIDIA driver sees no GPU"
 
 
 def _advice(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
-    """What stands in the way of a GPU and how to mend it; nothing where one is used."""
+    """Return why no GPU is used and how to fix it; nothing if a GPU is used."""
     if facts.get("device_auto", "cpu") != "cpu":
         return []
     steps = []

@@ -1,4 +1,4 @@
-"""Records that are no rows of a file: documents of a folder, and texts given as arguments."""
+"""Reads the documents of a folder, and texts given as arguments, as records."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,10 +16,10 @@ _NAMES = ("file", "text")
 
 
 def is_text(argument: str) -> bool:
-    """Whether an argument is a text, and no path by mistake.
+    """Whether an argument is a text, and not a mistyped path.
 
-    It is one if no such file exists, it has a space between words, no slash, and no extension of a
-    format.
+    It is a text if no such file exists, it has a space between words, no slash, and no known
+    extension.
     """
     if len(argument.split()) < 2 or "/" in argument or os.sep in argument:
         return False
@@ -41,11 +41,11 @@ def text_table(records: Sequence[tuple[str, ...]]) -> Table:
 
 
 def find_documents(folder: str) -> tuple[list[str], list[str]]:
-    """The files in a folder and the folders below it, by name; hidden ones are passed over.
+    """List the files in a folder and the folders below it by name, without hidden ones.
 
     Returns:
-        Those that are documents (`.txt`, `.text`, `.md`, and each with `.gz`), and the others, as
-        paths below the folder.
+        The documents (`.txt`, `.text`, `.md`, and each with `.gz`) and the other files, as paths
+        relative to the folder.
 
     Raises:
         DataError: if a folder cannot be read.
@@ -66,7 +66,7 @@ def find_documents(folder: str) -> tuple[list[str], list[str]]:
 
 
 def document_table(folder: str, documents: Sequence[str]) -> Table:
-    """A folder as a table of two columns, `file` and `text`, with a row for each document."""
+    """Read a folder as a table with the columns `file` and `text`, a row per document."""
     return Table(lambda: (Heading(_NAMES), _document_rows(folder, documents)))
 
 

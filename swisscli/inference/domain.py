@@ -1,16 +1,16 @@
-"""Whether a text is one that the model can judge: English, in words.
+"""Decides whether the model can judge a text: whether it is English, in words.
 
 Three cheap signs, in this order:
 
-1. a text without a letter outside its links and names (bare emoji, a link, digits) says nothing;
+1. a text without a letter outside its links and names (bare emoji, a link, digits) is not judged;
 2. a text that is mostly of another script than Latin is not English;
 3. else each word is evidence for or against English, and the evidence is added up: the most common
    function words of English against those of other languages; words that the model's vocabulary
    has whole against those that it must spell in pieces, with accents, or with pairs of letters that
    words hardly have.
 
-The answer of a model to such a text is given all the same, and marked. A text of one or two words
-is let through unless they speak for themselves: "Bon film" passes, "Très décevant" does not.
+The model still answers a text that fails, and the answer is marked. A text of one or two words
+passes unless its words are clearly foreign: "Bon film" passes, "Très décevant" does not.
 """
 
 import re
@@ -37,7 +37,7 @@ _OTHER_SCRIPT_SHARE = 0.5  # of the letters: an English text may quote a word of
 _UNPRONOUNCEABLE_SHARE = 0.25  # of the pairs of letters; English words and names have fewer
 # A small vocabulary spells most English words in pieces, so it tells nothing of a word.
 _TELLING_VOCABULARY = 10_000
-_MOST_CHARS = 2_000  # the beginning of a long text is enough
+_MOST_CHARS = 2_000  # the start of a long text is enough
 _WORDS_KEPT = 1 << 15
 
 _ADDRESS = re.compile(r"(?:https?://|www\.)\S*|[^\s@]{0,64}+@\S*")
@@ -95,7 +95,7 @@ class Domain:
     """Tells texts that a model can judge from those that it cannot.
 
     Args:
-        tokenizer: The model's.
+        tokenizer: Tokenizer of the model.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

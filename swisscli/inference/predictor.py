@@ -1,4 +1,4 @@
-"""Predictions for a stream of records, in order and in bounded memory."""
+"""Predicts a stream of records, in order and in bounded memory."""
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -34,18 +34,17 @@ from swisscli.inference.long_text import Parts, Sequences, flattened, merged
 from swisscli.inference.session import Session
 from swisscli.inference.stages import overlapped
 
-# A text of more characters per token than this is cut before it is tokenised: a line of a
-# gigabyte must not need a hundred.
+# A text with more characters per token than this is cut before tokenization, because a line of a
+# gigabyte would need a hundred.
 _MAX_CHARS_PER_TOKEN = 256
 
 Text = str | Sequence[str] | Record
 
 
 class Predictor:
-    """A model directory, ready to predict. It can be pickled and opens its model again.
+    """A model that is ready to predict. It can be pickled, and unpickling opens the model again.
 
-    A repeated text is not computed again: the logits of the texts used last are kept, in bounded
-    memory.
+    Repeated texts are not computed again: a cache of bounded size keeps the logits of recent texts.
 
     Examples:
         >>> predictor = Predictor()
@@ -54,29 +53,29 @@ class Predictor:
         very positive
 
     Args:
-        model: The model directory; None takes the one that the variable `SWISS_MODEL` names,
-            else the one that comes with the package. One that is open already is not read again.
-        device: `auto` (a GPU if there is one that works), `cpu`, `cuda`, `cuda:N`, or `tensorrt`,
-            `tensorrt:N` where that is installed.
-        threads: Batches that are computed at the same time on a CPU, a thread each; None takes the
-            physical cores allowed.
-        batch_tokens: Most tokens of a batch, padding included; None chooses by device.
-        strict_language: Whether a record with a text that the model cannot judge, such as another
-            language, is skipped; else it is answered, and marked (see `inference/domain.py`).
-        classes: In how many classes sentiment is answered: 5, 3 (`negative`, `neutral`,
-            `positive`) or 2 (without `neutral`); their probabilities are added up. None is 5.
-        threshold: The probability from which a pair is a paraphrase; None takes what is more
-            probable.
-        long_text: What is read of a text that is longer than the model: `head`, `head-tail` or
-            `chunks`; None leaves it to the model's configuration. Of a pair, always the beginnings.
+        model: Model directory, as a path or open. None selects the directory that the variable
+            `SWISS_MODEL` names, else the model inside the package.
+        device: `auto` (a GPU if a working one exists), `cpu`, `cuda`, `cuda:N`, or, if TensorRT is
+            installed, `tensorrt` or `tensorrt:N`.
+        threads: Number of batches to compute at the same time on a CPU, one thread each. None
+            selects the number of physical cores allowed.
+        batch_tokens: Largest number of tokens in a batch, with padding; None chooses by device.
+        strict_language: Whether to skip records with a text that the model cannot judge, such as
+            another language. If not, they are answered and marked (see `inference/domain.py`).
+        classes: Number of sentiment classes: 5, 3 (`negative`, `neutral`, `positive`) or 2 (without
+            `neutral`), with the probabilities of merged classes added up. None is 5.
+        threshold: Probability from which a pair is a paraphrase; None answers with the more
+            probable class.
+        long_text: What to read of a text beyond the model's longest input: `head`, `head-tail` or
+            `chunks`; None uses the model's configuration. Of a pair, always the starts.
 
     Attributes:
-        model: The model directory in use.
-        config: Its configuration.
+        model: Model directory in use.
+        config: Configuration of the model.
 
     Raises:
         ModelError: if the model is missing, damaged or of an unknown format.
-        DeviceError: if the device asked for is not there.
+        DeviceError: if the device is not available.
         ConfigurationError: if an argument is wrong.
     """
 
@@ -121,7 +120,7 @@ class Predictor:
         self._batching = Batching.for_device(
             self.device, self.config.max_length, self._batch_tokens
         )
-        # On a CPU every core computes a batch of its own: cores that share one wait for each other
+        # On a CPU every core computes its own batch: cores that share a batch wait for each other
         # after every operator.
         cores = self._threads or allowed_cores()
         self._num_workers = cores if self.device == "cpu" else 1
@@ -149,8 +148,8 @@ class Predictor:
             records: Texts, pairs of texts for a task of two, or records.
 
         Yields:
-            One prediction per record. A blank text is skipped and a record that failed to be
-            read passes through; neither stops the others.
+            One prediction per record. A blank text is skipped, and a record that could not be read
+            passes through with its error; neither stops the others.
 
         Raises:
             ConfigurationError: if the task is unknown or a record has the wrong number of texts.
@@ -253,10 +252,9 @@ class Predictor:
     def _chunk_logits(
         self, prepared: Prepared, workers: ThreadPoolExecutor
     ) -> npt.NDArray[np.float32]:
-        """Logits of a chunk's distinct texts, the tasks' one after the other: (U, K).
+        """Compute the logits of a chunk's distinct texts, task after task: (U, K).
 
-        What is cached from earlier chunks depends only on their order, never on the time that
-        they took.
+        The cache's content depends only on the order of earlier chunks, never on their timing.
         """
         tasks = prepared.tasks
         names = [task.name for task in tasks]
@@ -305,7 +303,7 @@ class Predictor:
     def _batch_logits(
         self, tasks: Sequence[TaskSpec], encodings: Sequence[Sequences], length: int
     ) -> npt.NDArray[np.float32]:
-        """Logits of a batch, the tasks' one after the other: (B, K)."""
+        """Compute the logits of a batch, task after task: (B, K)."""
         pad_token_id = self.config.encoder.pad_token_id
         inputs = pad(list(chain.from_iterable(encodings)), pad_token_id, length)
         logits = self._session.run_tasks([task.output for task in tasks], *inputs)
@@ -320,10 +318,10 @@ class Predictor:
 
 
 def _check_records(records: object) -> None:
-    """Refuse what would be iterated as something other than records.
+    """Check that iterating gives records.
 
     Raises:
-        ConfigurationError: if it is one record, or a table of columns.
+        ConfigurationError: if the argument is a single record, or a table of columns.
     """
     if isinstance(records, str | bytes | Record):
         raise ConfigurationError("records is one record, not several", hint="pass [record]")

@@ -1,4 +1,4 @@
-"""Input files and pipes as streams of records: one record out for each record in, in order."""
+"""Reads files, pipes, folders and arguments as streams of records, in order."""
 
 import os
 import stat
@@ -24,11 +24,11 @@ class Source:
     """One input: a file, standard input, a folder of documents, or texts given as arguments.
 
     Attributes:
-        path: The path as given, or `-` for standard input; `arguments` for texts.
-        format: Its layout; `txt` for what is no file.
-        documents: Of a folder, the files that are its documents.
-        passed_over: Of a folder, the files that are none.
-        texts: Of arguments, the texts of each record.
+        path: Path as given, `-` for standard input, or `arguments` for texts.
+        format: Layout; `txt` for folders and arguments.
+        documents: Documents of a folder.
+        passed_over: Files of a folder that are not documents.
+        texts: Texts of each record, if they are arguments.
     """
 
     path: str
@@ -39,21 +39,21 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Its name for messages."""
+        """Name of the source in messages."""
         return "stdin" if self.path == STDIN else self.path
 
     @property
     def is_table(self) -> bool:
-        """Whether it has columns of its own."""
+        """Whether the source has columns."""
         return self.format is not InputFormat.TXT or bool(self.documents)
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one stream of bytes."""
+        """Whether the source is one stream of bytes."""
         return not (self.documents or self.texts)
 
     def size(self) -> int | None:
-        """Its size in bytes, compressed as it is; None for what is no regular file."""
+        """Size in bytes, of a compressed file as it is; None if it is not a regular file."""
         if not self.is_file or self.is_pipe():
             return None
         if self.path != STDIN:
@@ -62,7 +62,7 @@ class Source:
         return None if descriptor is None else os.fstat(descriptor).st_size or None
 
     def open(self) -> BinaryIO:
-        """Open it for reading bytes.
+        """Open the source for reading bytes.
 
         Raises:
             DataError: if it cannot be opened.
@@ -79,7 +79,7 @@ class Source:
             raise DataError(f"{self.name}: cannot be read: {error.strerror}") from None
 
     def is_pipe(self) -> bool:
-        """Whether its records may come slowly: it is no regular file."""
+        """Whether records may come slowly, because the source is not a regular file."""
         if not self.is_file:
             return False
         if self.path != STDIN:
@@ -105,14 +105,14 @@ def find_sources(
     """Check every input before any is read.
 
     Args:
-        paths: Paths, `-` for standard input at most once; none means standard input. Instead,
+        paths: Paths, with `-` for standard input at most once; empty means standard input. Or
             texts: one or more, or the two of a pair.
-        columns: What is read; the number of texts decides the layout of standard input.
-        input_format: The layout of all files; None goes by the extension.
-        recursive: Whether the documents of a folder, and of those below it, are read.
+        columns: Columns to read; the number of texts decides the layout of standard input.
+        input_format: Layout of all files; None decides by extension.
+        recursive: Whether to read the documents of a folder and of the folders below it.
 
     Raises:
-        ConfigurationError: if there is nothing to read from or a layout is unknown or unfit.
+        ConfigurationError: if no input exists, or a layout is unknown or unfit.
         DataError: if a file is missing or cannot be read.
     """
     if not paths and (sys.stdin is None or sys.stdin.isatty()):
@@ -213,13 +213,13 @@ def _format_of(path: str, columns: InputColumns) -> InputFormat:
 
 
 class RecordStream:
-    """The records of a source, and what is known of its table.
+    """The records of a source, and the heading of its table.
 
     Args:
-        source: What to read.
-        columns: The number of texts and the known column names.
-        choice: What the user says about the columns.
-        keep_fields: Whether the records have all cells of their rows.
+        source: The source.
+        columns: Number of texts and known column names.
+        choice: The user's choice of columns.
+        keep_fields: Whether records keep all cells of their rows.
 
     Raises:
         DataError: if the source cannot be opened.
@@ -256,14 +256,14 @@ class RecordStream:
 
     @property
     def heading(self) -> Heading:
-        """What stands above the records; waits for the first of them where it must."""
+        """The heading of the table; waits for the first record if necessary."""
         return self._table.heading
 
     def column_names(self) -> tuple[str, ...]:
-        """The names of the columns of all records.
+        """Return the column names of all records.
 
-        Records of JSON may have other keys than the first: a file is read once for them. Of a
-        pipe, which can be read but once, they are those of the first record.
+        JSON records may have other keys than the first, so a file is read once more for them. A
+        pipe can be read only once, so its names are those of the first record.
         """
         if not self._source.format.is_json or self._source.is_pipe():
             return self.heading.names
@@ -274,7 +274,7 @@ class RecordStream:
         return tuple(names)
 
     def share_read(self) -> float | None:
-        """How much of the source has been read, from 0 to 1; None where nobody can know."""
+        """Fraction of the source that has been read, from 0 to 1; None if unknown."""
         if self._stream is None:
             return self.num_read / len(self._source.documents or self._source.texts)
         size = self._source.size()
@@ -285,12 +285,12 @@ class RecordStream:
         return 1.0 if self._stream.closed else min(1.0, self._stream.tell() / size)
 
     def __iter__(self) -> Iterator[Record]:
-        """Every record in order; one that cannot be read has its `error` set.
+        """Yield every record in order; one that cannot be read has its `error` set.
 
         Raises:
             DataError: if the source cannot be read, or its columns are unknown.
-            ConfigurationError: if it lacks a column that was asked for.
-            MissingExtraError: if it needs a package that is not installed.
+            ConfigurationError: if a column that the user chose is missing.
+            MissingExtraError: if the format needs a package that is not installed.
         """
         own_names = self._source.format.is_json
         with self._stream or nullcontext():

@@ -1,4 +1,4 @@
-"""One ONNX Runtime session over the multitask graph, on a device that it really runs on."""
+"""Runs the multitask graph in an ONNX Runtime session, on a device that is known to work."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ _END = b"\0"
 
 @contextlib.contextmanager
 def _native_stderr() -> Iterator[list[str]]:
-    """Keep what native code writes to file descriptor 2, line by line, from the user."""
+    """Collect what native code writes to file descriptor 2, and hide it from the user."""
     lines: list[str] = []
     try:
         saved = os.dup(2)
@@ -36,7 +36,7 @@ def _native_stderr() -> Iterator[list[str]]:
         return
     if sys.stderr is not None:
         sys.stderr.flush()
-    read_end, write_end = os.pipe()  # no temporary file: there may be no place for one
+    read_end, write_end = os.pipe()  # not a temporary file, because no writable folder may exist
     reader = threading.Thread(target=_read_lines, args=(read_end, lines), daemon=True)
     reader.start()
     os.dup2(write_end, 2)
@@ -58,7 +58,7 @@ def _read_lines(descriptor: int, lines: list[str]) -> None:
     lines.extend(text.removesuffix(_END).decode("utf-8", "replace").splitlines())
 
 
-with _native_stderr():  # some builds warn on import about a GPU that is not there
+with _native_stderr():  # some builds warn on import about a missing GPU
     import onnxruntime
 
 CUDA_HINT = (
@@ -74,7 +74,7 @@ _RECORD_PLACES = "session.record_ep_graph_assignment_info"
 
 
 class _Gpu(NamedTuple):
-    """How a kind of GPU device is opened."""
+    """How to open a kind of GPU device."""
 
     provider: str
     name: str
@@ -100,14 +100,14 @@ class Session:
     """The graph, ready to run.
 
     Args:
-        graph: The `model.onnx`.
+        graph: Path of `model.onnx`.
         tasks: Output names that the graph must have.
         device: `auto`, `cpu`, `cuda`, `cuda:N`, `tensorrt` or `tensorrt:N`.
-        threads: CPU threads of one operator; None takes the physical cores allowed.
-        precision: The graph's precision, as its manifest has it.
+        threads: Number of CPU threads per operator; None selects the physical cores allowed.
+        precision: Precision of the graph, from its manifest.
 
     Attributes:
-        device: Where it runs: `cpu`, `cuda:N` or `tensorrt:N`.
+        device: Device in use: `cpu`, `cuda:N` or `tensorrt:N`.
 
     Raises:
         ConfigurationError: if `device` is not one of the names above.
@@ -172,7 +172,7 @@ class Session:
             Logits of shape (B, C).
 
         Raises:
-            DeviceError: if the GPU fails, for want of memory for instance.
+            DeviceError: if the GPU fails, for example because it is out of memory.
             ModelError: if the graph fails otherwise.
         """
         (logits_BC,) = self.run_tasks([task], input_ids_BT, attention_mask_BT, token_type_ids_BT)
@@ -188,7 +188,7 @@ class Session:
         """Compute the logits of several tasks that read the same input; the encoder runs once.
 
         Args:
-            tasks: The outputs' names.
+            tasks: Names of the outputs.
             input_ids_BT: As in `run`.
             attention_mask_BT: As in `run`.
             token_type_ids_BT: As in `run`.
@@ -197,7 +197,7 @@ class Session:
             For each task its logits of shape (B, C).
 
         Raises:
-            DeviceError: if the GPU fails, for want of memory for instance.
+            DeviceError: if the GPU fails, for example because it is out of memory.
             ModelError: if the graph fails otherwise.
         """
         inputs = dict(
@@ -219,7 +219,7 @@ class Session:
         return [np.asarray(logits_BC, dtype=np.float32) for logits_BC in outputs]
 
     def _run_bound(self, tasks: Sequence[str], inputs: dict[str, Int64]) -> list[Any]:
-        """Run with the inputs put on the GPU once, in the layout that the graph takes."""
+        """Run with inputs copied to the GPU once, in the layout that the graph takes."""
         binding = self._session.io_binding()
         for name, array_BT in inputs.items():
             value = onnxruntime.OrtValue.ortvalue_from_numpy(array_BT, "cuda", self._gpu_index)
@@ -268,18 +268,18 @@ class Session:
             raise DeviceError(f"{kind}:{index} cannot be used: {_reason(log)}", hint=gpu.install)
 
     def _runs_on(self, provider: str) -> bool:
-        """Whether the session that was built runs there, and not only could."""
+        """Whether the session's graph was really placed on the device."""
         if provider not in self._session.get_providers():
             return False
         if not hasattr(self._session, "get_provider_graph_assignment_info"):
-            # An older version does not tell where the parts of the graph are.
+            # An older version does not report where the nodes of the graph were placed.
             return True
         places = self._session.get_provider_graph_assignment_info()
         return any(place.ep_name == provider for place in places)
 
     def _open(self, providers: list[Any]) -> None:
         try:
-            # Its own fallback would take the CPU without asking and print to standard output.
+            # Its own fallback would use the CPU without asking and print to standard output.
             self._session = onnxruntime.InferenceSession(
                 str(self._graph), self._options, providers=providers, enable_fallback=0
             )
@@ -307,7 +307,7 @@ def _session_options(threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _ERRORS_ONLY
-    options.enable_mem_pattern = False  # it keeps a plan for every shape it has met
+    options.enable_mem_pattern = False  # it keeps a plan for every shape it has seen
     return options
 
 
@@ -332,10 +332,12 @@ def _first_line(message: str) -> str:
 
 
 def _reason(log: Sequence[str]) -> str:
-    """The most telling line of ONNX Runtime's log."""
+    """Return the most informative line of ONNX Runtime's log."""
     lines = [visible(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in log]
     for line in lines:
         if found := re.search(r"with error: (.+)", line):
             return found[1].strip()
     errors = [line for line in lines if "[E:" in line] or [line for line in lines if line.strip()]
-    return errors[-1].strip() if errors else "the session that was built does not run there"
+    if errors:
+        return errors[-1].strip()
+    return "ONNX Runtime opened the model but placed none of it on the GPU"

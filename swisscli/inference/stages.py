@@ -1,4 +1,4 @@
-"""Reading, tokenising, computing and writing at the same time."""
+"""Reads, tokenizes, computes and writes at the same time."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -18,23 +18,23 @@ def overlapped(
     compute: Callable[[Prepared], Result],
     cancel: Callable[[], None],
 ) -> Generator[Result, None, None]:
-    """Prepare chunks in one thread and compute them in another; results in order.
+    """Prepare chunks in one thread and compute them in another, with results in order.
 
-    The chunks are taken, and the results used, in the caller's own thread: what it reads from
-    need not know of threads. At most three chunks are in progress: one is computed, one is
-    tokenised, one is read or written; at the start one less, so that results begin to come soon.
+    Chunks are read, and results used, in the caller's thread, so the source of the chunks need not
+    be thread-safe. At most three chunks are in progress: one is computed, one tokenized, and one
+    read or written. At the start it is one less, so that the first results come soon.
 
     Args:
-        chunks: What is to be done. The results of all chunks before a `Flush` are yielded before
-            the next chunk is taken.
+        chunks: The chunks. The results of all chunks before a `Flush` are yielded before the next
+            chunk is read.
         prepare: The first step.
         compute: The second step.
-        cancel: Called when no more results are wanted: it makes a `compute` that is running
-            return or raise soon.
+        cancel: Called when no more results are wanted; makes a running `compute` return or raise
+            soon.
 
     Yields:
-        The result of every chunk. An error of the chunks comes after the results of those before
-        it.
+        The result of every chunk. An error of `chunks` is raised after the results of the chunks
+        before it.
     """
     due: deque[Future[Result]] = deque()
     tokenizer = ThreadPoolExecutor(1, "swiss-tokenizer")

@@ -79,7 +79,7 @@ def test_a_line_per_finding(swiss, no_gpu, tiny_model):
     assert lines["model_tasks"] == "sentiment, paraphrase, similarity"
     assert lines["model_works"] == "yes, a text was predicted on cpu"
     assert (lines["device_auto"], lines["gpus"]) == ("cpu", "none")
-    assert lines["device_reason"] == "there is no NVIDIA driver"
+    assert lines["device_reason"] == "no NVIDIA driver is installed"
     assert lines["for_a_gpu"].startswith("a machine with an NVIDIA GPU and a driver for CUDA")
 
 

@@ -276,7 +276,7 @@ def write_log(run: Path) -> None:
     [
         ((), 2, ("Missing argument 'MODEL'",)),
         (("run", "--layers", "0,7"), 2, ("--layers names 7, this model's are 0 to 1",)),
-        (("run", "--heads", "first"), 2, ("--heads 'first' is no list of numbers",)),
+        (("run", "--heads", "first"), 2, ("--heads 'first' is not a list of numbers",)),
         (("run", "--errors", 0), 2, ("--errors",)),
         (("run", "-o", "no/report.html"), 2, ("no: no such directory",)),
         (("run", "-o", "pairs.tsv"), 2, ("pairs.tsv: exists already", "--force")),

@@ -139,7 +139,7 @@ def test_runs_of_another_configuration_are_refused(reproduction: Reproduction) -
     before = reproduction.ledger
     outcome = run_swiss(reproduction.folder, *SHORT, "--max-steps", 5)
     assert (outcome.exit_code, outcome.stdout) == (2, b"")
-    assert "out/ledger.jsonl: runs of another configuration are there:" in outcome.stderr
+    assert "out/ledger.jsonl: holds runs with a different configuration:" in outcome.stderr
     assert "pair-encoding, seed 11712: max_steps was 4, is now 5" in outcome.stderr
     assert "another --output DIR" in outcome.stderr
     assert reproduction.ledger == before
@@ -256,7 +256,7 @@ def test_an_interrupted_reproduction_says_how_to_go_on(spawn: Any, tmp_path: Pat
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"interrupted; the same command goes on: swiss reproduce table2 --rows" in stderr
+    assert b"interrupted; to resume, type: swiss reproduce table2 --rows" in stderr
     assert b"--output 'my out' --max-steps 100000\n" in stderr
     assert b"Traceback" not in stderr
 

@@ -40,7 +40,7 @@ def test_a_run_prints_its_figures_and_says_what_is_next(swiss: Any, tmp_path: Pa
         "training rows: sentiment 96, paraphrase 128, similarity 112; 12 steps on cpu in fp32"
     )
     assert (
-        f"1 train rows without a text or label are left out ({DATA}/quora-train.csv:130)"
+        f"1 train rows without a text or label are skipped ({DATA}/quora-train.csv:130)"
         in (lines[2])
     )
     assert lines[4].startswith("step 6/12  epoch 1  lr ")

@@ -18,7 +18,8 @@ from swisscli.main import COMMANDS
 from tests.support.paths import ROOT
 
 DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md", "training/README.md", "export/README.md", "docs/index.md"),
+    *("README.md", "CONTRIBUTING.md", "training/README.md", "export/README.md"),
+    *("evaluation/README.md", "docs/index.md"),
     *(f"docs/guide/{path.name}" for path in sorted((ROOT / "docs" / "guide").glob("*.md"))),
 )
 FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -53,7 +54,7 @@ LINES = [(document, line) for document in DOCUMENTS for line in shell_lines(docu
 RUN = list(dict.fromkeys(line for _, line in LINES if is_complete(line)))
 PYTHON = [
     pytest.param(code, id=f"{document} {index}")
-    for document in ("README.md", *DOCUMENTS[4:])
+    for document in ("README.md", *DOCUMENTS[5:])
     for index, code in enumerate(blocks(document, "python"))
 ]
 

@@ -85,7 +85,10 @@ def test_recipes_are_valid(recipe: Path) -> None:
             {"heads": "cosine", "pair_encoding": False, "tasks": ["sentiment"]},
             "has no two texts to compare",
         ),
-        ({"heads": "layer-sharing", "tasks": ["sentiment", "similarity"]}, "no two tasks of two"),
+        (
+            {"heads": "layer-sharing", "tasks": ["sentiment", "similarity"]},
+            "needs two tasks of two",
+        ),
         ({"aggregation": "pcgrad", "tasks": ["sentiment"]}, "one task has no gradients to combine"),
         ({"aggregation": "cagrad", "freeze_encoder": True}, "leaves no shared parameters"),
         (
@@ -96,7 +99,7 @@ def test_recipes_are_valid(recipe: Path) -> None:
             {"r_drop_weight": 1.0, "freeze_encoder": True, "dropout": 0.0},
             "both passes are the same",
         ),
-        ({"layer_decay": 0.9, "freeze_encoder": True}, "layers of a frozen encoder rest"),
+        ({"layer_decay": 0.9, "freeze_encoder": True}, "a frozen encoder does not learn"),
         ({"sampling_weights": {"paraphrase": 2.0}}, "the sampler is 'balanced', not 'biased'"),
         (
             {"sampling_weights": {"nli": 2.0}, "sampler": "biased"},

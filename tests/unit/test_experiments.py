@@ -106,8 +106,8 @@ def test_latex() -> None:
         " Training: 10 epochs, 1,340 steps, batch size 64."
         " Seeds: 11711. Training rows: sentiment 8,544. Dev rows: sentiment 1,101."
         " Machine: Linux, A \\& B, 2 threads, cpu in fp32. Date: 2026-11-23."
-        " Note: Small twins: a small encoder, few steps, and learning rates 20 times the paper's"
-        " (1e-2 where heads alone are trained) with warm-up and decay; what the rows are called is"
+        " Note: Small recipes: a small encoder, few steps, learning rates 20 times the paper's"
+        " (1e-2 where only heads are trained) with warm-up and decay; the names of the rows are"
         " the paper's.}\n"
         "\\end{table}\n"
     )

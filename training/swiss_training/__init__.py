@@ -1,1 +1,1 @@
-"""Training: encoder, heads, losses, multitask methods, loop."""
+"""Trains models: encoder, heads, losses, multitask methods and the training engine."""

@@ -1,4 +1,4 @@
-"""Checkpoints: what a run needs to resume, in one file that carries its own hash."""
+"""Reads and writes checkpoints: all that a run needs to resume, in one file with its own hash."""
 
 import contextlib
 import hashlib
@@ -33,7 +33,7 @@ class Checkpoint:
 
     Attributes:
         tensors: Weights, optimizer state and random states, by name.
-        record: What JSON can hold: where the run stands, and what it depends on.
+        record: Progress of the run and fingerprints of its inputs, as JSON.
     """
 
     tensors: Mapping[str, Tensor]
@@ -43,12 +43,12 @@ class Checkpoint:
 def collect(
     modules: Mapping[str, nn.Module], optimizer: AdamW, device: torch.device
 ) -> dict[str, Tensor]:
-    """The state of a run.
+    """Collect the state of a run.
 
     Args:
-        modules: What has weights, by the name under which they are kept.
+        modules: Modules with weights, by name.
         optimizer: The optimizer.
-        device: Where the run draws its random numbers, besides the CPU.
+        device: Device on which the run also draws random numbers, in addition to the CPU.
     """
     tensors = {
         f"{prefix}.{name}": tensor
@@ -69,13 +69,13 @@ def restore(
     optimizer: AdamW,
     device: torch.device,
 ) -> None:
-    """Put back what `collect` gave.
+    """Restore what `collect` returned.
 
-    The random state of a GPU is put back where there is one then and now.
+    The random state of a GPU is restored if a GPU was used then and is used now.
 
     Raises:
-        KeyError: if something is missing.
-        RuntimeError: if something has another shape.
+        KeyError: if a tensor is missing.
+        RuntimeError: if a tensor has another shape.
         ValueError: if the optimizer's state does not fit.
     """
     for prefix, module in modules.items():
@@ -99,15 +99,15 @@ def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
 
 
 def write(path: Path, checkpoint: Checkpoint, keep: Path | None = None) -> None:
-    """Write a checkpoint; the one before is replaced once this one is on the disk and proven.
+    """Write a checkpoint; replace the previous one once this one is on disk and verified.
 
     Args:
         path: The file.
-        checkpoint: What to write.
-        keep: Where to keep the file that was at `path`; None replaces it.
+        checkpoint: The checkpoint to write.
+        keep: Where to move the previous file at `path`; None replaces it.
 
     Raises:
-        OSError: if it cannot be written; then the file at `path` is what it was.
+        OSError: if it cannot be written; the file at `path` is then unchanged.
     """
     record = json.dumps(checkpoint.record)
     metadata = {"record": record, "sha256": _digest(checkpoint.tensors, record)}
@@ -119,10 +119,10 @@ def write(path: Path, checkpoint: Checkpoint, keep: Path | None = None) -> None:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint and compare it with its hash.
+    """Read a checkpoint and verify its hash.
 
     Raises:
-        ModelError: if it is missing or damaged.
+        ModelError: if the checkpoint is missing or damaged.
     """
     try:
         with safe_open(path, framework="pt") as source:
@@ -154,7 +154,7 @@ def save_tensors(
     """Write safetensors atomically, with the permissions of any new file.
 
     Raises:
-        OSError: if it cannot be written; then the file at `path` is what it was.
+        OSError: if it cannot be written; the file at `path` is then unchanged.
     """
     with _staged(path) as staged:
         _save(staged, tensors, metadata)
@@ -164,7 +164,7 @@ def save_text(path: Path, text: str) -> None:
     """Write a file of a run atomically.
 
     Raises:
-        OSError: if it cannot be written; then the file at `path` is what it was.
+        OSError: if it cannot be written; the file at `path` is then unchanged.
     """
     with _staged(path) as staged:
         staged.write_text(text, encoding="utf-8")
@@ -173,7 +173,7 @@ def save_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def _staged(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, which takes its place when the block ends well."""
+    """Open a new file beside `path`, which replaces it when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.partial")
     try:
@@ -186,7 +186,7 @@ def _staged(path: Path) -> Iterator[Path]:
 
 
 def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None) -> None:
-    # The library's permissions are for the owner alone, and its errors are texts.
+    # The library's files are readable only by their owner, and its errors are plain text.
     path.touch()
     mode = path.stat().st_mode
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -202,6 +202,6 @@ def _save(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | 
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file is on the disk."""
+    """Wait until a file is on disk."""
     with path.open("rb") as written:
         os.fsync(written.fileno())

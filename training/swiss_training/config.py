@@ -1,4 +1,4 @@
-"""What the configurations of all runs share: optimizer, cadence, checks, and TOML."""
+"""The configuration that all runs share: optimizer, cadence, checks, and reading TOML."""
 
 import json
 import math
@@ -16,18 +16,18 @@ Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["linear", "constant"]
 
 Ranges = tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...]
-"""Keys, what holds for their values, and how that is said."""
+"""Keys, the check of their values, and the check in words."""
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The keys that runs of every objective have; each objective's own configuration adds its own.
+    """The keys that all runs have; each objective's configuration adds its own.
 
     Attributes:
-        command: The command that trains such a run.
-        file_name: The name of the file that a run keeps its configuration in.
-        may_change: Keys that may differ when a run is resumed: where things are, since their
-            content is compared, and how often the run logs and saves.
+        command: Command that trains such a run.
+        file_name: Name of the file with a run's configuration.
+        may_change: Keys that may differ when a run resumes: paths, because the content behind them
+            is compared, and how often the run logs and saves.
     """
 
     command: ClassVar[str]
@@ -47,7 +47,7 @@ class RunConfig:
     epochs: int = 20
     """Passes over the data, as the objective defines them."""
     max_steps: int = 0
-    """Optimizer steps after which to end; 0: after `epochs`."""
+    """Optimizer steps after which to stop; 0: after `epochs`."""
     batch_size: int = 32
     """Sequences per batch."""
     gradient_accumulation_steps: int = 1
@@ -55,11 +55,11 @@ class RunConfig:
     learning_rate: float = 1e-5
     """Peak learning rate of the model."""
     schedule: Schedule = "linear"
-    """What follows the warm-up: `linear`: a fall to 0; `constant`: none."""
+    """Learning rate after the warm-up: `linear` falls to 0, `constant` stays."""
     warmup_ratio: float = 0.1
     """Share of the steps over which the learning rate rises from 0."""
     weight_decay: float = 1e-5
-    """AdamW's decoupled decay, of matrices only."""
+    """AdamW's weight decay, applied only to matrices."""
     max_grad_norm: float = 1.0
     """The model's gradients are scaled down to this L2 norm together; 0: never."""
 
@@ -68,14 +68,14 @@ class RunConfig:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     seed: int = 11711
-    """Seed of everything that is drawn: initialisation, data order, dropout, masks."""
+    """Seed of all random choices: initialization, data order, dropout, masks."""
 
     eval_every: int = 0
     """Steps between dev evaluations; 0: at the end of each epoch."""
     save_every: int = 500
-    """Steps between checkpoints; one follows each evaluation too."""
+    """Steps between checkpoints; each evaluation also writes one."""
     save_minutes: float = 10.0
-    """Minutes between checkpoints at most; 0: by steps alone. The first comes after one minute."""
+    """Most minutes between checkpoints; 0: by steps only. The first comes after one minute."""
     log_every: int = 10
     """Steps between log lines; their losses are means since the line before."""
     patience: int = 0
@@ -85,13 +85,13 @@ class RunConfig:
         """Check every value.
 
         Raises:
-            ConfigurationError: naming all problems at once.
+            ConfigurationError: if any value is wrong; lists all problems.
         """
         if problems := list(self.problems()):
             raise ConfigurationError("; ".join(problems), hint=f"see: {self.command} `help`")
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the values."""
+        """Yield the problems of the values."""
         for f in fields(self):
             for name, value in numbers(f.name, getattr(self, f.name)):
                 if not math.isfinite(value):
@@ -107,14 +107,14 @@ class RunConfig:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Every key's default."""
+        """Return every key's default."""
         return {
             f.name: f.default if f.default_factory is MISSING else f.default_factory()
             for f in fields(cls)
         }
 
     def to_toml(self) -> str:
-        """The configuration as TOML."""
+        """Return the configuration as TOML."""
         values = asdict(self)
         tables = {key: value for key, value in values.items() if isinstance(value, dict)}
         lines = [f"{key} = {_toml(values[key])}" for key in values if key not in tables]
@@ -133,7 +133,8 @@ class RunConfig:
             changes: Values that override the file's.
 
         Raises:
-            ConfigurationError: if it is missing, no TOML, or has an unknown key or a wrong value.
+            ConfigurationError: if the file is missing, not TOML, or has an unknown key or a wrong
+                value.
         """
         values, known = _read_toml(path), get_type_hints(cls)
         keys = [f.name for f in fields(cls)]

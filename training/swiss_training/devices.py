@@ -1,4 +1,4 @@
-"""Where training runs, and in which precision."""
+"""Chooses the device and the precision of training."""
 
 import torch
 
@@ -7,11 +7,11 @@ from swisscli.core.errors import ConfigurationError, DeviceError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a name: auto, cpu, cuda or cuda:N.
+    """Return the device of a name: auto, cpu, cuda or cuda:N.
 
     Raises:
-        ConfigurationError: if the name is none of these.
-        DeviceError: if that GPU is not there.
+        ConfigurationError: if the name is unknown.
+        DeviceError: if that GPU is not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -27,7 +27,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Precision:
-    """The precision; `auto` is bf16 where the hardware multiplies it, else fp32."""
+    """Choose the precision; `auto` is bf16 if the hardware has bf16 products, else fp32."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -38,5 +38,5 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
 
 
 def make_autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The autocast context of bf16; one that does nothing for fp32."""
+    """Return the autocast context of bf16, or one that does nothing for fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

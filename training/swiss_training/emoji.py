@@ -1,7 +1,7 @@
-"""Emoji as words, by normalizers inside `tokenizer.json`; without torch.
+"""Turns emoji into words, by a normalizer inside `tokenizer.json`. Needs no torch.
 
-BERT has no emoji in its vocabulary: it reads each, and the word that it touches, as the unknown
-token. A normalizer replaces common ones by English words, for whoever loads the `tokenizer.json`.
+BERT has no emoji in its vocabulary: it reads an emoji, and any word next to it, as the unknown
+token. The normalizer replaces common emoji by English words, for every user of `tokenizer.json`.
 """
 
 import base64
@@ -86,7 +86,7 @@ WORDS: dict[str, str] = {
 _NOT_SHOWN = (0x200D, 0x2640, 0x2642, 0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400))
 """Joiners, gender signs, variation selectors and skin tones, which change no meaning here."""
 _OTHER = (*range(0x2600, 0x27C0), *range(0x1F300, 0x1FB00))
-"""Code points that are kept, but apart from the words that they touch."""
+"""Code points that are kept, but separated from adjacent words."""
 
 
 def spell_emoji(tokenizer_json: str) -> str:

@@ -1,4 +1,4 @@
-"""The training engine: one loop for every objective, a generator of events. It prints nothing."""
+"""The training loop of every objective, as a generator of events. It prints nothing."""
 
 import math
 import time
@@ -30,7 +30,7 @@ from swiss_training.run_folder import RunFolder, folder_of
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 
 FIRST_SAVE_SECONDS = 60.0
-"""The longest that a run goes on without its first checkpoint."""
+"""Longest time before a run's first checkpoint."""
 
 
 C = TypeVar("C", bound=RunConfig)
@@ -42,13 +42,13 @@ def fit(
     """Train a new run into `config.output`.
 
     Args:
-        make_objective: Reads data and encoder.
+        make_objective: Function that reads data and encoder.
         config: The configuration.
-        stop: Asked for after each step.
+        stop: Request to stop, checked after each step.
 
     Raises:
-        SwissError: of bad data, a bad encoder, an absent device, a loss that is not finite, or a
-            folder that cannot be written to or is in use.
+        SwissError: if data or encoder are bad, the device is missing, a loss is not finite, or the
+            folder is not writable or in use.
     """
     folder = RunFolder(Path(config.output), type(config))
     folder.check_new()
@@ -64,15 +64,15 @@ def resume(
     """Resume a run from a checkpoint, or from step 0 if it has none yet.
 
     Args:
-        make_objective: Reads data and encoder.
-        kind: The kind of the run's configuration.
-        path: The run's folder, or one of its checkpoints; of a folder, the last is taken.
-        stop: Asked for after each step.
+        make_objective: Function that reads data and encoder.
+        kind: Class of the run's configuration.
+        path: Run folder, whose last checkpoint is used, or one of its checkpoints.
+        stop: Request to stop, checked after each step.
 
     Raises:
-        ConfigurationError: if the folder holds no run or is in use, or configuration, data or
-            encoder are not those that the run began with.
-        DataError: if the data is not where it was.
+        ConfigurationError: if the folder has no run or is in use, or configuration, data or encoder
+            differ from those that the run began with.
+        DataError: if the data is missing.
         ModelError: if the checkpoint is damaged.
     """
     folder = RunFolder(folder_of(path), kind)
@@ -100,7 +100,7 @@ def resume(
 
 
 def _events(run: "Run") -> Iterator[Event]:
-    """The events of a run, each written to its log first."""
+    """Yield the events of a run after writing each to its log."""
     try:
         run.begin()
         yield from log.logged(run.folder, run.events())
@@ -112,11 +112,11 @@ def take_step(objective: Objective, step: int) -> int:
     """Take an optimizer step.
 
     Args:
-        objective: What is trained.
-        step: Steps taken before it; the learning rate and the data depend on it.
+        objective: The objective.
+        step: Number of steps taken before, which decides learning rate and data.
 
     Returns:
-        The examples it trained on.
+        The number of examples in the step.
     """
     config = objective.config
     objective.optimizer.zero_grad(set_to_none=True)
@@ -136,13 +136,13 @@ def _factor(objective: Objective, step: int) -> float:
 
 @dataclass
 class Progress:
-    """Where a run stands; what else it depends on is a function of the step.
+    """The progress of a run. Everything else in a run's state follows from the step.
 
     Attributes:
         step: Optimizer steps taken.
-        evaluated: The last step after which the dev data was evaluated.
-        best: The best evaluation so far; None before the first, or without dev data.
-        best_step: The step after which the model was written last.
+        evaluated: Last step after which the dev data was evaluated.
+        best: Best evaluation so far; None before the first, or without dev data.
+        best_step: Step after which the model was last written.
         evaluations_since_best: Evaluations since then.
     """
 
@@ -153,17 +153,17 @@ class Progress:
     evaluations_since_best: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """The progress as a JSON object."""
+        """Return the progress as a JSON object."""
         return {**vars(self), "best": self.best and self.best.to_json()}
 
 
 class Run:
-    """A run in memory: an objective, the folder that it writes, and where it stands.
+    """A run in memory: an objective, its folder and its progress.
 
     Args:
-        objective: What is trained.
+        objective: The objective.
         folder: The run's folder.
-        stop: Asked for after each step; None for a run that nothing interrupts.
+        stop: Request to stop, checked after each step; None for a run that nothing interrupts.
     """
 
     def __init__(
@@ -181,10 +181,10 @@ class Run:
         self._save_seconds = min(seconds, FIRST_SAVE_SECONDS) if seconds else FIRST_SAVE_SECONDS
 
     def restore(self, state: Checkpoint) -> None:
-        """Go to where a checkpoint stands.
+        """Restore the state of a checkpoint.
 
         Raises:
-            ConfigurationError: if configuration, data or encoder are not those of the checkpoint.
+            ConfigurationError: if configuration, data or encoder differ from the checkpoint's.
             ModelError: if the checkpoint does not fit the objective.
         """
         objective, where = self.objective, self.folder.resumed_from
@@ -222,14 +222,14 @@ class Run:
         return {**self.objective.modules(), "losses": self.objective.losses}
 
     def begin(self) -> None:
-        """Make the folder of a new run, and compute what comes before the first step."""
+        """Create the folder of a new run, and compute what the first step needs."""
         if not self.folder.config.is_file():
             self.folder.begin(self.objective.config)
         with self.folder.writing(self.folder.path):
             self.objective.prepare(self.folder.path)
 
     def events(self) -> Iterator[Event]:
-        """Train to the end, or until it is asked to stop."""
+        """Train to the end, or until a request to stop."""
         objective, progress = self.objective, self.progress
         self.stop.deferring = True
         self._saved_at = time.monotonic()
@@ -271,7 +271,7 @@ class Run:
         return progress.step >= self.objective.num_steps or out_of_patience
 
     def _steps(self) -> Iterator[Event]:
-        """Take the steps that are left; between two of them the run may be stopped."""
+        """Take the remaining steps. The run can stop between two steps."""
         objective, progress = self.objective, self.progress
         if progress.step == 0:
             with self.stop.at_once():
@@ -280,7 +280,7 @@ class Run:
                 yield Evaluated(0, baseline, best=False)
         clock = _Clock()
         while not self.stop.requested:
-            if self._evaluation_is_due():  # also of a run that was interrupted while it evaluated
+            if self._evaluation_is_due():  # also after an interrupted evaluation
                 with clock.paused():
                     yield from self._evaluate()
                 yield self._save()
@@ -327,7 +327,7 @@ class Run:
         )
 
     def _evaluate(self) -> Iterator[Event]:
-        """Measure the model; write it if it is the best so far, or if there is no dev data."""
+        """Evaluate the model; write it if it is the best so far, or without dev data."""
         objective, progress = self.objective, self.progress
         objective.settle()
         self._check_finite()
@@ -361,7 +361,7 @@ class Run:
         return Saved(self.progress.step)
 
     def _check_finite(self) -> None:
-        """Keep a state that is lost from being evaluated or saved."""
+        """Refuse to evaluate or save a state that is not finite."""
         if not all(bool(torch.isfinite(p).all()) for p in self.objective.model.parameters()):
             raise self._diverged("the model's weights are")
 
@@ -382,7 +382,7 @@ class _Clock:
         self._examples += examples
 
     def rate(self) -> float:
-        """The rate since the last call."""
+        """Return the rate since the last call."""
         seconds, examples = time.perf_counter() - self._since, self._examples
         self._since, self._examples = time.perf_counter(), 0
         return examples / seconds

@@ -1,19 +1,19 @@
-"""What happens in a run, of either objective."""
+"""The events of a run, for every objective."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 
 class Measurement(Protocol):
-    """What an evaluation on the dev data found."""
+    """The result of an evaluation on the dev data."""
 
     @property
     def selection_score(self) -> float:
-        """What the best state is chosen by; higher is better."""
+        """Score that decides the best state; higher is better."""
 
     @property
     def figures(self) -> dict[str, float]:
-        """What to show of it, by name, the most important figure first."""
+        """Figures to show by name, the most important first."""
 
     def to_json(self) -> dict[str, Any]:
         """The measurement as a JSON object."""
@@ -26,12 +26,12 @@ class Started:
     Attributes:
         num_steps: Optimizer steps of the whole run.
         step: Steps already taken, when it was resumed.
-        data: What it trains on, in one line.
-        train_rows: Training examples per task, or sequences of text.
-        dev_rows: The same of the dev data.
-        device: Where it trains.
+        data: Training data, in one line.
+        train_rows: Number of training examples per task, or of sequences.
+        dev_rows: Number of dev examples per task, or of sequences.
+        device: Device in use.
         precision: fp32 or bf16.
-        notes: What the user should know: skipped rows, an initialised pooler.
+        notes: Messages for the user, on skipped rows or a new pooler.
     """
 
     num_steps: int
@@ -50,10 +50,10 @@ class StepsDone:
 
     Attributes:
         step: Optimizer steps taken so far.
-        epoch: The epoch that the last step belongs to, from 1.
-        losses: Mean loss by name since the last such event; of what was trained.
-        weights: Factor of each task's loss now; empty where losses have none.
-        learning_rate: The model's, in the last step.
+        epoch: Epoch of the last step, from 1.
+        losses: Mean loss since the last such event, by name, of what was trained.
+        weights: Current factor of each task's loss; empty if losses have none.
+        learning_rate: Learning rate of the model in the last step.
         sequences_per_second: Examples trained since the last such event, per second.
     """
 
@@ -83,19 +83,19 @@ class Saved:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """The run was asked to stop, and did so behind a checkpoint of this step."""
+    """The run stopped on request, after writing a checkpoint of this step."""
 
     step: int
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The run is over; its folder holds the best state as a model.
+    """The run is complete; its folder holds the best state as a model.
 
     Attributes:
         step: Optimizer steps taken.
-        best: The evaluation of the best state; None without dev data.
-        best_step: The step of the best state; without dev data, of the last.
+        best: Evaluation of the best state; None without dev data.
+        best_step: Step of the best state; without dev data, of the last.
         stopped_early: Whether it ran out of patience.
     """
 

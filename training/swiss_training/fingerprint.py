@@ -1,4 +1,4 @@
-"""What a run depends on, kept in its checkpoints and compared when it is resumed."""
+"""Fingerprints of a run's inputs, stored in checkpoints and compared when the run resumes."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ Fingerprint = dict[str, dict[str, Any]]
 
 
 def of(objective: "Objective") -> Fingerprint:
-    """What makes a run the same: its configuration and the content that it reads.
+    """Return a run's fingerprint: its configuration and hashes of the content that it reads.
 
-    What changes no more than the last bits is kept beside them, under `environment`.
+    Facts that change only the last bits are under `environment`.
     """
     config = objective.config
     settings = {key: value for key, value in asdict(config).items() if key not in config.may_change}
@@ -39,10 +39,10 @@ def of(objective: "Objective") -> Fingerprint:
 
 
 def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
-    """Refuse to resume a run that would be another one.
+    """Check that a run resumes with what it began with.
 
     Raises:
-        ConfigurationError: listing everything that differs.
+        ConfigurationError: if anything differs; lists all differences.
     """
     changed = [
         *_differences(recorded["configuration"], now["configuration"]),
@@ -57,7 +57,7 @@ def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
 
 
 def warnings(recorded: Fingerprint, now: Fingerprint) -> list[str]:
-    """What may change the last bits of the weights."""
+    """Return the facts that may change the last bits of the weights."""
     return [
         f"warning: {difference}; the weights can differ in the last bits from an unbroken run"
         for difference in _differences(recorded["environment"], now["environment"])
@@ -80,7 +80,7 @@ def _shown(values: dict[str, Any], name: str) -> str:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A short hash of what the parts hold together."""
+    """Return a short hash of all parts."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(len(part).to_bytes(8, "little") + part)
@@ -88,7 +88,7 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def of_encoder(pretrained: "PretrainedEncoder") -> dict[str, str]:
-    """Hashes of an encoder's weights, shape and tokenizer, each by its name."""
+    """Hash an encoder's weights, configuration and tokenizer; returns the hashes by name."""
     shape = json.dumps(pretrained.encoder.config.to_json(), sort_keys=True)
     return {
         "the encoder's weights": f"sha256 {pretrained.source['sha256'][:16]}",

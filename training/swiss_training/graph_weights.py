@@ -1,4 +1,4 @@
-"""The weights inside a graph: what `swiss export` wrote, read back as float32."""
+"""Reads the weights of a graph that `swiss export` wrote, as float32."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ from swisscli.core.model.directory import GRAPH, ModelDirectory
 from swisscli.core.model.graph import check_graph
 
 READABLE = ("fp32", "int8")
-"""The precisions whose weights are read; float16 has lost what training needs."""
+"""Precisions whose weights can be read; float16 has lost precision that training needs."""
 
 _Constants = dict[str, npt.NDArray[Any]]
 _POSITION_BIAS = "encoder.relative_attention_bias"
@@ -60,9 +60,9 @@ def read_graph(directory: ModelDirectory) -> dict[str, Tensor]:
 
 
 def _by_bucket(table_HR: npt.NDArray[Any], num_buckets: int) -> Tensor:
-    """MPNet's position bias, (buckets, H), from its table of all distances, (H, R).
+    """Return MPNet's position bias, (buckets, H), from the table of all distances, (H, R).
 
-    A bucket of distances that no input has is left 0.
+    A bucket of distances that no input has stays 0.
     """
     furthest = table_HR.shape[1] // 2
     buckets_R = distance_buckets(torch.arange(-furthest, furthest + 1), num_buckets)

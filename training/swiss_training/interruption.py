@@ -1,4 +1,4 @@
-"""A signal to end during a run: the run is saved first; a second signal ends it at once."""
+"""Saves a run when a signal asks it to end; a second signal ends it at once."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ class Interruption:
 
     Attributes:
         requested: Whether a signal came.
-        insisted: Whether another one came.
-        deferring: Whether the first one has to wait.
+        insisted: Whether a second signal came.
+        deferring: Whether the first signal has to wait.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The run's log: one JSON object per event, a line each."""
+"""The run's log: one line with a JSON object per event."""
 
 import json
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ FILE = "log.jsonl"
 
 
 def logged(folder: RunFolder, events: Iterator[Event]) -> Iterator[Event]:
-    """Pass events through, each written to the run folder's log first.
+    """Write each event to the run folder's log, then pass it on.
 
-    When a run is resumed, the entries after the state that it resumes from are removed: those
-    steps are taken, and logged, again.
+    When a run resumes, the entries after its checkpoint are removed, because those steps are taken
+    and logged again.
 
     Raises:
-        ModelError: if the log holds something else.
-        OutputError: if it cannot be written.
+        ModelError: if the file is not a log.
+        OutputError: if the log cannot be written.
     """
     path = folder.path / FILE
     for event in events:
@@ -40,7 +40,7 @@ def logged(folder: RunFolder, events: Iterator[Event]) -> Iterator[Event]:
 
 
 def to_json(event: Event) -> dict[str, Any]:
-    """An event as a JSON object, its kind under `event`."""
+    """Return an event as a JSON object, with its kind under `event`."""
     values = {f.name: getattr(event, f.name) for f in fields(event)}
     return {"event": type(event).__name__} | {
         name: value.to_json() if hasattr(value, "to_json") else value
@@ -49,10 +49,10 @@ def to_json(event: Event) -> dict[str, Any]:
 
 
 def read(run: Path) -> list[dict[str, Any]]:
-    """The entries of a run's log.
+    """Read the entries of a run's log.
 
     Raises:
-        ModelError: if a line is no entry, with its number.
+        ModelError: if a line is not an entry; names its number.
     """
     path = run / FILE
     if not path.is_file():

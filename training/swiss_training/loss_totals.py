@@ -1,4 +1,4 @@
-"""Losses between two log lines, summed on the device so that no step waits for it."""
+"""Sums losses between two log lines on the device, so that no step waits for it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ class LossTotals(nn.Module):
     """The sum and the number of losses under each name; part of a checkpoint.
 
     Args:
-        names: What the N losses belong to: tasks, or kinds of tokens.
+        names: Names of the N losses: tasks, or kinds of tokens.
     """
 
     totals_2N: Tensor
@@ -26,7 +26,7 @@ class LossTotals(nn.Module):
         self.totals_2N[:, index] += torch.stack([total, torch.full_like(total, number)])
 
     def take(self) -> dict[str, float]:
-        """The mean loss under each name since the last call, where there was any; then start anew.
+        """Return the mean of each loss since the last call, if it had any, and reset the sums.
 
         This waits for the device.
         """

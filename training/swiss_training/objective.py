@@ -1,4 +1,4 @@
-"""What a run trains, as the engine sees it."""
+"""The protocol of an objective, which the training engine runs."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,17 +13,17 @@ from swiss_training.loss_totals import LossTotals
 
 
 class Objective(Protocol):
-    """What a run trains: a model, its data, and the loss; everything that is not the loop.
+    """What a run trains: model, data and loss. The engine does the rest.
 
     Attributes:
-        device: Where the model is.
-        precision: In which precision it is trained.
-        losses: What `backward` adds its losses to.
+        device: Device of the model.
+        precision: Precision of training.
+        losses: Totals that `backward` adds its losses to.
         num_steps: Optimizer steps of the whole run.
-        data: What it trains on, in one line.
-        train_rows: Training examples by name.
-        dev_rows: Dev examples by name.
-        notes: What the user should know before the first step.
+        data: Training data, in one line.
+        train_rows: Number of training examples by name.
+        dev_rows: Number of dev examples by name.
+        notes: Messages for the user before the first step.
     """
 
     device: torch.device
@@ -41,47 +41,47 @@ class Objective(Protocol):
 
     @property
     def model(self) -> nn.Module:
-        """The module that is trained; its gradients are clipped, its weights checked."""
+        """The module to train, whose gradients are clipped and weights checked."""
 
     @property
     def optimizer(self) -> AdamW:
-        """Its optimizer; every group has its peak learning rate under `peak`."""
+        """The optimizer; every group has its peak learning rate under `peak`."""
 
     def modules(self) -> dict[str, nn.Module]:
         """Every module whose state a checkpoint holds, by name."""
 
     def fingerprint(self) -> dict[str, str]:
-        """What the run depends on besides its configuration: a hash of each thing, by its name."""
+        """Hashes of all inputs of the run except its configuration, by name."""
 
     def prepare(self, folder: Path) -> None:
-        """Compute what is needed before the first step, or read it from the run's folder."""
+        """Compute what the first step needs, or read it from the run's folder."""
 
     def seek(self, step: int) -> None:
-        """Set the data to where it is after that many steps."""
+        """Move the data to its position after so many steps."""
 
     def epochs_done(self, step: int) -> int:
-        """Epochs that are complete after that many steps."""
+        """Return the number of complete epochs after so many steps."""
 
     def backward(self, step: int) -> int:
-        """Compute the gradients of the step of that number, from 0; returns its examples."""
+        """Compute the gradients of a step, numbered from 0; return its number of examples."""
 
     def after_step(self) -> None:
-        """Take note of an optimizer step."""
+        """React to an optimizer step."""
 
     def settle(self) -> None:
-        """Bring every weight up to date, before the model is read as a whole."""
+        """Bring every weight up to date, before the whole model is read."""
 
     def weights(self) -> dict[str, float]:
-        """Factor of each loss, by name; empty where losses have none."""
+        """Factor of each loss by name; empty if losses have none."""
 
     def baseline(self) -> Measurement | None:
-        """Measure the model before the first step; None where that says nothing."""
+        """Measure the model before the first step; None if that is not informative."""
 
     def evaluate(self) -> Measurement | None:
-        """Measure the model on the dev data; None if there is none."""
+        """Measure the model on the dev data; None without dev data."""
 
     def read_measurement(self, values: dict[str, Any]) -> Measurement:
-        """A measurement from its JSON form."""
+        """Read a measurement from its JSON form."""
 
     def write(self, folder: Path, step: int, measured: Measurement | None) -> None:
-        """Write the model, which is the best so far, into the run's folder."""
+        """Write the model into the run's folder."""

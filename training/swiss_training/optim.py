@@ -24,17 +24,17 @@ def make_optimizer(
     layer_decay: float = 1.0,
     by_row: nn.Embedding | None = None,
 ) -> RowAdamW:
-    """AdamW over the model and the loss weighting, which has its own learning rate.
+    """Make AdamW for the model and the loss weighting, which has its own learning rate.
 
     Args:
         model: The model.
         weighting: The loss weighting; its parameters do not decay.
         learning_rate: Peak learning rate of the model.
         weighting_learning_rate: Peak learning rate of the loss weighting.
-        weight_decay: Of the model's matrices.
+        weight_decay: Weight decay of the model's matrices.
         layer_decay: Factor of the learning rate from each encoder layer to the one below it.
-        by_row: Embeddings whose gradients are made sparse, and whose rows are updated when a step
-            reads them; each is to `catch_up` before that.
+        by_row: Embeddings to update by row: their gradients become sparse, and rows must `catch_up`
+            before a step reads them.
 
     Reference: Howard and Ruder 2018, arXiv:1801.06146, section 3.2 (layer-wise decay).
     """
@@ -59,13 +59,13 @@ def model_groups(
     weight_decay: float,
     share: Callable[[str], float] = lambda name: 1.0,
 ) -> list[dict[str, Any]]:
-    """AdamW's groups of a model's trainable parameters.
+    """Group a model's trainable parameters for AdamW.
 
     Args:
-        model: Its matrices decay, biases and layer norms do not.
+        model: The model; its matrices decay, biases and layer norms do not.
         learning_rate: Peak learning rate; each group keeps its own under `peak`.
-        weight_decay: Of the matrices.
-        share: From a parameter's name to its share of the learning rate.
+        weight_decay: Weight decay of the matrices.
+        share: Maps a parameter's name to its share of the learning rate.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -84,7 +84,7 @@ def model_groups(
 
 
 def _depth(name: str, num_layers: int) -> int:
-    """How many layers a parameter is below the heads; pooler and heads 0, embeddings the most."""
+    """Count the layers between a parameter and the heads: pooler and heads 0, embeddings most."""
     if layer := re.match(r"encoder\.layers\.(\d+)\.", name):
         return num_layers - int(layer[1])
     above = not name.startswith("encoder.") or name.startswith("encoder.pooler.")
@@ -94,13 +94,13 @@ def _depth(name: str, num_layers: int) -> int:
 def schedule_factor(
     step: int, num_steps: int, warmup_ratio: float, schedule: Schedule = "linear"
 ) -> float:
-    """Share of the peak learning rate at a step: linear rise, then linear fall to 0 or none.
+    """Compute the share of the peak learning rate at a step.
 
     Args:
         step: Optimizer steps taken before this one.
         num_steps: Steps of the whole run.
-        warmup_ratio: Share of them over which it rises.
-        schedule: What follows.
+        warmup_ratio: Share of the steps over which it rises linearly from 0.
+        schedule: `linear` then falls to 0, `constant` stays.
     """
     num_warmup = round(num_steps * warmup_ratio)
     if step < num_warmup:
@@ -111,7 +111,7 @@ def schedule_factor(
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float) -> None:
-    """Scale gradients, sparse ones among them, down to a common L2 norm if theirs is larger."""
+    """Scale gradients, also sparse ones, down to a common L2 norm if theirs is larger."""
     values = []
     for parameter in parameters:
         if parameter.grad is not None and parameter.grad.is_sparse:
@@ -130,11 +130,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def moving_average(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of the model whose weights are to follow it.
+    """Make an exponential moving average of a model.
 
     Args:
-        model: The model; the copy begins as it is.
-        decay: Share of the average that stays when it is updated.
+        model: The model; the average starts as a copy of it.
+        decay: Share of the average that stays at each update.
 
     Reference: Tarvainen and Valpola 2017, arXiv:1703.01780, section 2.
     """

@@ -1,4 +1,4 @@
-"""The order in which sequences are trained on."""
+"""Orders sequences for training."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 POOL = 64
-"""Batches that are sorted by length together: enough for little padding, few enough to mix."""
+"""Number of batches sorted by length together: enough for little padding, few enough to mix."""
 
 
 def shuffled_batches(
@@ -15,13 +15,13 @@ def shuffled_batches(
     batch_size: int,
     random: np.random.Generator,
 ) -> list[list[int]]:
-    """One pass over P of N sequences, shuffled, with those of like length in a batch.
+    """Shuffle P of N sequences into batches of similar length, for one pass.
 
     Args:
-        lengths_N: Tokens of each sequence, (N,).
-        rows_P: The sequences of the pass, (P,).
+        lengths_N: Number of tokens of each sequence, (N,).
+        rows_P: Sequences of the pass, (P,).
         batch_size: Sequences per batch; one batch may be smaller.
-        random: Decides the order.
+        random: Source of random choices.
 
     Returns:
         The indices of each batch.
@@ -36,9 +36,9 @@ def shuffled_batches(
 
 
 def size_of_pass(shares: Sequence[tuple[range, float]], num_rows: int) -> int:
-    """Rows of a pass: those without a share once, those with one as often as it says.
+    """Count the rows of a pass: rows without a share count once, the others by their share.
 
-    Where every row has a share, a pass is as long as there are rows.
+    If every row has a share, a pass has as many rows as the files.
     """
     whole = sum(len(rows) for rows, share in shares if not share)
     total = sum(share for _, share in shares)
@@ -48,17 +48,17 @@ def size_of_pass(shares: Sequence[tuple[range, float]], num_rows: int) -> int:
 def rows_of_pass(
     shares: Sequence[tuple[range, float]], num_rows: int, seed: Sequence[int], number: int
 ) -> npt.NDArray[np.int64]:
-    """The rows of a pass, a function of the seed and the pass's number alone.
+    """Choose the rows of a pass, which depend only on the seed and the pass's number.
 
-    A file with a share is gone through in shuffled order, pass after pass from where the last one
-    ended, so that each of its rows comes equally often.
+    A file with a share is read in shuffled order, and each pass continues where the last one ended,
+    so that all of its rows come equally often.
 
     Args:
-        shares: For each file its rows and its share of a pass, 0 for every row once; empty for
+        shares: For each file, its rows and its share of a pass, 0 for every row once; empty for
             every row once.
-        num_rows: Rows of all files.
-        seed: Decides the order.
-        number: The pass, from 0.
+        num_rows: Number of rows of all files.
+        seed: Seed of the order.
+        number: Number of the pass, from 0.
     """
     if not shares:
         return np.arange(num_rows)

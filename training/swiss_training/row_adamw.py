@@ -1,4 +1,4 @@
-"""AdamW whose word embeddings are updated where a step reads them, with AdamW's own result."""
+"""AdamW that updates word embeddings only when a step reads them, with AdamW's own result."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from torch.optim import AdamW
 
 
 class RowAdamW(AdamW):
-    r"""AdamW that leaves the rows of one matrix as they are until they are needed.
+    r"""AdamW that updates the rows of one matrix only when they are needed.
 
     A step reads the rows of its own words, some hundred of tens of thousands, but AdamW moves every
     row at every step: its moments and its weights decay. Here a row catches up before it is read.
@@ -55,15 +55,15 @@ class RowAdamW(AdamW):
 
     @staticmethod
     def _forget(state: dict[str, Tensor]) -> None:
-        """All rows are current: nothing is missed."""
+        """Mark all rows as current."""
         state["current"].zero_()
         state["behind"], state["epsilon"], state["decay"] = *torch.zeros(2, 1), torch.ones(1)
 
     def catch_up(self, rows: Tensor | None = None) -> None:
-        """Bring rows to where AdamW would have them.
+        """Bring rows to the values that AdamW would have.
 
         Args:
-            rows: Their numbers, in any shape, repeated or not; None for all rows.
+            rows: Numbers of the rows, in any shape, repeated or not; None for all rows.
         """
         if self._matrix is None:
             return

@@ -1,4 +1,4 @@
-"""The folder of a run: who may write to it, its checkpoints, and what a killed run left in it."""
+"""The folder of a run: its lock, its checkpoints, and the removal of a killed run's leftovers."""
 
 import errno
 import os
@@ -20,26 +20,26 @@ CHECKPOINTS = "checkpoints"
 LAST = Path(CHECKPOINTS) / "last.safetensors"
 """The last state of a run."""
 PREVIOUS = Path(CHECKPOINTS) / "previous.safetensors"
-"""The state before it, to resume from if the last is damaged."""
+"""The previous state, to resume from if the last is damaged."""
 _LOCK = "lock"
 _LEFTOVERS = (".*.partial", ".tmp*", ".staging")
-"""What a killed process leaves: our unfinished files, safetensors', and a model directory's."""
+"""Leftovers of a killed process: unfinished files of ours, of safetensors and of a model."""
 _FULL = (*FULL, errno.EFBIG)
 
 
 class RunFolder:
-    """The folder of a run, which one process at a time may write to.
+    """The folder of a run, which only one process at a time may write to.
 
     Args:
         path: The folder.
-        kind: The kind of run: how its configuration file is called, and what resumes it.
+        kind: Class of the configuration, which names its file and the command that resumes it.
     """
 
     def __init__(self, path: Path, kind: type[RunConfig]) -> None:
         self.path = path
         self.kind = kind
         self.config = path / CHECKPOINTS / kind.file_name
-        """Where the run keeps its configuration, written before its first step."""
+        """File of the run's configuration, written before the first step."""
         self.resumed_from: Path | None = None
         self._lock: IO[bytes] | None = None
 
@@ -52,12 +52,12 @@ class RunFolder:
         return f"{self.kind.command} `resume={shlex.quote(str(path))}`"
 
     def check_new(self) -> None:
-        """Refuse to train over anything.
+        """Check that a new run destroys nothing.
 
-        A folder that a run was killed in before it had written its configuration can be used.
+        A folder in which a run was killed before it wrote its configuration can be used.
 
         Raises:
-            ConfigurationError: if another process trains in the folder, or it holds anything.
+            ConfigurationError: if another process trains in the folder, or it is not empty.
         """
         if not self.path.exists():
             return
@@ -87,7 +87,7 @@ class RunFolder:
                 yield from folder.glob(pattern)
 
     def begin(self, config: RunConfig) -> None:
-        """Make the folder this process's own, and write the configuration of a new run.
+        """Lock the folder for this process, and write the configuration of a new run.
 
         Raises:
             ConfigurationError: as `check_new` does.
@@ -101,10 +101,10 @@ class RunFolder:
             checkpoint.save_text(self.config, config.to_toml())
 
     def lock(self) -> None:
-        """Keep other processes out of the folder until `release` or this one's end.
+        """Lock the folder until `release` or the end of this process.
 
         Raises:
-            ConfigurationError: if another one is in it.
+            ConfigurationError: if another process has locked it.
         """
         if self._lock:
             return
@@ -129,13 +129,13 @@ class RunFolder:
         self._lock = lock
 
     def release(self) -> None:
-        """Let other processes in."""
+        """Unlock the folder."""
         if self._lock:
             self._lock.close()
             self._lock = None
 
     def clean(self) -> None:
-        """Remove what a killed process left."""
+        """Remove the leftovers of a killed process."""
         for path in list(self._leftovers()):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -146,17 +146,17 @@ class RunFolder:
         """Read the checkpoint to resume from; None if the run has none yet.
 
         Args:
-            chosen: A checkpoint that the user named; None for the last.
+            chosen: Checkpoint that the user named; None for the last.
 
         Raises:
-            ModelError: if it is damaged; the hint says how to resume from the one before it.
+            ModelError: if it is damaged; the hint says how to resume from the previous one.
         """
         last, previous = self.path / LAST, self.path / PREVIOUS
         if chosen and not chosen.is_file():
             raise ConfigurationError(
                 f"{chosen}: no such checkpoint", hint=f"resume from the last: {self.resuming}"
             )
-        # Between two renames there is no last one, and the one before it is as good.
+        # Between two renames the last checkpoint is missing, and the previous one is as good.
         path = chosen or next((path for path in (last, previous) if path.is_file()), None)
         if path is None:
             return None
@@ -179,13 +179,14 @@ class RunFolder:
         return f"no earlier checkpoint is whole; train again: {self.kind.command} `output=DIR`"
 
     def save(self, state: Checkpoint) -> None:
-        """Write a checkpoint; the one that it follows is kept as the previous one.
+        """Write a checkpoint, and keep the last one as the previous one.
 
         Raises:
-            OutputError: if it cannot be written.
+            OutputError: if the checkpoint cannot be written.
         """
         last, previous = self.path / LAST, self.path / PREVIOUS
-        # A last one that this run did not resume from may be damaged: it must not replace a good.
+        # A last checkpoint that this run did not resume from may be damaged: never let it replace a
+        # good one.
         keep = None if self.resumed_from == previous else previous
         with self.writing(last):
             checkpoint.write(last, state, keep)
@@ -193,7 +194,7 @@ class RunFolder:
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[None]:
-        """Say where and what to do if a file of the run cannot be written.
+        """Turn an `OSError` into an error with the path and what to do.
 
         Raises:
             OutputError: if the block raises an `OSError`.
@@ -213,12 +214,12 @@ class RunFolder:
 
 
 def folder_of(resumed: Path) -> Path:
-    """The run folder of what a user asks to resume: itself, or the folder of a checkpoint."""
+    """Return the run folder of a path to resume: the path, or the folder of a checkpoint."""
     return resumed.parent.parent if resumed.suffix == LAST.suffix else resumed
 
 
 def remove_checkpoints(run: Path) -> None:
-    """Remove the checkpoints of a finished run; the last one goes last."""
+    """Remove the checkpoints of a finished run, the last one at the end."""
     for path in (PREVIOUS, LAST):
         (run / path).unlink(missing_ok=True)
 
@@ -232,5 +233,5 @@ else:
     import fcntl
 
     def _take(lock: IO[bytes]) -> None:
-        """Lock a file until it is closed, or its process ends, however that happens."""
+        """Lock a file until it is closed or its process ends, in whatever way."""
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,1 +1,1 @@
-"""Reading tables, writing files whole or not at all, and text made safe to show."""
+"""Reads tables, writes files all or nothing, and makes text safe to show."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the checks before any work is done."""
+"""Writes files all or nothing, and checks before any work that they can be written."""
 
 import contextlib
 import gzip
@@ -14,16 +14,16 @@ from swisscli.core.io.sink import Sink, write_error
 
 
 def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> None:
-    """Refuse an output that would destroy something, before any work is done.
+    """Check before any work that an output can be written and destroys nothing.
 
     Args:
-        path: The file to write; None is standard output.
-        force: Whether an existing file may be replaced.
-        inputs: The input paths, `-` for standard input.
+        path: File to write; None is standard output.
+        force: Whether to replace an existing file.
+        inputs: Input paths, `-` for standard input.
 
     Raises:
-        ConfigurationError: if it exists, is an input, or its folder does not exist or cannot be
-            written to.
+        ConfigurationError: if the file exists or is an input, or its folder is missing or not
+            writable.
     """
     for name in inputs:
         if name != "-" and _is_same_file(path, Path(name)):
@@ -42,13 +42,13 @@ def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> No
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that nothing can be written to, before any work is done.
+    """Check before any work that a folder can be written to.
 
     Args:
-        path: The folder; if it is not there, the one that it would be made in counts.
+        path: The folder. If it is missing, the folder that it would be made in is checked.
 
     Raises:
-        ConfigurationError: if it is no folder, or writing to it is not allowed.
+        ConfigurationError: if it is not a folder or not writable.
     """
     nearest = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not nearest.is_dir():
@@ -67,23 +67,23 @@ def _is_same_file(output: Path | None, name: Path) -> bool:
         if output is not None:
             return output.samefile(name)
         return name.is_file() and os.path.samestat(name.stat(), os.fstat(sys.stdout.fileno()))
-    except (OSError, ValueError, AttributeError):  # the output is not there, or no real file
+    except (OSError, ValueError, AttributeError):  # the output is missing, or not a regular file
         return False
 
 
 @contextlib.contextmanager
 def open_output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
-    """Open where predictions go; yields the function that writes them.
+    """Open the output and yield a function that writes bytes to it.
 
-    A file is written beside its target and renamed when the block ends well; otherwise nothing
-    is left of it. One that ends in `.gz` is compressed.
+    A file is written beside its target and renamed at the end of the block. If the block raises,
+    the file is removed. A file that ends in `.gz` is compressed.
 
     Args:
-        path: The file to write; None is standard output.
+        path: File to write; None is standard output.
 
     Raises:
         ConfigurationError: if standard output is closed.
-        OutputError: if it cannot be written.
+        OutputError: if the output cannot be written.
     """
     if path is None:
         if sys.stdout is None:
@@ -101,10 +101,10 @@ def open_output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
 
 @contextlib.contextmanager
 def open_beside(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to write beside its target; it is renamed when the block ends well.
+    """Open a file beside its target, which is replaced when the block ends without an error.
 
     Raises:
-        OutputError: if it cannot be written.
+        OutputError: if the file cannot be written.
     """
     with _partial_of(path) as partial:
         with _create(partial, path) as stream:
@@ -113,10 +113,10 @@ def open_beside(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files, all or none: each is complete before the first is renamed.
+    """Write several files, all or none: all are complete before the first is renamed.
 
     Raises:
-        OutputError: if one of them cannot be written.
+        OutputError: if a file cannot be written.
     """
     with contextlib.ExitStack() as stack:
         partials = {path: stack.enter_context(_partial_of(path)) for path in contents}
@@ -129,7 +129,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 @contextlib.contextmanager
 def _partial_of(path: Path) -> Iterator[Path]:
-    """A name beside a file, that nobody can know before; no file of that name stays."""
+    """Yield an unpredictable name beside a file, and remove the file of that name at the end."""
     partial = path.resolve().with_name(f".swiss-{os.urandom(8).hex()}.partial")
     try:
         yield partial
@@ -146,7 +146,7 @@ def _create(partial: Path, path: Path) -> BinaryIO:
 
 def _rename(partial: Path, path: Path) -> None:
     try:
-        partial.replace(path.resolve())  # behind a link, the file and not the link is replaced
+        partial.replace(path.resolve())  # replace the file that a link points to, not the link
     except OSError as error:
         raise write_error(str(path), error) from None
 

@@ -1,9 +1,9 @@
-"""Rows of delimited text: csv quoting that an unbalanced quote cannot lead astray.
+"""Streaming TSV and CSV reader. An unbalanced quote is text and never swallows the next rows.
 
-The standard library's parser lets one unbalanced quote swallow the rest of a file and has a
-process-wide limit on the size of a field. Here a quoted field is one only if it is quoted
-correctly; otherwise its quotes are text. The cost is linear in the size of the input, whatever
-its quotes: each line is parsed at most twice.
+With the standard library's parser, one unbalanced quote swallows the rest of a file, and the size
+of a field has a process-wide limit. Here a field is quoted only if its quoting is correct;
+otherwise its quotes are text. The cost is linear in the size of the input, whatever its quotes:
+each line is parsed at most twice.
 """
 
 import re
@@ -23,9 +23,9 @@ class Row(NamedTuple):
     """One row.
 
     Attributes:
-        line: 1-based line on which it begins.
-        fields: Its fields; none for a blank line.
-        error: Set when the row cannot be relied on.
+        line: Line on which the row begins, from 1.
+        fields: Fields; empty for a blank line.
+        error: Set if the row cannot be relied on.
     """
 
     line: int
@@ -34,12 +34,12 @@ class Row(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """A line cut into fields.
+    """A line split into fields.
 
     Attributes:
         fields: The fields, unquoted.
-        open_field: Index of the field whose quote is not closed, so that it may go on in the next
-            line; -1 if there is none.
+        open_field: Index of the field whose quote is not closed, which may continue on the next
+            line; -1 for none.
     """
 
     fields: list[str]
@@ -47,16 +47,16 @@ class _Split(NamedTuple):
 
 
 class _Continuation(NamedTuple):
-    """What a line is if it begins inside a quoted field, with sums over the lines before it.
+    """A line read as the inside of a quoted field, with sums over the lines before it.
 
     Attributes:
         line: The line.
-        ends_row: Whether the row ends with it.
-        is_broken: Whether a quote in it is neither doubled nor the last of the field.
-        num_fields: Fields that begin in it and the lines before.
-        num_chars: Characters of it and the lines before.
-        width: Fields that it would have as a row of its own.
-        num_alike: It and how many lines directly before have this width.
+        ends_row: Whether the row ends with this line.
+        is_broken: Whether it has a quote that is neither doubled nor the last of its field.
+        num_fields: Number of fields that begin in this line and the lines before.
+        num_chars: Number of characters of this line and the lines before.
+        width: Number of fields of the line if it were a row.
+        num_alike: Number of lines up to this one that have the same width.
     """
 
     line: Line
@@ -71,19 +71,19 @@ class _Continuation(NamedTuple):
 class RowReader:
     """Rows of delimited text.
 
-    A quoted field begins and ends with a quote, has its inner quotes doubled, and may span
-    lines. Anything else that begins with a quote is plain text up to the next delimiter, and so
-    is a field whose end would turn well-formed rows into one. Spaces may follow a closing quote,
-    and stand before an opening one unless the delimiter is a TAB.
+    A quoted field begins and ends with a quote, has its inner quotes doubled, and may span lines.
+    Any other field that begins with a quote is plain text up to the next delimiter. So is a field
+    whose end would merge well-formed rows into one. Spaces may follow a closing quote and, unless
+    the delimiter is a TAB, precede an opening one.
 
     Args:
-        lines: The lines, the header's included.
+        lines: The lines, with the header's.
         delimiter: One character.
     """
 
     def __init__(self, lines: Iterable[Line], delimiter: str) -> None:
         self._lines = iter(lines)
-        # Lines read ahead. What each is inside quotes does not depend on where the quotes began.
+        # Lines read ahead. How each reads inside quotes does not depend on where the quotes began.
         self._ahead: deque[_Continuation] = deque()
         self._before = _NOTHING
         self._delimiter = delimiter
@@ -101,7 +101,7 @@ class RowReader:
             yield self._row(line)
 
     def split(self, text: str) -> list[str]:
-        """The fields of a row that is one line."""
+        """Return the fields of a row that is one line."""
         return self._split(text, 0).fields
 
     def _next_line(self) -> Line | None:
@@ -121,7 +121,7 @@ class RowReader:
             error = next((line.error for line in lines if line.error), None)
         expected = self._num_columns = self._num_columns or len(fields)
         if error is None and len(fields) > expected and any(fields[expected:]):
-            # Going on would predict a text that was cut at its first delimiter.
+            # Continuing would predict a text that was cut at its first delimiter.
             message = f"{len(fields)} fields instead of {expected}: is a text not quoted?"
             error = RecordError("invalid_csv", message)
         return Row(first.number, fields, error)
@@ -151,7 +151,7 @@ class RowReader:
             start = end + 1
 
     def _continuation(self, first: Line, open_field: int) -> int:
-        """How many lines after the first belong to its row; 0 if its open quote is text."""
+        """Count the lines after the first that belong to its row; 0 if its open quote is text."""
         before = self._before
         limit = _MAX_QUOTED_CHARS - len(first.text) + before.num_chars
         # Fields end the row's at the latest; all that was read ahead is inside quotes.
@@ -173,7 +173,7 @@ class RowReader:
             return 0
         are_rows = last.width == num_fields and last.num_alike >= len(self._ahead)
         if self._delimiter == TAB and num_fields > 1 and len(self._ahead) > 1 and are_rows:
-            # Two lone quotes that happen to pair up, perhaps with whole rows of a TSV between them.
+            # Two unrelated quotes happen to pair up, perhaps with whole rows of a TSV between them.
             return 0 if len(self.split(first.text)) == num_fields else len(self._ahead)
         return len(self._ahead)
 

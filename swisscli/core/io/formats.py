@@ -1,4 +1,4 @@
-"""The formats of tables, and what a user may say about the columns and the delimiter."""
+"""The formats of tables, and the user's choice of columns and delimiter."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ _EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 
 
 def format_of(path: str) -> InputFormat | None:
-    """The format that a file's extension tells, one before `.gz` included; None if it tells none.
+    """Return the format of a file's extension, looking through `.gz`; None if it is unknown.
 
     Raises:
-        DataError: if it is a spreadsheet.
+        DataError: if the file is a spreadsheet.
     """
     name = PurePath(path.lower())
     if name.suffix == ".gz":
@@ -58,7 +58,7 @@ def format_of(path: str) -> InputFormat | None:
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """What the user says about the columns.
+    """The user's choice of columns.
 
     Attributes:
         has_header: Whether the first row is a header; None finds out by its names.
@@ -84,10 +84,10 @@ class ColumnChoice:
         return not all(name.isdecimal() for name in self.columns)
 
     def check(self, columns: InputColumns, formats: Iterable[InputFormat]) -> None:
-        """Refuse what cannot be meant.
+        """Check that the choice fits the columns and formats.
 
         Raises:
-            ConfigurationError: if the choice does not fit the columns or the formats.
+            ConfigurationError: if it does not.
         """
         formats = set(formats)
         example = f"for example: `columns={','.join('12'[: columns.arity])}`"
@@ -125,10 +125,10 @@ class ColumnChoice:
 
 
 def parse_delimiter(text: str) -> str:
-    """Read a delimiter: one character, or its name.
+    """Parse a delimiter: one character, or its name.
 
     Raises:
-        ConfigurationError: if it is neither, or a character that cannot separate fields.
+        ConfigurationError: if it is neither, or cannot separate fields.
     """
     delimiter = _DELIMITER_NAMES.get(text.lower(), text)
     if not is_delimiter(delimiter):
@@ -140,7 +140,7 @@ def parse_delimiter(text: str) -> str:
 
 
 def is_delimiter(text: str) -> bool:
-    """Whether fields can be separated by this: one character, no quote and no line end."""
+    """Whether this can separate fields: one character, not a quote and not a line end."""
     return len(text) == 1 and text not in '"\r\n'
 
 

@@ -1,4 +1,4 @@
-"""Rows of JSON: an object a line, or an array of objects that is never held as a whole."""
+"""Reads JSON objects, one per line or from an array, without holding the whole array."""
 
 import json
 import re
@@ -18,9 +18,9 @@ class JsonRow(NamedTuple):
     """One object.
 
     Attributes:
-        number: The number of its line; in an array its own, from 1.
-        values: The object; None where there is none, for a blank line or an error.
-        error: Set when it is no JSON object.
+        number: Number of its line; in an array, of the element, from 1.
+        values: The object; None for a blank line or an error.
+        error: Set if this is not a JSON object.
     """
 
     number: int
@@ -29,7 +29,7 @@ class JsonRow(NamedTuple):
 
 
 def read_json_lines(lines: Iterator[Line]) -> Iterator[JsonRow]:
-    """Read an object a line."""
+    """Read one object per line."""
     for line in lines:
         if line.error:
             yield JsonRow(line.number, None, line.error)
@@ -40,14 +40,14 @@ def read_json_lines(lines: Iterator[Line]) -> Iterator[JsonRow]:
 
 
 def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
-    """Read an array of objects, or, where it does not begin with `[`, an object a line.
+    """Read an array of objects or, if the text does not begin with `[`, one object per line.
 
     Args:
         stream: The bytes.
-        name: Its name, for errors.
+        name: Name of the input, for errors.
 
     Raises:
-        DataError: if the array is not JSON: what follows cannot be told apart.
+        DataError: if the array is not valid JSON, after which its elements cannot be found.
     """
     text = open_text(stream, name).past_space()
     if text.head.lstrip().startswith(b"["):
@@ -78,7 +78,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 class _Array:
-    """The elements of an array, one after the other."""
+    """Yield the elements of an array."""
 
     def __init__(self, chunks: Iterator[str], name: str) -> None:
         self._chunks = chunks
@@ -99,7 +99,7 @@ class _Array:
             raise self._error("text follows the array")
 
     def _next(self) -> str:
-        """The next character that is no space; empty at the end."""
+        """Return the next character that is not a space; empty at the end."""
         while True:
             match = _SPACE.match(self._text, self._start)
             assert match is not None
@@ -115,7 +115,7 @@ class _Array:
         self._start += 1
 
     def _read(self, num_chars: int) -> bool:
-        """Read more, as many characters at least; False at the end."""
+        """Read at least so many more characters. Return False at the end."""
         parts, count = [self._text[self._start :]], 0
         for chunk in self._chunks:
             parts.append(chunk)
@@ -133,7 +133,7 @@ class _Array:
             except RecursionError as failure:
                 raise self._error(str(failure)) from None
             except ValueError as failure:
-                # Each time as much again, so that a long element is not parsed once a chunk.
+                # Double the amount each time, so that a long element is not parsed once per chunk.
                 if held > _MAX_OBJECT_CHARS or not self._read(held):
                     raise self._error(str(failure)) from None
                 continue

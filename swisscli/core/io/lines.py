@@ -1,7 +1,7 @@
-"""Bytes as lines of text: compression, encoding and line ends are found by their first bytes.
+"""Decodes bytes into lines of text. The first bytes decide compression, encoding and line ends.
 
-Nothing here waits for more bytes than it needs, so that a person at the other end of a pipe gets
-an answer to each line.
+No read waits for more bytes than it needs, so that a person who types into a pipe gets an answer
+to each line.
 """
 
 import codecs
@@ -17,7 +17,7 @@ from swisscli.core.errors import DataError
 from swisscli.core.records import RecordError
 
 _CHUNK = 1 << 16
-# Line ends and encoding are found within so many bytes.
+# Line ends and encoding are detected within this many bytes.
 _MAX_HEAD = 1 << 18
 _MIN_NULS = 8
 _GZIP = b"\x1f\x8b"
@@ -45,11 +45,11 @@ class Line(NamedTuple):
     """One line of a text file.
 
     Attributes:
-        number: 1-based.
-        text: Its text, without the line end.
-        end: The line end that was taken off.
-        error: Set when it is not UTF-8; `text` then has U+FFFD in the place of wrong bytes. Also
-            set when it has NUL characters.
+        number: Number of the line, from 1.
+        text: Text without the line end.
+        end: The line end that was removed.
+        error: Set if the line is not UTF-8, in which case `text` has U+FFFD for wrong bytes, or if
+            it has NUL characters.
     """
 
     number: int
@@ -59,35 +59,35 @@ class Line(NamedTuple):
 
 
 def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
-    r"""Decode lines of UTF-8, or of UTF-16 with a byte-order mark; gzip is read through.
+    r"""Decode lines of UTF-8, or of UTF-16 with a byte-order mark, also from gzip.
 
-    A line ends with `\n` and any number of `\r` before it. Where no `\n` ends the first lines, each
-    of `\r`, `\r\n` and `\n` ends one. No other character does.
+    A line ends with `\n`, with any number of `\r` before it. If no `\n` ends the first lines, each
+    of `\r`, `\r\n` and `\n` ends a line. No other character does.
 
     Args:
         stream: The bytes, a buffered stream.
-        name: Its name, for errors.
+        name: Name of the input, for errors.
         has_quotes: Whether a line end between double quotes may be part of a field.
 
     Raises:
-        DataError: if the stream is no text, or is damaged.
+        DataError: if the stream is not text, or is damaged.
     """
     yield from lines_of(open_text(stream, name), name, has_quotes=has_quotes)
 
 
 class TextStream(NamedTuple):
-    """UTF-8 without its mark.
+    """A UTF-8 stream without byte-order mark.
 
     Attributes:
-        stream: The bytes to come.
-        head: Those before, which were read already.
+        stream: The bytes that are still to be read.
+        head: The bytes that were read already.
     """
 
     stream: BinaryIO
     head: bytes
 
     def past_space(self) -> "TextStream":
-        """The same, read ahead until the head has more than white space."""
+        """Read ahead until the head has more than white space."""
         head = self.head
         while not head.strip() and (chunk := _read(self.stream)):
             head += chunk
@@ -95,14 +95,14 @@ class TextStream(NamedTuple):
 
 
 def open_text(stream: BinaryIO, name: str) -> TextStream:
-    """See through compression and encoding.
+    """Decompress gzip and convert the encoding to UTF-8.
 
     Args:
         stream: The bytes, a buffered stream.
-        name: Its name, for errors.
+        name: Name of the input, for errors.
 
     Raises:
-        DataError: if the stream is no text.
+        DataError: if the stream is not text.
     """
     with _unpacked(name):
         head = _first_bytes(stream)
@@ -119,7 +119,7 @@ def open_text(stream: BinaryIO, name: str) -> TextStream:
 
 
 def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
-    """The lines of an opened text; see `decode_lines`."""
+    """Yield the lines of an opened text; see `decode_lines`."""
     with _unpacked(name):
         for number, raw in enumerate(_raw_lines(*text, name, has_quotes), start=1):
             try:
@@ -132,7 +132,7 @@ def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterat
 
 
 def chunks_of(text: TextStream, name: str) -> Iterator[str]:
-    """An opened text, piece by piece.
+    """Yield an opened text in pieces.
 
     Raises:
         DataError: if it is not UTF-8, or damaged.
@@ -160,7 +160,7 @@ def _unpacked(name: str) -> Iterator[None]:
 
 
 def _first_bytes(stream: BinaryIO) -> bytes:
-    """Read what comes first: as few bytes as tell whether a mark is there."""
+    """Read the first bytes, no more than it takes to detect a mark."""
     head = b""
     while not head or any(head != magic and magic.startswith(head) for magic in _MAGIC):
         if not (chunk := _read(stream)):
@@ -170,12 +170,12 @@ def _first_bytes(stream: BinaryIO) -> bytes:
 
 
 def _read(stream: BinaryIO) -> bytes:
-    """Read the bytes that are there, and wait only for the first; empty at the end."""
+    """Read the available bytes, waiting only for the first; empty at the end."""
     return cast(io.BufferedIOBase, stream).read1(_CHUNK)
 
 
 class _Rejoined:
-    """A stream with the bytes that were read ahead put back; reads never wait for a full block."""
+    """A stream that begins with the bytes read ahead; reads never wait for a full block."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._head = head
@@ -189,7 +189,7 @@ class _Rejoined:
 
 
 class _Utf16(io.RawIOBase):
-    """UTF-16 as UTF-8. Half a character stays one, so that its line fails and no other."""
+    """Converts UTF-16 to UTF-8. Half a character stays invalid, so that only its line fails."""
 
     def __init__(self, source: _Rejoined) -> None:
         self._source = source
@@ -215,7 +215,7 @@ class _Utf16(io.RawIOBase):
 
 
 def _raw_lines(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
-    """The lines with their ends."""
+    """Yield the lines with their ends."""
     newline = _Newline(has_quotes)
     while not newline.is_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
         if not (chunk := _read(stream)):
@@ -228,9 +228,9 @@ def _raw_lines(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> It
 
 
 class _Newline:
-    r"""Looks for a `\n` that ends a line: not between quotes, or with no `\r` on the way to it.
+    r"""Looks for a `\n` that ends a line: one not between quotes, or one with no `\r` before it.
 
-    What it finds is a function of the bytes, not of the blocks in which they come.
+    The result depends only on the bytes, not on the blocks in which they come.
     """
 
     def __init__(self, has_quotes: bool) -> None:
@@ -240,7 +240,7 @@ class _Newline:
         self.is_found = False
 
     def is_in(self, head: bytes) -> bool:
-        """Go on looking in bytes that begin with those of the last call."""
+        """Continue looking, in bytes that begin with those of the last call."""
         while not self.is_found and (end := head.find(b"\n", self._start)) >= 0:
             line = head[self._start : end].rstrip(b"\r")
             self._start = end + 1
@@ -279,10 +279,10 @@ def _universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
 
 
 def _refuse_utf16(head: bytes, name: str) -> None:
-    """Refuse UTF-16 that does not say so: every other byte of most texts is 0.
+    """Refuse UTF-16 without a byte-order mark, in which every other byte is mostly 0.
 
     Raises:
-        DataError: naming the encoding.
+        DataError: if the text is UTF-16; names the encoding.
     """
     if head.count(0) < _MIN_NULS:
         return

@@ -1,4 +1,4 @@
-"""Rows of Parquet, through pyarrow where it is installed."""
+"""Reads rows of Parquet with pyarrow, if it is installed."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
@@ -12,11 +12,11 @@ _ROWS = 1024
 
 
 class ParquetRow(Sequence[Any]):
-    """A row that stays in its batch: a cell becomes a Python value when it is asked for.
+    """A row of a batch, whose cells become Python values when they are read.
 
     Attributes:
         batch: The batch, a `pyarrow.RecordBatch`.
-        number: Its number there, from 0.
+        number: Number of the row in the batch, from 0.
     """
 
     __slots__ = ("batch", "number")
@@ -48,8 +48,8 @@ class ParquetTable(NamedTuple):
     """An opened file.
 
     Attributes:
-        schema: Its `pyarrow.Schema`.
-        num_rows: How many rows it has.
+        schema: The file's `pyarrow.Schema`.
+        num_rows: Number of rows.
         rows: The rows, read some at a time.
     """
 
@@ -77,11 +77,11 @@ def require_pyarrow(name: str) -> None:
 
 
 def read_parquet(stream: BinaryIO, name: str) -> ParquetTable:
-    """Open a file, whose rows are read some at a time.
+    """Open a file and read its rows some at a time.
 
     Args:
-        stream: The bytes; they are not read in order.
-        name: Its name, for errors.
+        stream: A seekable stream.
+        name: Name of the file, for errors.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.

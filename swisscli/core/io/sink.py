@@ -1,4 +1,4 @@
-"""Bytes on their way to a file or to standard output, and what is said when they cannot be kept."""
+"""Writes bytes to a file or to standard output, and makes the error if they cannot be written."""
 
 import errno
 import io
@@ -10,20 +10,20 @@ FULL_HINT = "free some space there, or write to another place, then run it again
 
 
 def write_error(name: str, error: OSError) -> OutputError:
-    """What to tell a user whose output cannot be written."""
+    """Return the error for an output that cannot be written."""
     reason = error.strerror or str(error)
     hint = FULL_HINT if error.errno in FULL else "write to another place"
     return OutputError(f"{name}: cannot be written: {reason}", hint=hint)
 
 
 class Sink(io.RawIOBase):
-    """A raw stream whose first failure names it; whatever is written after that is dropped.
+    """A raw stream that raises its first failure with its name, and drops later bytes.
 
-    So an error is told once, and not again when buffers are flushed at the end.
+    So an error is reported once, and not again when buffers are flushed at the end.
 
     Args:
-        raw: Where the bytes go; closed with this.
-        name: What it is called in errors.
+        raw: Stream to write to; closed with this.
+        name: Name of the stream in errors.
     """
 
     def __init__(self, raw: io.RawIOBase, name: str) -> None:
@@ -35,8 +35,8 @@ class Sink(io.RawIOBase):
         """Write bytes.
 
         Raises:
-            BrokenPipeError: if the reader has gone.
-            OutputError: if they cannot be written.
+            BrokenPipeError: if the reader has closed the pipe.
+            OutputError: if the bytes cannot be written.
         """
         if self._has_failed:
             return memoryview(data).nbytes  # type: ignore[arg-type]
@@ -55,11 +55,11 @@ class Sink(io.RawIOBase):
         self._raw.close()
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True: the stream can be written to."""
         return True
 
     def fileno(self) -> int:
-        """The descriptor of the raw stream."""
+        """Return the file descriptor of the raw stream."""
         return self._raw.fileno()
 
     def isatty(self) -> bool:

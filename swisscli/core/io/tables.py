@@ -1,4 +1,4 @@
-"""Tables: the one place that decides format, delimiter, header and columns of an input.
+"""Reads tables. Only this module decides format, delimiter, header and columns of an input.
 
 Every command reads through `read_table`, so that a file means the same to all of them. Rows come
 one at a time and in order, one for each record; memory does not grow with the file.
@@ -37,15 +37,16 @@ class TableRow(NamedTuple):
     """One row of a table.
 
     Attributes:
-        line: The 1-based line on which it begins; in an array of JSON and in Parquet its number.
-        texts: The texts; when `error` is set, those that are known.
-        label: The label as text; empty where the row has none, or none is read.
-        label_name: The name of the label's column; empty where none is read.
-        id: The row's own identifier, if it has one.
-        error: Set when the row cannot be relied on.
-        names: The names of all its columns; none where the table has no header. Rows of a table
-            share them, except in JSON.
-        fields: All its fields; none for a blank row.
+        line: Line on which the row begins, from 1; in a JSON array and in Parquet, the row's
+            number.
+        texts: Texts; if `error` is set, those that are known.
+        label: Label as text; empty if the row has no label or no label is read.
+        label_name: Name of the label's column; empty if no label is read.
+        id: The row's identifier, if it has one.
+        error: Set if the row cannot be relied on.
+        names: Names of all columns; empty if the table has no header. The rows of a table share
+            them, except in JSON.
+        fields: All fields; empty for a blank row.
     """
 
     line: int
@@ -59,13 +60,13 @@ class TableRow(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """What is known of a table before its first row.
+    """The facts about a table that are known before its first row.
 
     Attributes:
-        names: The names of its columns. Where it has no header, the texts are `text`, or `text_a`
-            and `text_b`, and the others `column_3` and so on. JSON has those of its first record.
-        schema: Of Parquet, the `pyarrow.Schema`; None for any other format.
-        num_rows: Of Parquet, the number of its rows; None for any other format.
+        names: Column names. Without a header, the texts are `text`, or `text_a` and `text_b`, and
+            the others `column_3` and so on. For JSON, the keys of the first record.
+        schema: The `pyarrow.Schema` of Parquet; None for other formats.
+        num_rows: Number of rows of Parquet; None for other formats.
     """
 
     names: tuple[str, ...]
@@ -77,7 +78,7 @@ _Opened = tuple[Heading, Iterator[TableRow]]
 
 
 class Table(Iterator[TableRow]):
-    """The rows of a table in order; nothing is read before it is asked for."""
+    """The rows of a table in order, read only when they are asked for."""
 
     def __init__(self, open_table: Callable[[], _Opened]) -> None:
         self._open_table = open_table
@@ -88,7 +89,7 @@ class Table(Iterator[TableRow]):
 
     @property
     def heading(self) -> Heading:
-        """What stands above the rows; reads no more than the first of them."""
+        """The heading of the table; reads at most the first row."""
         return self._opened[0]
 
     def __next__(self) -> TableRow:
@@ -110,21 +111,21 @@ def read_table(
     """Read a table, row by row.
 
     Args:
-        stream: Its bytes, a buffered stream.
-        name: Its name, for errors.
-        layout: Its format.
-        columns: What to read.
-        choice: What the user says about the columns.
+        stream: Bytes of the table, a buffered stream.
+        name: Name of the input, for errors.
+        layout: Format of the table.
+        columns: Columns to read.
+        choice: The user's choice of columns.
 
     Returns:
-        An iterator of every row in order. One that cannot be read has its `error` set. These
-        errors are raised by it:
+        An iterator over all rows in order. A row that cannot be read has its `error` set. The
+        iterator raises:
 
     Raises:
-        DataError: if the table as a whole cannot be read: its encoding is unknown, or no column
-            is known to be the one that is needed.
-        ConfigurationError: if it lacks a column that the user chose.
-        MissingExtraError: if it is Parquet and pyarrow is not installed.
+        DataError: if the whole table cannot be read: its encoding is unknown, or no column is known
+            to hold a required value.
+        ConfigurationError: if a column that the user chose is missing.
+        MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
 
     def open_table() -> _Opened:
@@ -161,7 +162,7 @@ def _open_delimited(
     stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
     if stated:
         first = next(lines, None)
-    # Blank lines above a header are nothing; where there is no header, they are records.
+    # Blank lines above a header are skipped; without a header they are records.
     num_blank, start = 0, first.number if first else 1
     while first and is_blank(first.text):
         num_blank += 1
@@ -192,7 +193,7 @@ def _open_delimited(
     except ColumnError as error:
         raise _refusal(f"{name}:{first.number}", error, names, columns) from None
     if has_header:
-        # As they stand in the file, spaces included: they are written again.
+        # Names as in the file, with their spaces, because they are written again.
         return Heading(tuple(first_row.fields)), _laid_out(rows, names, layout)
     if choice.has_header is None and not choice.chosen:
         rows = _without_late_header(rows, name, delimiters, columns)
@@ -209,10 +210,10 @@ def _headless_names(num_columns: int, layout: Layout) -> tuple[str, ...]:
 def _without_late_header(
     rows: Iterator[Row], name: str, delimiters: Sequence[str], columns: InputColumns
 ) -> Iterator[Row]:
-    """The rows after a first one that was no header.
+    """Yield the rows after a first row that is not a header.
 
     Raises:
-        DataError: if one of the next names more columns: what stands above it is a title.
+        DataError: if one of the next rows names the columns: the rows above it are a title.
     """
     for row in islice(rows, _MAX_TITLE_ROWS):
         splits = [row.fields]
@@ -229,7 +230,7 @@ def _without_late_header(
 
 
 def _laid_out(rows: Iterable[Row], names: tuple[str, ...], layout: Layout) -> Iterator[TableRow]:
-    """Rows of fields as rows of a table."""
+    """Turn rows of fields into rows of a table."""
     texts_at, label_at, id_at = layout.texts, layout.label, layout.id
     label_name = "" if label_at is None else names[label_at] if names else str(label_at + 1)
     num_needed = 1 + max(*texts_at, -1 if label_at is None else label_at)
@@ -267,7 +268,7 @@ def _refusal(
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The names of columns, or the cells of a first row, in one line."""
+    """Format the names of columns, or the cells of a first row, in one line."""
     cut = [
         name if len(name) <= _MAX_LISTED_CHARS else f"{name[:_MAX_LISTED_CHARS]}..."
         for name in names[:_MAX_LISTED]
@@ -280,19 +281,19 @@ def _listed(names: Sequence[str]) -> str:
 def _sniffed(
     header: str, delimiters: Sequence[str], columns: InputColumns, choice: ColumnChoice
 ) -> str:
-    """Find the delimiter from the first line.
+    """Detect the delimiter from the first line.
 
     Args:
-        header: The line.
-        delimiters: Those that may be, the format's own first.
-        columns: What is read.
-        choice: What the user says about the columns.
+        header: The first line.
+        delimiters: Possible delimiters, the format's own first.
+        columns: Columns to read.
+        choice: The user's choice of columns.
     """
     splits = {delimiter: RowReader((), delimiter).split(header) for delimiter in delimiters}
     own, *others = delimiters
     likely = [delimiter for delimiter in delimiters if _separates(splits[delimiter])]
     if choice.has_header is not False:
-        # By the names of what is needed; else by those of the texts alone.
+        # By the names of all required columns, else by those of the texts.
         for wanted in (columns, replace(columns, labels=())):
             for delimiter in (own, *(other for other in others if other in likely)):
                 names = [name.strip() for name in splits[delimiter]]
@@ -314,7 +315,7 @@ def _names_all(names: Sequence[str], columns: InputColumns, choice: ColumnChoice
 
 
 def _separates(fields: Sequence[str]) -> bool:
-    """Whether what lies between fields is likely to be a delimiter and not punctuation."""
+    """Whether a separator of fields is likely to be a delimiter and not punctuation."""
     is_prose = any(field.startswith((" ", '"')) for field in fields) or any(
         _ENTITY.search(field) for field in fields[:-1]
     )
@@ -382,7 +383,7 @@ def _open_parquet(
 def _typed_row(
     number: int, names: tuple[str, ...], fields: Sequence[Any], layout: Layout
 ) -> TableRow:
-    """A row whose values have types: null is an empty text, and any other must be a string."""
+    """Read a row of typed values: null is an empty text, and other values must be strings."""
     texts: list[str] = []
     error = None
     for index in layout.texts:

@@ -1,4 +1,4 @@
-"""Text: whether it says anything, and made safe to show and to encode."""
+"""Makes text safe to show and to encode, and finds texts without visible characters."""
 
 import re
 
@@ -17,15 +17,15 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""Spell control characters and direction overrides as `\u001b`, so that none acts."""
+    r"""Escape control characters and direction overrides, such as `\u001b`."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def readable(text: str) -> str:
-    """A text with U+FFFD for each lone surrogate, which JSON and arguments can hold, UTF-8 not."""
+    """Replace lone surrogates, which JSON and arguments can hold but UTF-8 cannot, by U+FFFD."""
     return _LONE_SURROGATE.sub("\ufffd", text)
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has no character that can be seen."""
+    """Whether a text has no visible character."""
     return not "!" <= text[:1] <= "~" and _BLANK.match(text) is not None

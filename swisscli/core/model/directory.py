@@ -1,4 +1,4 @@
-"""The model directory: its files, opened once and verified; and how they are replaced."""
+"""Opens and verifies the files of a model directory once, and replaces them safely."""
 
 import os
 import shutil
@@ -21,26 +21,26 @@ TRAIN_CONFIG = "train_config.toml"
 MANIFEST = "manifest.json"
 
 PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
-"""What prediction needs, the manifest aside."""
+"""Files that prediction needs, besides the manifest."""
 
 MODEL_VARIABLE = "SWISS_MODEL"
-"""The environment variable that names the default model directory."""
+"""Environment variable that names the default model directory."""
 MODELS = Path(__file__).resolve().parents[2] / "models"
-"""The folder of the models that come with the package."""
+"""Folder of the models inside the package."""
 DEFAULT_MODEL = "minilm-l6-v1"
-"""The one that prediction takes when no other is named."""
+"""Model inside the package that prediction uses by default."""
 PACKAGED = "packaged"
-"""What its encoder is called where an encoder is named."""
+"""Name that selects the encoder of the packaged model."""
 
 
 @dataclass(frozen=True)
 class ModelDirectory:
-    """A model directory that was opened: what to pass on in place of its path.
+    """An open model directory. Pass it on instead of its path.
 
     Attributes:
-        path: Where it is.
-        config: What its `config.json` holds.
-        manifest: What its `manifest.json` holds.
+        path: Path of the directory.
+        config: Content of `config.json`.
+        manifest: Content of `manifest.json`.
     """
 
     path: Path
@@ -66,18 +66,18 @@ class ModelDirectory:
 
     @property
     def precision(self) -> str:
-        """The graph's precision; fp32 where there is none yet."""
+        """Precision of the graph; fp32 before the export."""
         return self.manifest.precision
 
     def has(self, name: str) -> bool:
-        """Whether it holds a file of that name."""
+        """Whether the model has a file of that name."""
         return (self.path / name).is_file()
 
     def file(self, name: str) -> Path:
-        """The path of a file whose content is what the manifest says.
+        """Verify a file against its hash in the manifest, and return its path.
 
         Raises:
-            ModelError: if it is missing from the directory or the manifest, or differs.
+            ModelError: if it is missing from the directory or the manifest, or its hash differs.
         """
         return _verified(self.path, self.manifest, name)
 
@@ -116,7 +116,7 @@ def find_model(named: str | os.PathLike[str] | None) -> Path:
 
 
 def default_model() -> Path:
-    """The model directory that `SWISS_MODEL` names, else the default one inside the package.
+    """Return the model directory that `SWISS_MODEL` names, else the one inside the package.
 
     Raises:
         ModelError: if this installation has no models.
@@ -128,7 +128,7 @@ def default_model() -> Path:
 
 
 def packaged_model() -> Path:
-    """The model directory inside the package that prediction takes when no other is named.
+    """Return the model directory inside the package that prediction uses by default.
 
     Raises:
         ModelError: if this installation has no models.
@@ -143,7 +143,7 @@ def packaged_model() -> Path:
 
 
 def is_model_directory(path: Path) -> bool:
-    """Whether `config.json` is one that training wrote, and no encoder's of Hugging Face."""
+    """Whether training wrote this `config.json`, and not Hugging Face for an encoder."""
     try:
         return "format_version" in read_json(path / CONFIG, Object())
     except ModelError:
@@ -152,16 +152,16 @@ def is_model_directory(path: Path) -> bool:
 
 @contextmanager
 def updating(directory: Path, manifest: Manifest, remove: Iterable[str] = ()) -> Iterator[Path]:
-    """Add or replace files of a model directory so that no reader takes a half-written one.
+    """Add or replace files of a model directory, so that no reader sees a half-written model.
 
-    Yields an empty folder inside the directory to write the new files into. When the block ends
-    well, the old manifest is removed, the files are renamed into place and a new manifest is
-    written last; when it fails, the directory stays as it was.
+    Yields an empty folder inside the directory for the new files. At the end of the block, the old
+    manifest is removed, the files are renamed into place, and the new manifest is written last. If
+    the block raises, the directory stays as it was.
 
     Args:
-        directory: The model directory; made if it does not exist.
+        directory: The model directory; created if it is missing.
         manifest: The new manifest; its `files` are filled in here.
-        remove: Names of old files that the new ones make wrong.
+        remove: Names of old files that do not fit the new ones.
     """
     staging = directory / ".staging"
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed

@@ -1,4 +1,4 @@
-"""The encoder's family and shape, and the bounds of every value of it."""
+"""The encoder's configuration and the bounds of its values."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from swisscli.core.model.schema import (
 )
 
 MIN_LENGTH = 8
-"""Fewest tokens of a longest input: the special tokens of a pair and some text."""
+"""Smallest allowed longest input: the special tokens of a pair and some text."""
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 """The activation functions of the feed-forward layers, by Hugging Face's names."""
 
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """The encoder's family and shape, under the key names of Hugging Face's configurations.
+    """The encoder's configuration, with the key names of Hugging Face.
 
     A key that the family does not have is 0 and is not written.
     """
@@ -49,19 +49,19 @@ class EncoderConfig:
 
     @property
     def longest_input(self) -> int:
-        """Most tokens of an input, special tokens included."""
+        """Longest input in tokens, with the special ones."""
         after_padding = FAMILY_RULES[self.model_type].positions_after_padding
         first_row = self.pad_token_id + 1 if after_padding else 0
         return self.max_position_embeddings - first_row
 
     @property
     def tells_pairs_apart(self) -> bool:
-        """Whether it can tell the sentences of a pair apart."""
+        """Whether the encoder can tell the texts of a pair apart."""
         return not FAMILY_RULES[self.model_type].pairs_by_token_type or self.type_vocab_size > 1
 
     @classmethod
     def from_json(cls, values: Any, place: Place) -> "EncoderConfig":
-        """Take the known keys of a Hugging Face `config.json`; others are left aside.
+        """Read the known keys of a Hugging Face `config.json` and ignore the others.
 
         Raises:
             ModelError: if a key is missing or out of its bounds, the architecture is not one of the
@@ -90,7 +90,7 @@ class EncoderConfig:
         return config
 
     def _check(self, place: Place) -> None:
-        """Refuse values that contradict each other."""
+        """Check that the values do not contradict each other."""
         if self.hidden_size % self.num_attention_heads:
             raise place.at("hidden_size").refuse(
                 self.hidden_size, f"a multiple of num_attention_heads, {self.num_attention_heads}"
@@ -105,7 +105,7 @@ class EncoderConfig:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that the family has."""
+        """Return the keys that the family has."""
         foreign = foreign_keys(self.model_type)
         return {key: value for key, value in asdict(self).items() if key not in foreign}
 

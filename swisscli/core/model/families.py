@@ -1,4 +1,4 @@
-"""The encoder families: what their configurations mean. One entry a family.
+"""How each encoder family's configuration is read. One entry per family.
 
 Prediction reads these rules without torch. What computes a family is in
 `swiss_training/families/NAME/` and `swiss_export/families/NAME.py`.
@@ -32,11 +32,11 @@ FAMILY_RULES: dict[str, FamilyRules] = {
         {"relative_attention_num_buckets": 32, "pad_token_id": 1}, positions_after_padding=True
     ),
 }
-"""By `model_type`."""
+"""Rules by `model_type`."""
 
 
 def foreign_keys(family: str) -> set[str]:
-    """Keys that other families have and this one does not."""
+    """Return the keys that other families have and this one does not."""
     return {key for rules in FAMILY_RULES.values() for key in rules.defaults} - (
         FAMILY_RULES[family].defaults.keys()
     )

@@ -1,4 +1,4 @@
-"""The graph's inputs, and what a graph may not hold, found without loading it."""
+"""The graph's inputs, and the check of a graph's content before it is loaded."""
 
 import mmap
 from collections.abc import Iterator
@@ -27,17 +27,17 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def check_graph(path: Path) -> None:
-    """Refuse a graph that could run for ever, or read other files.
+    """Check that a graph cannot run forever or read other files.
 
-    What `swiss export` writes is one flat graph: no control flow, no functions, no external data.
-    So nothing else is run, whoever wrote it; then the time of a run is bounded by the size of its
-    tensors. The file is read as protocol buffers, weights skipped: loading it in ONNX Runtime would
-    be too late, as that runs parts of a graph in order to simplify it.
+    `swiss export` writes one flat graph without control flow, functions or external data. Any other
+    graph is refused, whoever wrote it, so that the size of its tensors bounds the time of a run.
+    The file is read as protocol buffers, without the weights. Loading it in ONNX Runtime first
+    would be too late, because that runs parts of a graph to simplify it.
 
     Reference: onnx.proto3 of ONNX 1.16, and the encoding of protocol buffers.
 
     Raises:
-        ModelError: naming what the graph holds, or if the file is no ONNX graph.
+        ModelError: if the graph has such content, or the file is not an ONNX graph.
     """
     with path.open("rb") as stream:
         try:
@@ -65,7 +65,7 @@ def _reason_to_refuse(content: mmap.mmap) -> str | None:
 
 
 def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number of each field of a message, and where its content begins and ends."""
+    """Yield the number of each field of a message, and where its content begins and ends."""
     while start < end:
         key, start = _varint(content, start, end)
         number, kind = key >> 3, key & 7

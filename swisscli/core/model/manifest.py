@@ -1,4 +1,4 @@
-"""What `manifest.json` holds: the hash of every file, and where the model comes from."""
+"""The content of `manifest.json`: the hash of every file, and the model's origin."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from swisscli.core.model.version import FORMAT_VERSION, check_format_version
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file of the model directory, as the manifest knows it."""
+    """A file's entry in the manifest."""
 
     sha256: Annotated[str, Text(64, "[0-9a-f]{64}", "a SHA-256 in hexadecimal")]
     size: Annotated[int, Integer(0, 2**40)]
@@ -25,13 +25,13 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` holds.
+    """The content of `manifest.json`.
 
     Attributes:
-        files: Every file beside the manifest, by name.
-        versions: Versions of the packages that wrote them.
-        source_encoder: Name and sha256 of the encoder that training began from; where that was a
-            run of its own, also the run's tasks and its own source's name and sha256.
+        files: Every file except the manifest, by name.
+        versions: Versions of the packages that wrote the files.
+        source_encoder: Name and sha256 of the encoder that training began from. If that was a run,
+            also the run's tasks, and the name and sha256 of its own encoder.
         export: Precision, opset and parity per task; None before the export.
     """
 
@@ -44,7 +44,7 @@ class Manifest:
 
     @property
     def precision(self) -> str:
-        """The graph's precision; fp32 where there is none yet."""
+        """Precision of the graph; fp32 before the export."""
         return str((self.export or {}).get("precision", "fp32"))
 
     @classmethod
@@ -58,12 +58,12 @@ class Manifest:
         return cls(**read_fields(cls, values, place))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Return the JSON form."""
         return {"format_version": FORMAT_VERSION, **asdict(self)}
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256, in hexadecimal. A file that has not changed is hashed once a process."""
+    """Compute a file's SHA-256 in hexadecimal, once per process unless the file changes."""
     status = path.stat()
     version = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     return _sha256(path.absolute(), version)

@@ -1,4 +1,4 @@
-"""What `config.json` of a model directory holds."""
+"""The content of a model directory's `config.json`."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -112,16 +112,16 @@ def _read_own_task(entry: _TaskEntry, place: Place) -> TaskSpec:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What `config.json` holds.
+    """The content of `config.json`.
 
     Attributes:
-        encoder: The encoder's shape.
+        encoder: The encoder's configuration.
         pooling: `cls`: the first token through the encoder's pooler layer; `mean`: the mean of
             the last hidden states over real tokens.
-        max_length: Longest input in tokens, special tokens included.
-        tasks: The tasks that the model has a head for.
-        pair_encoding: Whether two texts are one sequence; else each is a sequence, and a batch
-            holds those of an example one after the other.
+        max_length: Longest input in tokens, with the special ones.
+        tasks: Tasks that the model has a head for.
+        pair_encoding: Whether two texts are encoded as one sequence. If not, each is a sequence,
+            and a batch holds the sequences of an example one after the other.
         heads: The kind of heads, one of `HEADS`.
         long_text: What is read of a text that is longer than `max_length`, where a caller does not
             choose.
@@ -137,11 +137,11 @@ class ModelConfig:
     long_text: Annotated[LongText, Choice(get_args(LongText))] = "head"
 
     def sequences(self, task: TaskSpec) -> int:
-        """Sequences that the encoder reads for one example of a task."""
+        """Return the number of sequences that the encoder reads for one example of a task."""
         return 1 if self.pair_encoding else task.arity
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form."""
+        """Return the JSON form."""
         return {
             "format_version": FORMAT_VERSION,
             "encoder": self.encoder.to_json(),

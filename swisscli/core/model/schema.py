@@ -1,7 +1,8 @@
-"""What a JSON file may hold, declared once, and the one bounded way to read such a file.
+"""Reads JSON files of a model directory in bounded time and memory, checked by declared rules.
 
-A rule takes a parsed value and its place, and returns what it stands for or refuses it by name. The
-fields of a dataclass declare their rules in their annotations: see `read_fields`.
+A rule takes a parsed value and its place, and returns the checked value or raises an error that
+names the place. The fields of a dataclass declare their rules in their annotations: see
+`read_fields`.
 """
 
 import json
@@ -30,18 +31,18 @@ _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value is: the file and the field in it.
+    """The place of a value: a file and a field in it.
 
     Attributes:
         path: The file.
-        field: Keys and indexes on the way to the value; empty for the whole file.
+        field: Keys and indices on the way to the value; empty for the whole file.
     """
 
     path: Path | str
     field: str = ""
 
     def at(self, key: str | int) -> "Place":
-        """The place of a part of this value."""
+        """Return the place of a part of this value."""
         if isinstance(key, int):
             return Place(self.path, f"{self.field}[{key}]")
         name = visible(key if len(key) <= _LONGEST_SHOWN else f"{key[:_LONGEST_SHOWN]}...")
@@ -51,7 +52,7 @@ class Place:
         return f"{self.path}: {self.field}" if self.field else str(self.path)
 
     def refuse(self, value: Any, expected: str) -> ModelError:
-        """The error for a value that is not what it must be."""
+        """Return the error for a value that breaks a rule."""
         return ModelError(f"{self} is {shown(value)}, it must be {expected}", hint=_HINT)
 
 
@@ -59,7 +60,7 @@ _HINT = "copy, train or export the model again"
 
 
 def shown(value: Any) -> str:
-    """A value in an error message: short, and with nothing that acts on a terminal."""
+    """Format a value for an error message: short and without control characters."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value, ensure_ascii=False)
@@ -77,7 +78,7 @@ class Integer:
     high: int
 
     def __call__(self, value: Any, place: Place) -> int:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if type(value) is int and self.low <= value <= self.high:
             return value
         raise place.refuse(value, f"a whole number from {self.low:,} to {self.high:,}")
@@ -91,7 +92,7 @@ class Number:
     high: float
 
     def __call__(self, value: Any, place: Place) -> float:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if type(value) in (int, float) and self.low <= value <= self.high:
             return value
         raise place.refuse(value, f"a number from {self.low:g} to {self.high:g}")
@@ -102,8 +103,8 @@ class Text:
     """A string.
 
     Attributes:
-        longest: Its most characters.
-        pattern: A regular expression for all of it.
+        longest: Largest number of characters.
+        pattern: Regular expression that matches the whole string.
         meaning: What the pattern describes, for the message.
     """
 
@@ -112,7 +113,7 @@ class Text:
     meaning: str = "a string"
 
     def __call__(self, value: Any, place: Place) -> str:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
             raise place.refuse(value, self.meaning)
         if len(value) > self.longest:
@@ -127,7 +128,7 @@ class Choice:
     names: tuple[str, ...]
 
     def __call__(self, value: Any, place: Place) -> str:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if isinstance(value, str) and value in self.names:
             return value
         raise place.refuse(value, " or ".join(self.names))
@@ -152,7 +153,7 @@ class Nullable:
     rule: Rule[Any]
 
     def __call__(self, value: Any, place: Place) -> Any:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         return None if value is None else self.rule(value, place)
 
 
@@ -161,9 +162,9 @@ class ListOf:
     """A list of values of one kind.
 
     Attributes:
-        rule: Of each value.
-        fewest: Its least length.
-        most: Its greatest length.
+        rule: Rule of each value.
+        fewest: Smallest length.
+        most: Largest length.
     """
 
     rule: Rule[Any]
@@ -171,7 +172,7 @@ class ListOf:
     most: int = 1000
 
     def __call__(self, value: Any, place: Place) -> tuple[Any, ...]:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if not isinstance(value, list):
             raise place.refuse(value, "a list")
         if not self.fewest <= len(value) <= self.most:
@@ -187,7 +188,7 @@ class Object:
     """An object with any keys.
 
     Attributes:
-        rule: Of the values whose keys are not listed.
+        rule: Rule of the values whose keys are not listed.
         listed: Rules of the values of some keys, each of which may be missing.
     """
 
@@ -195,7 +196,7 @@ class Object:
     listed: Mapping[str, Rule[Any]] = field(default_factory=dict)
 
     def __call__(self, value: Any, place: Place) -> dict[str, Any]:
-        """Check."""
+        """Return the value if it follows the rule, else raise `ModelError`."""
         if not isinstance(value, dict):
             raise place.refuse(value, "an object")
         return {
@@ -205,7 +206,7 @@ class Object:
 
 @cache
 def _rules(cls: type) -> dict[str, Rule[Any]]:
-    """The rule of each field that is annotated with one, as `Annotated[int, Integer(1, 9)]`."""
+    """Return the rule of each annotated field, such as `Annotated[int, Integer(1, 9)]`."""
     hints = get_type_hints(cls, include_extras=True)
     return {
         name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")
@@ -213,13 +214,13 @@ def _rules(cls: type) -> dict[str, Rule[Any]]:
 
 
 def read_fields(cls: type, value: Any, place: Place) -> dict[str, Any]:
-    """Check an object against the rules of a dataclass's fields; other keys are left aside.
+    """Check an object against the rules of a dataclass's fields, ignoring other keys.
 
     Returns:
         The values of the fields that the object has; only fields with a default may be missing.
 
     Raises:
-        ModelError: naming the field that is missing or wrong.
+        ModelError: if a field is missing or wrong; names it.
     """
     found = Object()(value, place)
     rules = _rules(cls)
@@ -240,14 +241,14 @@ def read_json(path: Path, rule: Rule[T]) -> T:
 
     Args:
         path: The file.
-        rule: What it must hold.
+        rule: Rule that the content must follow.
 
     Returns:
-        What the rule makes of it.
+        The result of the rule.
 
     Raises:
-        ModelError: if it is missing, no regular file, too large, nested too deep, not JSON, or not
-            what the rule asks for.
+        ModelError: if the file is missing, not a regular file, too large, nested too deep, not
+            JSON, or breaks the rule.
     """
     try:
         text = _read_bytes(path).decode("utf-8")
@@ -266,7 +267,7 @@ def read_json(path: Path, rule: Rule[T]) -> T:
 
 
 def _read_bytes(path: Path) -> bytes:
-    # A FIFO that nobody writes to would keep a blocking open waiting for ever.
+    # A blocking open of a FIFO that nobody writes to would wait forever.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -287,5 +288,5 @@ def _check_depth(text: str) -> None:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write indented JSON with a last newline."""
+    """Write indented JSON with a final newline."""
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

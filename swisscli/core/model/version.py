@@ -9,10 +9,10 @@ FORMAT_VERSION = 1
 
 
 def check_format_version(values: Any, place: Place) -> None:
-    """Refuse a file of another format.
+    """Check the format version of a file.
 
     Raises:
-        ModelError: if it is no object, or its `format_version` is another.
+        ModelError: if the file is not an object or has another `format_version`.
     """
     version = Object()(values, place).get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:

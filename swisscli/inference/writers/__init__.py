@@ -1,5 +1,5 @@
-"""How predictions are written: a writer turns them into the bytes of a format.
+"""Writes predictions: a writer turns them into the bytes of a format.
 
-`cells` decides which columns there are: the results alone, or a table's own columns with the
-answers behind them. The other modules each know one format.
+`cells` decides the columns: only the results, or the table's own columns followed by the answers.
+Each of the other modules writes one format.
 """

@@ -1,4 +1,4 @@
-"""The columns of results: the answers alone, or behind the columns of a table."""
+"""The columns of results: only the answers, or the answers after the columns of a table."""
 
 import json
 import math
@@ -15,23 +15,23 @@ _WHITESPACE = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 class Columns(Protocol):
-    """Which cells a record has in a table of results."""
+    """Decides the cells of a record in a table of results."""
 
     def begin(self, records: RecordStream) -> Sequence[str]:
-        """The names of the columns, when a source begins.
+        """Return the column names at the start of a source.
 
         Raises:
-            ConfigurationError: if they are not those of the source before.
+            ConfigurationError: if they differ from those of the source before.
         """
         ...
 
     def cells(self, predictions: Predictions) -> list[str]:
-        """The cells of a record, one for each name."""
+        """Return the cells of a record, one for each name."""
         ...
 
 
 class ResultColumns:
-    """The answers and the texts, and nothing else.
+    """Only the answers and the texts.
 
     Args:
         tasks: The tasks.
@@ -44,7 +44,7 @@ class ResultColumns:
         self.names = column_names(tasks, with_texts=with_texts)
 
     def begin(self, records: RecordStream) -> Sequence[str]:
-        """The same for every source."""
+        """Return the column names, which are the same for every source."""
         return self.names
 
     def cells(self, predictions: Predictions) -> list[str]:
@@ -57,10 +57,10 @@ class TableColumns:
 
     Args:
         tasks: The tasks.
-        with_file: Whether to name the source of each record, to tell several apart.
-        warn: Told that the name of an answer was taken.
-        unique: Whether two columns of the input may not have one name.
-        num_texts: Keep so many columns with the texts in place of all; None keeps all.
+        with_file: Whether to name the source of each record, if there are several.
+        warn: Called with a message if the name of an answer is taken.
+        unique: Whether the columns of the input must have different names.
+        num_texts: Keep only so many columns with texts; None keeps all columns.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class TableColumns:
         self.answers: list[str] = []
 
     def begin(self, records: RecordStream) -> Sequence[str]:
-        """The names of the columns: those of the table, and free names for the answers.
+        """Return the names of the table's columns, and free names for the answers.
 
         Raises:
-            ConfigurationError: if the table has other columns than the one before.
+            ConfigurationError: if the columns differ from those of the table before.
         """
         self._source = records.source.name
         count = self._num_texts
@@ -116,10 +116,10 @@ class TableColumns:
         return [*fields, *(_formatted(value) for value in answers)]
 
     def fields(self, record: Record) -> list[Any]:
-        """A record's own cells, one for each column of the table; None where it has none.
+        """Return a record's own cells, one for each column of the table; None for a missing one.
 
         Raises:
-            DataError: if the record has a key that no column was made for.
+            DataError: if the record has a key without a column.
         """
         if self._num_texts is not None or record.names == self.inputs:
             fields = record.texts if self._num_texts is not None else record.fields
@@ -234,7 +234,7 @@ def escaped(text: str) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A cell of any table as text: a string as it is, null as nothing, other values as JSON."""
+    """Format a cell of any table as text: a string as it is, null as nothing, the rest as JSON."""
     if isinstance(value, str):
         return value
     if value is None:

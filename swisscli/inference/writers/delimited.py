@@ -1,4 +1,4 @@
-"""Predictions as TSV and CSV."""
+"""Writes predictions as TSV and CSV."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -7,7 +7,7 @@ from swisscli.core.records import Predictions
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import Columns, escaped
 
-# A spreadsheet runs a cell that begins so. A number does no harm.
+# A spreadsheet runs a cell that starts with one of these, unless it is a number.
 _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\t\r]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*\Z", re.IGNORECASE)
 
@@ -16,9 +16,9 @@ class PlainWriter:
     """Tab-separated rows without header or quoting, for `cut`, `sort` and `grep`.
 
     Args:
-        columns: Which cells a record has.
+        columns: Decides the cells of a record.
         clean: Applied to every cell.
-        is_safe: Whether formulas are neutralised; see `without_formula`.
+        is_safe: Whether to neutralize formulas; see `without_formula`.
     """
 
     def __init__(self, columns: Columns, clean: Callable[[str], str], *, is_safe: bool) -> None:
@@ -27,12 +27,12 @@ class PlainWriter:
         self._is_safe = is_safe
 
     def begin(self, records: RecordStream) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         self._columns.begin(records)
         return b""
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """One line per record."""
+        """Return one line per record."""
         return encoded(
             "\t".join(map(self._cell, self._columns.cells(item))) + "\n" for item in records
         )
@@ -43,7 +43,7 @@ class PlainWriter:
         return self._clean(escaped(text))
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         return b""
 
 
@@ -51,10 +51,10 @@ class DelimitedWriter:
     """Rows with a header and csv quoting.
 
     Args:
-        columns: Which cells a record has.
-        delimiter: Between the cells.
+        columns: Decides the cells of a record.
+        delimiter: Character between the cells.
         clean: Applied to every cell.
-        is_safe: Whether formulas are neutralised; see `without_formula`.
+        is_safe: Whether to neutralize formulas; see `without_formula`.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class DelimitedWriter:
         self._has_begun = False
 
     def begin(self, records: RecordStream) -> bytes:
-        """The names of the columns, once."""
+        """Return the header, once."""
         names = self._columns.begin(records)
         header = b"" if self._has_begun else encoded([self._line(names)])
         self._has_begun = True
         return header
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """One row per record."""
+        """Return one row per record."""
         return encoded(self._line(self._columns.cells(item)) for item in records)
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         return b""
 
     def _line(self, cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The formats of results, and what a writer of one is."""
+"""The formats of results, and the protocol of a writer."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -28,10 +28,10 @@ _EXTENSIONS = {
 
 
 def output_format_of(path: str) -> OutputFormat:
-    """The format that an output's extension tells, one before `.gz` included.
+    """Return the format of an output's extension, looking through `.gz`.
 
     Raises:
-        ConfigurationError: if it tells none, or Parquet is to be compressed twice.
+        ConfigurationError: if the extension is unknown, or would compress Parquet twice.
     """
     name = PurePath(path.lower())
     is_packed = name.suffix == ".gz"
@@ -54,17 +54,17 @@ class Writer(Protocol):
     """Turns predictions into bytes."""
 
     def begin(self, records: RecordStream) -> bytes:
-        """What comes before the first prediction of a source.
+        """Return the bytes before the first prediction of a source.
 
         Raises:
-            ConfigurationError: if its columns are not those of the source before.
+            ConfigurationError: if its columns differ from those of the source before.
         """
         ...
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """The predictions of records."""
+        """Return the bytes of the predictions of some records."""
         ...
 
     def end(self) -> bytes:
-        """What comes after the last prediction."""
+        """Return the bytes after the last prediction."""
         ...

@@ -1,4 +1,4 @@
-"""Predictions as JSON lines."""
+"""Writes predictions as JSON lines."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -13,7 +13,7 @@ from swisscli.inference.writers.delimited import encoded
 
 
 class JsonlWriter:
-    """One JSON object per line; of several tasks each has an object of its own inside it.
+    """One JSON object per line; with several tasks, each task has an object inside it.
 
     Args:
         tasks: The tasks.
@@ -37,16 +37,16 @@ class JsonlWriter:
         self._file = ""
 
     def begin(self, records: RecordStream) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         self._file = records.source.path
         return b""
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """One line per record."""
+        """Return one line per record."""
         return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         return b""
 
     def _values(self, predictions: Predictions) -> dict[str, Any]:
@@ -77,9 +77,9 @@ class TableJsonlWriter:
 
     Args:
         tasks: The tasks.
-        with_file: Whether to name the source of each record, to tell several apart.
+        with_file: Whether to name the source of each record, if there are several.
         clean: Applied to every line.
-        warn: Told that the name of an answer was taken, once for a source.
+        warn: Called with a message, once per source, if the name of an answer is taken.
     """
 
     def __init__(
@@ -99,18 +99,18 @@ class TableJsonlWriter:
         self._has_warned = False
 
     def begin(self, records: RecordStream) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         self._source = records.source.path
         self._has_warned = False
         self._keys.cache_clear()
         return b""
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """One line per record."""
+        """Return one line per record."""
         return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: the format has no such part."""
         return b""
 
     def _values(self, predictions: Predictions) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _failure(error: RecordError | None) -> dict[str, Any]:
 
 
 def _circumstances(prediction: Prediction) -> dict[str, Any]:
-    """What was read of a record, and why it was skipped."""
+    """Return the fields that were read of a record, and why it was skipped."""
     values: dict[str, Any] = {
         "num_tokens": prediction.num_tokens,
         "truncated": prediction.truncated,

@@ -1,4 +1,4 @@
-"""Predictions as Parquet, through pyarrow."""
+"""Writes predictions as Parquet, with pyarrow."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -29,9 +29,9 @@ class TableParquetWriter:
 
     Args:
         tasks: The tasks.
-        with_file: Whether to name the source of each record, to tell several apart.
-        warn: Told that the name of an answer was taken.
-        num_texts: Keep so many columns with the texts in place of all; None keeps all.
+        with_file: Whether to name the source of each record, if there are several.
+        warn: Called with a message if the name of an answer is taken.
+        num_texts: Keep only so many columns with texts; None keeps all columns.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
@@ -89,7 +89,7 @@ class TableParquetWriter:
         return self._sink.take()
 
     def end(self) -> bytes:
-        """The last rows, and where each row group lies."""
+        """Return the last rows and the file's footer."""
         self._write_group()
         assert self._writer is not None
         self._writer.close()

@@ -8,14 +8,14 @@ from swiss_training.multitask.model import MultitaskModel
 
 
 class TaskGradients:
-    """Takes each task's gradient after its backward passes, and gives their combination back.
+    """Collects each task's gradient after its backward passes, and replaces them by a combination.
 
-    Shared are all parameters outside the heads; a head's gradients stay as they are. A task's
-    gradient is kept as it was made, so that N tasks need N times the memory of the shared
-    gradients, 4 bytes per parameter each, and nothing else of that size.
+    All parameters outside the heads are shared; a head's gradients stay as they are. N tasks need N
+    times the memory of the shared gradients, 4 bytes per parameter each, and nothing else of that
+    size.
 
     Args:
-        model: The model, whose gradients are empty now.
+        model: The model, whose gradients are empty.
     """
 
     def __init__(self, model: MultitaskModel) -> None:
@@ -27,7 +27,7 @@ class TaskGradients:
         self._taken: dict[int, list[Tensor | None]] = {}
 
     def take(self, task: int) -> None:
-        """Move what is in the shared gradients to the task of that number."""
+        """Move the shared gradients to the task with that number."""
         self._taken[task] = [parameter.grad for parameter in self._shared]
         for parameter in self._shared:
             parameter.grad = None

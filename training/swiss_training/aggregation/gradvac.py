@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from swiss_training.aggregation.gram import inner, norm, random_orders
 
 MOMENTUM = 0.99
-"""Share of the usual cosine that stays at each step; beta of the paper is the rest, 0.01."""
+"""Decay of the moving average of the cosine; the paper's beta is 1 minus this, 0.01."""
 
 
 class GradVac(nn.Module):

@@ -1,1 +1,1 @@
-"""The experiments of the paper: its tables, running their rows, recording and comparing them."""
+"""Reproduces the paper's tables: runs their rows, records the results and compares them."""

@@ -1,4 +1,4 @@
-"""The paper's numbers beside the measured ones: as cells, Markdown or LaTeX."""
+"""Compares the paper's numbers with the measured ones, as cells, Markdown or LaTeX."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -13,8 +13,8 @@ from swiss_training.experiments.paper_tables import OVERALL, Column, Row, Table
 QUORA_ROWS = 141_500
 """Quora's training pairs in the paper's data, about."""
 _SMALL = (
-    "Small twins: a small encoder, few steps, and learning rates 20 times the paper's (1e-2 where"
-    " heads alone are trained) with warm-up and decay; what the rows are called is the paper's."
+    "Small recipes: a small encoder, few steps, learning rates 20 times the paper's (1e-2 where"
+    " only heads are trained) with warm-up and decay; the names of the rows are the paper's."
 )
 
 
@@ -26,12 +26,12 @@ class Measured:
 
     @property
     def mean(self) -> float:
-        """Their mean."""
+        """Mean of the scores."""
         return mean(self.values)
 
     @property
     def deviation(self) -> float | None:
-        """Their sample standard deviation (by n - 1); None for one."""
+        """Sample standard deviation of the scores (by n - 1); None for one score."""
         return stdev(self.values) if len(self.values) > 1 else None
 
     def __str__(self) -> str:
@@ -41,12 +41,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table of the paper and what is measured of it.
+    """A table of the paper with the measured numbers.
 
     Attributes:
         table: The table.
-        measured: By row and column; None where nothing is measured.
-        caption: What a reader must know, by heading.
+        measured: Measured scores by row and column; None if not measured.
+        caption: Notes for the reader, by heading.
     """
 
     table: Table
@@ -54,7 +54,7 @@ class Comparison:
     caption: list[tuple[str, str]]
 
     def rows(self) -> Iterable[tuple[int, Row, list[tuple[str, Measured | None]]]]:
-        """Number, row, and the paper's and the measured number of each column."""
+        """Yield number and row, with the paper's and the measured number of each column."""
         for number, (row, cells) in enumerate(
             zip(self.table.rows, self.measured, strict=True), start=1
         ):
@@ -63,7 +63,7 @@ class Comparison:
 
 
 def compare(table: Table, *, small: bool, entries: Sequence[Entry]) -> Comparison:
-    """Put the ledger's entries beside the paper's numbers."""
+    """Compare the ledger's entries with the paper's numbers."""
     measured = [[_measured(row, column, entries) for column in table.columns] for row in table.rows]
     caption = _facts(entries)
     notes = [table.note, _SMALL if small else "", _quora_note(entries)]
@@ -84,7 +84,7 @@ def _measured(row: Row, column: Column, entries: Sequence[Entry]) -> Measured | 
 
 
 def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """How the numbers came about; what differs between entries is given in all its values."""
+    """Describe how the numbers were measured; lists all values of what differs between entries."""
     if not entries:
         return [("Runs", "none yet")]
 
@@ -131,7 +131,7 @@ def _quora_note(entries: Sequence[Entry]) -> str:
 
 
 def _orders(table: Table, measured: Sequence[Sequence[Measured | None]]) -> list[tuple[str, str]]:
-    """Where the order of the rows differs, by the overall score or, without one, by each column."""
+    """Compare the order of the rows by the overall score or, without one, by each column."""
     overall = tuple(column for column in table.columns if column.score == OVERALL)
     notes = []
     for column in overall or table.columns:
@@ -150,11 +150,11 @@ def order_note(rows: Sequence[tuple[int, float, Measured]]) -> str:
     """Compare two orders of the same rows.
 
     Args:
-        rows: Number, the paper's score and the measured one of each row.
+        rows: Number, paper's score and measured score of each row.
 
     Returns:
-        Kendall's tau-b (Kendall 1945, ties in either order corrected for) and the pairs that are
-        swapped by more than the standard deviation of their difference, as far as it is known.
+        Kendall's tau-b (Kendall 1945, corrected for ties in either order) and the pairs that are
+        swapped by more than the standard deviation of their difference, if it is known.
     """
     agreeing = disagreeing = paper_ties = own_ties = 0
     swapped = []
@@ -190,17 +190,17 @@ _LATEX_SPECIAL = {
 
 
 def _line(text: str) -> str:
-    """A text on one line."""
+    """Put a text on one line."""
     return " ".join(text.split())
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is, in a cell of a table too."""
+    """Escape text for Markdown, also inside a cell of a table."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", _line(text))
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX shows as it is."""
+    """Escape text for LaTeX."""
     escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in _line(text))
     # Two hyphens would become a dash.
     return re.sub("-(?=-)", "-{}", escaped)
@@ -215,7 +215,7 @@ def _flat(cells: Iterable[tuple[str, Measured | None]]) -> list[str]:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The comparison as Markdown."""
+    """Format the comparison as Markdown."""
     table = comparison.table
     heads = [f"{column.name}, {what}" for column in table.columns for what in ("paper", "measured")]
     grid = [["#", *table.labels, *heads]]
@@ -231,7 +231,7 @@ def markdown(comparison: Comparison) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    """The comparison as a LaTeX table; it needs no package."""
+    """Format the comparison as a LaTeX table that needs no package."""
     table = comparison.table
     spanned = [rf"\multicolumn{{2}}{{c}}{{{escape_latex(c.name)}}}" for c in table.columns]
     kinds = ["paper", "measured"] * len(table.columns)

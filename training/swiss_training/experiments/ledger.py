@@ -1,4 +1,4 @@
-"""The ledger of a reproduction: one JSON object per finished run, a line each."""
+"""The ledger of a reproduction: one line with a JSON object per finished run."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from swisscli.core.model.schema import Place
 FILE = "ledger.jsonl"
 
 _NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every", "save_minutes")
-"""Keys by which runs of one configuration may differ; an entry has seed and device of its own."""
+"""Keys that may differ between runs of one configuration; entries record seed and device."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
     """A finished run.
 
     Attributes:
-        table: The table, with `-small` for its small twins.
+        table: Name of the table, with `-small` for its small recipes.
         row: Slug of the row.
         recipe: Stem of the recipe.
         seed: The run's seed.
@@ -35,14 +35,14 @@ class Entry:
         dev_rows: Dev examples per task.
         seconds: Seconds of training and evaluation, by the run's log.
         encoder: Name and sha256 of the encoder.
-        config: The configuration, but for the keys that may differ.
-        config_sha256: Its hash.
+        config: The configuration without the keys that may differ.
+        config_sha256: Hash of that configuration.
         versions: Versions of the packages.
         machine: Platform, processor, threads, GPU.
-        device: Where it trained.
+        device: Device that it trained on.
         precision: fp32 or bf16.
-        date: When it finished, in UTC.
-        command: What started it.
+        date: Time of completion, in UTC.
+        command: Command that started it.
     """
 
     table: str
@@ -66,7 +66,7 @@ class Entry:
     command: str
 
     def score(self, name: str) -> float | None:
-        """The dev metric of a task, or the overall score; None if the run has none of it."""
+        """Return a task's dev metric, or the overall score; None if the run lacks it."""
         if name == OVERALL:
             return self.metrics.overall
         score = self.metrics.scores.get(name)
@@ -74,10 +74,10 @@ class Entry:
 
 
 def read(folder: Path) -> list[Entry]:
-    """The entries of a folder's ledger; none where there is no ledger.
+    """Read the entries of a folder's ledger; an empty list if the ledger is missing.
 
     Raises:
-        DataError: if a line is no entry, with file and line.
+        DataError: if a line is not an entry; names file and line.
     """
     path = folder / FILE
     if not path.is_file():
@@ -97,7 +97,7 @@ def read(folder: Path) -> list[Entry]:
 
 
 def append(folder: Path, entry: Entry) -> None:
-    """Add an entry, and wait until it is on the disk."""
+    """Append an entry, and wait until it is on disk."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     if path.is_file():
@@ -110,22 +110,22 @@ def append(folder: Path, entry: Entry) -> None:
 
 
 def _complete(content: bytes) -> bytes:
-    """The whole lines; a process that was killed can leave half a line at the end."""
+    """Return the complete lines; a killed process can leave half a line at the end."""
     return content[: content.rfind(b"\n") + 1]
 
 
 def settings(config: TrainConfig) -> dict[str, Any]:
-    """What makes a configuration the same for a ledger."""
+    """Return the part of a configuration that must be equal in a ledger."""
     return {key: value for key, value in asdict(config).items() if key not in _NOT_COMPARED}
 
 
 def settings_sha256(config: TrainConfig) -> str:
-    """The hash of what makes a configuration the same."""
+    """Hash the part of a configuration that must be equal in a ledger."""
     return hashlib.sha256(json.dumps(settings(config), sort_keys=True).encode()).hexdigest()
 
 
 def differences(recorded: dict[str, Any], config: TrainConfig) -> list[str]:
-    """How a configuration differs from a recorded one; a key unknown then had its default."""
+    """Describe how a configuration differs from a recorded one; absent keys had their default."""
     before = settings(TrainConfig()) | recorded
     return [
         f"{key} was {json.dumps(before.get(key))}, is now {json.dumps(value)}"

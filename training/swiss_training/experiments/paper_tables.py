@@ -1,4 +1,4 @@
-"""The tables of the paper: their rows, the recipes behind them, and the numbers it prints."""
+"""The tables of the paper: their rows, recipes and printed numbers."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ class Column:
     """A column of numbers.
 
     Attributes:
-        name: The paper's heading.
-        score: The task whose dev metric it is, or `OVERALL`.
+        name: Heading in the paper.
+        score: Task whose dev metric the column holds, or `OVERALL`.
     """
 
     name: str
@@ -21,14 +21,14 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row: a configuration of the paper and what came of it.
+    """A row: a configuration of the paper and its numbers.
 
     Attributes:
-        slug: Its name on the command line.
-        labels: What the paper calls it; one text per label heading of the table.
+        slug: Name on the command line.
+        labels: Name in the paper, one text per label heading of the table.
         paper: The paper's numbers, in the order of the table's columns.
-        recipes: Stems of its recipes; several where the columns are separate trainings, none where
-            nothing can be measured.
+        recipes: Stems of its recipes; several if the columns are separate trainings, empty if the
+            row cannot be measured.
     """
 
     slug: str
@@ -42,12 +42,12 @@ class Table:
     """A table of the paper.
 
     Attributes:
-        name: Its name on the command line, and the folder of its recipes.
-        title: The paper's caption.
-        labels: Headings of what the rows are called.
-        columns: The columns of numbers.
-        rows: Its rows, in the paper's order.
-        note: What a reader of the comparison must know; empty for nothing.
+        name: Name on the command line and of the folder of its recipes.
+        title: Caption in the paper.
+        labels: Headings of the rows' names.
+        columns: Columns of numbers.
+        rows: Rows, in the paper's order.
+        note: Note for the reader of the comparison; may be empty.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Running the experiments of a table: what is left to do, one run, and its ledger entry."""
+"""Runs the experiments of a table and records them in the ledger."""
 
 import os
 import platform
@@ -31,16 +31,16 @@ _SPLITS: tuple[Split, ...] = ("train", "dev")
 
 
 def plan(selection: Selection, entries: Sequence[Entry]) -> list[tuple[Experiment, State]]:
-    """Every run and where it stands, after everything is checked that can fail before training.
+    """Check everything that can fail before training, and return the state of every run.
 
     Args:
         selection: The rows and seeds.
         entries: The ledger's entries.
 
     Raises:
-        ConfigurationError: if a run has begun with another configuration or other data.
-        DataError: if the data of a run that is left cannot be read.
-        DeviceError: if the device is not there.
+        ConfigurationError: if a run began with another configuration or other data.
+        DataError: if the data of an unfinished run cannot be read.
+        DeviceError: if the device is not available.
     """
     done = {(entry.recipe, entry.seed) for entry in entries}
     states: list[tuple[Experiment, State]] = []
@@ -119,7 +119,7 @@ def run(experiment: Experiment, stop: Interruption | None = None) -> Iterator[Ev
 
 
 def make_entry(selection: Selection, experiment: Experiment, command: str) -> Entry:
-    """The ledger's entry of a finished run, from what its folder holds."""
+    """Make the ledger entry of a finished run from its folder."""
     events = log.read(experiment.folder)
     started = next(event for event in reversed(events) if event["event"] == "Started")
     model = ModelDirectory.open(experiment.folder)
@@ -171,9 +171,9 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def tidy(experiment: Experiment, *, keep_model: bool) -> None:
-    """Remove what a finished run no longer needs: its checkpoints and, unless kept, its weights.
+    """Remove a finished run's checkpoints and, unless they are kept, its weights.
 
-    Nothing is removed where there is no checkpoint: it goes last, so that is done already.
+    The checkpoint is removed last, so without one there is nothing left to remove.
     """
     if (experiment.folder / LAST).exists():
         if not keep_model:

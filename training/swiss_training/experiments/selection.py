@@ -1,4 +1,4 @@
-"""What to run for a table of the paper: rows, recipes and seeds, read and checked together."""
+"""Selects the runs of a table of the paper: reads and checks rows, recipes and seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ class Experiment:
     """One run.
 
     Attributes:
-        row: The row it belongs to.
+        row: Row that the run belongs to.
         recipe: Stem of the recipe.
-        config: The configuration; its output is the run folder.
+        config: Configuration; its output is the run folder.
     """
 
     row: Row
@@ -31,7 +31,7 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name of the run in messages."""
         return f"{self.recipe}, seed {self.config.seed}"
 
     @property
@@ -46,11 +46,11 @@ class Selection:
 
     Attributes:
         table: The table.
-        small: Whether its small twins are meant.
-        folder: Where ledger and run folders are.
-        rows: The rows to run.
-        seeds: How many seeds of each.
-        configs: The configuration of every recipe of the table, also of rows that are not run.
+        small: Whether to use the small recipes.
+        folder: Folder of the ledger and the run folders.
+        rows: Rows to run.
+        seeds: Number of seeds of each row.
+        configs: Configuration of every recipe of the table, also of rows that are not run.
     """
 
     table: Table
@@ -62,7 +62,7 @@ class Selection:
 
     @property
     def name(self) -> str:
-        """The table's name in the ledger."""
+        """Name of the table in the ledger."""
         return full_name(self.table, self.small)
 
     def experiments(self) -> list[Experiment]:
@@ -82,12 +82,12 @@ class Selection:
 
 
 def full_name(table: Table, small: bool) -> str:
-    """The name of a table, or of its small twins."""
+    """Return the name of a table, or of its small recipes."""
     return f"{table.name}-small" if small else table.name
 
 
 def recipe_path(table: Table, recipe: str, small: bool) -> Path:
-    """The file of a recipe."""
+    """Return the file of a recipe."""
     return RECIPES.joinpath(table.name, *(["small"] if small else []), f"{recipe}.toml")
 
 
@@ -95,7 +95,7 @@ def find_table(name: str) -> Table:
     """Find a table.
 
     Raises:
-        ConfigurationError: if there is none of that name.
+        ConfigurationError: if the name is unknown.
     """
     if name not in TABLES:
         raise ConfigurationError(
@@ -118,14 +118,14 @@ def select(
 
     Args:
         table: The table.
-        small: Whether to take the small twins.
-        folder: Where ledger and run folders go; None for the table's own.
-        rows: Slugs or numbers, from 1; none for all.
-        seeds: How many seeds of each row.
+        small: Whether to use the small recipes.
+        folder: Folder for the ledger and the run folders; None for the table's default.
+        rows: Slugs or numbers, from 1; empty for all.
+        seeds: Number of seeds of each row.
         changes: Configuration values that override every recipe's.
 
     Raises:
-        ConfigurationError: naming every unknown row and every problem of every recipe.
+        ConfigurationError: if rows are unknown or recipes have problems; lists all of them.
     """
     problems = Problems()
     if seeds < 1:
@@ -179,15 +179,15 @@ def check_ledger(selection: Selection, entries: Sequence[Entry]) -> None:
 
 
 def refuse_changes(path: Path, wrong: Mapping[str, list[str]]) -> None:
-    """Say which runs are there already with another configuration, if any are.
+    """Check that no existing run has a different configuration.
 
     Raises:
-        ConfigurationError: naming the runs and what has changed.
+        ConfigurationError: if any has; names the runs and their differences.
     """
     if wrong:
         raise ConfigurationError(
-            f"{path}: runs of another configuration are there:",
-            hint="give the options that they had, or another `output=DIR`",
+            f"{path}: holds runs with a different configuration:",
+            hint="repeat the original options, or choose another `output=DIR`",
             details=list(_by_recipe(wrong)),
         )
 

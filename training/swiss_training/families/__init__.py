@@ -1,6 +1,6 @@
 """The encoder families, one folder each: the encoder and its names in Hugging Face's checkpoints.
 
-The files beside the folders are what all families share. A new family is its folder and an entry in
+The files beside the folders hold what all families share. A new family needs a folder, an entry in
 `FAMILIES`; its rules, an entry in `swisscli/core/model/families.py`; and its part of the graph, a
 file and an entry in `swiss_export/families/`.
 """
@@ -15,9 +15,9 @@ FAMILIES: dict[str, EncoderFamily] = {
     "bert": BERT,
     "mpnet": MPNET,
 }
-"""By `model_type`."""
+"""Families by `model_type`."""
 
 
 def make_encoder(config: EncoderConfig) -> Encoder:
-    """An encoder of the configuration's family with random weights."""
+    """Make an encoder of the configuration's family with random weights."""
     return FAMILIES[config.model_type].encoder(config)

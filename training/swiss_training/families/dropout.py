@@ -1,18 +1,18 @@
-"""Dropout whose masks cost little on a CPU."""
+"""Dropout with masks that are fast to draw on a CPU."""
 
 import torch
 from torch import Tensor, nn
 
 
 class FastDropout(nn.Module):
-    """Dropout that draws 16 random bits for an element.
+    """Dropout that draws 16 random bits per element.
 
-    On a CPU torch draws a number for each element, one after the other, which is a tenth of a
+    On a CPU, torch draws a number per element, one after the other, which takes a tenth of a
     training step. Here four elements share a draw of 64 bits. The probability is rounded to a
     multiple of 1 / 65,536. Draws come from torch's generator, so a run resumes exactly.
 
     Args:
-        probability: Of dropping an element.
+        probability: Probability of dropping an element.
 
     Shape:
         any -> the same
@@ -23,7 +23,7 @@ class FastDropout(nn.Module):
         self.p = probability
 
     def forward(self, kept: Tensor) -> Tensor:
-        """Drop elements in training; the others grow so that the mean stays."""
+        """Drop elements in training, and scale the others so that the mean stays the same."""
         if not self.training or self.p == 0:
             return kept
         count = kept.numel()

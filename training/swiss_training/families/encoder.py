@@ -1,4 +1,4 @@
-"""What every encoder family shares: a stack of layers, and the poolers."""
+"""The parts that all encoder families share: the stack of layers and the poolers."""
 
 from abc import ABC, abstractmethod
 
@@ -38,7 +38,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def attention_bias(self, is_token_BT: Tensor) -> Tensor:
-        """What every layer's attention reads beside the hidden states.
+        """Compute the bias that every layer's attention takes, from mask and positions.
 
         Args:
             is_token_BT: True on real tokens, False on padding, (B, T).
@@ -54,7 +54,7 @@ class Encoder(nn.Module, ABC):
         token_type_ids_BT: Tensor,
         noise_BTD: Tensor | None = None,
     ) -> Tensor:
-        """Encode.
+        """Encode token ids into hidden states.
 
         Args:
             input_ids_BT: Token ids, (B, T).
@@ -75,7 +75,7 @@ class Encoder(nn.Module, ABC):
         return hidden_BTD
 
     def pool_first(self, hidden_BTD: Tensor) -> Tensor:
-        """The first token through the pooler's linear layer and tanh, (B, T, D) -> (B, D)."""
+        """Pass the first token through the pooler's linear layer and tanh, (B, T, D) -> (B, D)."""
         return torch.tanh(self.pooler(hidden_BTD[:, 0]))
 
 

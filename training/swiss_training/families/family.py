@@ -1,4 +1,4 @@
-"""What an encoder family brings."""
+"""The parts of an encoder family."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class EncoderFamily:
     """An encoder architecture and its names in Hugging Face's checkpoints.
 
     Attributes:
-        encoder: Makes an encoder with random weights.
-        names: The encoder's names.
-        masked_lm: The names of its masked language model.
+        encoder: Function that makes an encoder with random weights.
+        names: Names of the encoder's tensors.
+        masked_lm: Names of its masked language model's tensors.
     """
 
     encoder: Callable[[EncoderConfig], Encoder]

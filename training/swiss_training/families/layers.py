@@ -35,7 +35,7 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
 
     def forward(self, hidden_BTD: Tensor, bias_BHTT: Tensor) -> Tensor:
-        """Attend."""
+        """Compute attention and its output projection, (B, T, D) -> (B, T, D)."""
         query_BHTK, key_BHTK, value_BHTK = (
             projection(hidden_BTD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
@@ -55,7 +55,7 @@ class SelfAttention(nn.Module):
     def _attend(
         self, query_BHTK: Tensor, key_BHTK: Tensor, value_BHTK: Tensor, bias_BHTT: Tensor
     ) -> Tensor:
-        """What `F.scaled_dot_product_attention` computes, with a dropout of our own."""
+        """Compute `F.scaled_dot_product_attention` with the given dropout module."""
         # Autocast would compute the softmax in float32, which torch's own does not either.
         with torch.autocast(query_BHTK.device.type, enabled=False):
             scaled_BHTK = query_BHTK * query_BHTK.shape[-1] ** -0.5

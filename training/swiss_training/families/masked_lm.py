@@ -1,4 +1,4 @@
-"""The masked language model: the head that every family shares, read and written by its names."""
+"""The masked language model, whose head all families share; reads and writes its weights."""
 
 from pathlib import Path
 from typing import cast
@@ -58,7 +58,7 @@ class MaskedLanguageModel(nn.Module):
         token_type_ids_BT: Tensor,
         positions_M: Tensor,
     ) -> Tensor:
-        """Compute logits at some positions alone; at all of them they would fill the memory.
+        """Compute logits only at some positions; those of all positions would fill the memory.
 
         Args:
             input_ids_BT: Token ids, (B, T).
@@ -84,10 +84,10 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
         weights: The checkpoint, `model.safetensors`.
 
     Returns:
-        Whether it has them all; if not, the head is left as it is.
+        Whether the checkpoint has all of them; if not, the head stays unchanged.
 
     Raises:
-        ModelError: if one of them has another shape.
+        ModelError: if a weight has another shape.
     """
     tensors = {present_name(name): tensor for name, tensor in load_file(weights).items()}
     names = dict(FAMILIES[model_type].masked_lm.tensors())
@@ -105,7 +105,7 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
 
 
 def to_checkpoint(model: MaskedLanguageModel) -> dict[str, Tensor]:
-    """The weights under the names of Hugging Face's model with such a head."""
+    """Return the weights with the names of Hugging Face's masked language model."""
     family = FAMILIES[model.encoder.config.model_type]
     encoder = family.names.to_hugging_face(model.encoder.state_dict())
     tensors = {f"{family.names.prefix}.{name}": tensor for name, tensor in encoder.items()}

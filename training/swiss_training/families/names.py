@@ -1,4 +1,4 @@
-"""The names of our modules in Hugging Face's checkpoints, as data, and renaming by them."""
+"""Maps our tensor names to those of Hugging Face's checkpoints, and back."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ class EncoderNames:
     """The names of a family's encoder.
 
     Attributes:
-        prefix: What precedes them in the checkpoint of a model with a pretraining head.
+        prefix: Prefix of the names in the checkpoint of a model with a pretraining head.
         modules: The encoder's modules.
     """
 
@@ -48,9 +48,9 @@ class EncoderNames:
         return renamed
 
     def from_hugging_face(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename Hugging Face's tensors to ours and leave out those of other modules.
+        """Rename Hugging Face's tensors to ours and omit those of other modules.
 
-        Names with the prefix and without, present and old ones are accepted.
+        Accepts names with and without the prefix, current and old ones.
         """
         table, renamed = {theirs: ours for ours, theirs in self.modules}, {}
         for name, tensor in state.items():
@@ -62,14 +62,14 @@ class EncoderNames:
 
 @dataclass(frozen=True)
 class MaskedLMNames:
-    """A family's masked language model: its names, and what its head does otherwise than BERT's.
+    """A family's masked language model: its names, and how its head differs from BERT's.
 
     Attributes:
-        architecture: The class of transformers.
-        dense: The head's dense layer.
-        norm: The head's layer norm.
-        bias: The decoder's bias.
-        activation: The head's activation, where it is not the encoder's.
+        architecture: Name of the class in transformers.
+        dense: Name of the head's dense layer.
+        norm: Name of the head's layer norm.
+        bias: Name of the decoder's bias.
+        activation: Activation of the head, if it differs from the encoder's.
     """
 
     architecture: str
@@ -79,14 +79,14 @@ class MaskedLMNames:
     activation: str | None = None
 
     def tensors(self) -> Iterator[tuple[str, str]]:
-        """The head's tensors: our name and Hugging Face's."""
+        """Names of the head's tensors: ours and Hugging Face's."""
         for ours, theirs in (("dense", self.dense), ("norm", self.norm)):
             yield from ((f"{ours}.{name}", f"{theirs}.{name}") for name in ("weight", "bias"))
         yield "bias", self.bias
 
 
 def present_name(name: str) -> str:
-    """The present name of a tensor: `gamma` and `beta` were a layer norm's weight and bias."""
+    """Return a tensor's current name; `gamma` and `beta` were a layer norm's weight and bias."""
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 

@@ -1,4 +1,4 @@
-"""Encoders to begin from: Hugging Face directories, the Hub, our own runs, and the package."""
+"""Loads encoders from Hugging Face directories, the Hub, runs of swiss, and the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +29,16 @@ from swisscli.core.model.manifest import sha256_of
 
 @dataclass(frozen=True)
 class PretrainedEncoder:
-    """An encoder as it was loaded.
+    """A loaded encoder.
 
     Attributes:
         encoder: The encoder with its weights.
-        weights: Path of the checkpoint that they come from.
-        tokenizer: Path of its `tokenizer.json`.
-        source: Its name, and the sha256 of its weights; of an encoder on the Hub also its revision,
-            of a run of `swiss train` the run's tasks, and name and sha256 of the encoder that it
-            began from.
-        pooler_initialised: True when the checkpoint had no pooler and a random one was made.
+        weights: Path of the checkpoint with the weights.
+        tokenizer: Path of the `tokenizer.json`.
+        source: Name of the encoder and sha256 of its weights; for the Hub also its revision;
+            for a run of `swiss train` also the run's tasks, and name and sha256 of the encoder that
+            it began from.
+        pooler_initialised: Whether the checkpoint had no pooler and a random one was made.
     """
 
     encoder: Encoder
@@ -53,9 +53,9 @@ def load_pretrained(name: str) -> PretrainedEncoder:
 
     Args:
         name: A directory with `config.json`, `model.safetensors` and `tokenizer.json`, the folder
-            of a run, whose heads are left (intermediate training: Phang et al. 2018,
+            of a run, whose heads are dropped (intermediate training: Phang et al. 2018,
             arXiv:1811.01088), a Hub repository such as `bert-base-uncased`, or `packaged`: the
-            encoder of the model that comes with the package, which needs no network.
+            encoder of the model inside the package, which needs no network.
 
     Raises:
         ModelError: if a file is missing or damaged, or the Hub cannot be reached.
@@ -83,7 +83,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
 
 
 def _load_packaged() -> PretrainedEncoder:
-    """The encoder of the model inside the package, from its graph."""
+    """Load the encoder of the model inside the package from its graph."""
     model = ModelDirectory.open(packaged_model(), (GRAPH, TOKENIZER))
     state = _encoder_of_run(read_graph(model))
     source = {"name": PACKAGED, "model": model.path.name} | _record(model, GRAPH)
@@ -99,7 +99,7 @@ def _pretrained(
     tokenizer: Path,
     source: dict[str, str],
 ) -> PretrainedEncoder:
-    """An encoder with the tensors of a file."""
+    """Load an encoder from the tensors of a file."""
     check_fit(weights, state, lambda: make_encoder(config), optional=("pooler.",))
     encoder = make_encoder(config)
     encoder.load_state_dict(
@@ -115,14 +115,14 @@ def _pretrained(
 
 
 def _read_run(directory: Path, name: str) -> tuple[EncoderConfig, dict[str, str]]:
-    """The encoder's shape and source in a model directory whose hashes hold."""
+    """Read an encoder's configuration and source from a verified model directory."""
     run = ModelDirectory.open(directory, FILES)
     return run.config.encoder, {"name": name} | _record(run, WEIGHTS)
 
 
 def _record(model: ModelDirectory, weights: str) -> dict[str, str]:
-    """What is recorded of a model whose encoder is taken."""
-    # Only the last link in full, so that the record of a long chain stays flat.
+    """Return what to record of a model whose encoder is used."""
+    # Record only the last model in full, so that the record of a long chain stays flat.
     before = model.manifest.source_encoder
     return {
         "sha256": model.manifest.files[weights].sha256,

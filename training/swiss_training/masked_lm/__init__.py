@@ -1,1 +1,1 @@
-"""Further training of an encoder on unlabelled text, by masked language modelling."""
+"""Trains an encoder further on unlabelled text, by masked language modelling."""

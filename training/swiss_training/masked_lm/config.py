@@ -13,7 +13,7 @@ from swisscli.core.io.formats import InputFormat, format_of, is_delimiter
 class PretrainConfig(RunConfig):
     """Everything that a pretraining run depends on.
 
-    The dev data is a share of the text, the score that of the loss on it.
+    The dev data is a share of the text, and the score is the loss on it.
     """
 
     command: ClassVar[str] = "swiss pretrain"
@@ -41,7 +41,7 @@ class PretrainConfig(RunConfig):
     """Share of the distinct texts that is held out to measure the loss on, in [0, 1)."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the values."""
+        """Yield the problems of the values."""
         if not self.files:
             yield "no file of text is named"
         formats = set()

@@ -1,4 +1,4 @@
-"""Unlabelled text: reading it, holding a share of it out, and its tokens."""
+"""Reads unlabelled text, holds out a share of it, and tokenizes it."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _CHUNK = 1024
 
 
 def read_texts(config: PretrainConfig) -> Iterator[str]:
-    """Read the texts of all files, in order; blank ones are left out.
+    """Read the texts of all files, in order, without blank ones.
 
     Raises:
-        DataError: if a file cannot be read, a row is bad, no column is known to hold text, or there
-            is no text.
-        ConfigurationError: if a file lacks a column that was asked for.
+        DataError: if a file cannot be read, a row is bad, no column is known to hold text, or all
+            texts are blank.
+        ConfigurationError: if a column that the user chose is missing.
     """
     choice = ColumnChoice(chosen=tuple(config.columns), delimiter=config.delimiter or None)
     for name in config.files:
@@ -58,19 +58,20 @@ def read_texts(config: PretrainConfig) -> Iterator[str]:
 def hold_out(texts: Iterable[str], share: float, seed: int) -> npt.NDArray[np.bool_]:
     """Choose the texts that are held out.
 
-    The choice is a function of the seed and of the text itself, so that a text that occurs twice
-    is never on both sides.
+    The choice depends only on the seed and on the text, so a text that occurs twice is never on
+    both sides.
 
     Args:
         texts: The N texts.
         share: Share of the distinct texts to hold out; 0: none.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Returns:
-        Whether each is held out, (N,); at least one is, and one is not, unless the share is 0.
+        Whether each text is held out, (N,). Unless the share is 0, at least one text is held out
+        and at least one is not.
 
     Raises:
-        DataError: if there are not two distinct texts, of which one can be held out.
+        DataError: if all texts are the same.
     """
     key = seed.to_bytes(8, "little")
     digests = (blake2b(text.encode(), digest_size=8, key=key).digest() for text in texts)
@@ -88,11 +89,11 @@ def hold_out(texts: Iterable[str], share: float, seed: int) -> npt.NDArray[np.bo
 
 @dataclass(frozen=True)
 class Corpus:
-    """Tokenised sequences, kept as one array: an object for each would take many times as much.
+    """Tokenized sequences in one array, which takes far less memory than an object for each.
 
     Attributes:
-        ids: The tokens of all sequences, special tokens included.
-        starts: Where each begins, and the last ends, (N + 1,).
+        ids: Tokens of all sequences, with special tokens.
+        starts: Start of each sequence, and end of the last, (N + 1,).
     """
 
     ids: Int32
@@ -103,11 +104,11 @@ class Corpus:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of each sequence, (N,)."""
+        """Number of tokens of each sequence, (N,)."""
         return np.diff(self.starts)
 
     def encodings(self, indices: Iterable[int]) -> list[Encoding]:
-        """The sequences at `indices`."""
+        """Return the sequences at `indices`."""
         ids = (self.ids[self.starts[index] : self.starts[index + 1]] for index in indices)
         return [Encoding(ids_T, np.zeros_like(ids_T), truncated=False) for ids_T in ids]
 
@@ -118,9 +119,9 @@ class Corpora:
 
     Attributes:
         train: Sequences to train on.
-        dev: Sequences held out.
-        num_divided: Texts that were longer than the longest sequence and became several.
-        num_unknown: Sequences left out because they hold no token of the vocabulary.
+        dev: Held-out sequences.
+        num_divided: Number of texts that were split because they exceed the longest sequence.
+        num_unknown: Number of sequences omitted because they have no token of the vocabulary.
     """
 
     train: Corpus
@@ -135,16 +136,16 @@ def tokenize(
     tokenizer: Tokenizer,
     is_ordinary_V: npt.NDArray[np.bool_],
 ) -> Corpora:
-    """Tokenise the texts; one that is too long becomes several sequences, none of it is lost.
+    """Tokenize the texts; a text that is too long becomes several sequences, and loses nothing.
 
     Args:
         texts: The N texts.
-        is_dev_N: Whether each is held out.
-        tokenizer: With the longest sequence as its longest input.
-        is_ordinary_V: Whether a token is one of text, and not a special one.
+        is_dev_N: Whether each text is held out.
+        tokenizer: Tokenizer whose longest input is the longest sequence.
+        is_ordinary_V: Whether each token is ordinary, and not a special one.
 
     Raises:
-        DataError: if nothing is left to train on, or of what is held out.
+        DataError: if no sequence is left to train on, or none of the held-out ones.
     """
     rows = zip(texts, is_dev_N.tolist(), strict=True)
     sides: tuple[list[Corpus], list[Corpus]] = ([], [])

@@ -1,4 +1,4 @@
-"""Masks, drawn anew for each batch, and the stream of masked batches."""
+"""Draws new masks for each batch, and streams masked batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ _ORDER, _MASKS, _DEV_MASKS = range(3)
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What masking needs to know of the tokens.
+    """The tokens as masking sees them.
 
     Attributes:
-        mask_id: The mask token.
-        pad_id: The padding token.
-        is_ordinary_V: Whether a token is one of text, and not a special one, (V,).
-        ordinary_ids: Those that are.
+        mask_id: Id of the mask token.
+        pad_id: Id of the padding token.
+        is_ordinary_V: Whether each token is ordinary, and not a special one, (V,).
+        ordinary_ids: Ids of the ordinary tokens.
     """
 
     mask_id: int
@@ -43,15 +43,15 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, pad_id: int, encoder: str) -> "Vocabulary":
-        """The vocabulary of a tokenizer.
+        """Read the vocabulary of a tokenizer.
 
         Args:
-            tokenizer: The encoder's.
-            pad_id: The encoder's padding token.
-            encoder: The encoder's name, for the error.
+            tokenizer: Tokenizer of the encoder.
+            pad_id: Padding token of the encoder.
+            encoder: Name of the encoder, for the error.
 
         Raises:
-            ModelError: if it has no mask token.
+            ModelError: if the tokenizer has no mask token.
         """
         ids = (tokenizer.token_id(token) for token in MASK_TOKENS)
         mask_id = next((index for index in ids if index is not None), None)
@@ -77,14 +77,14 @@ def mask(
     Args:
         input_ids_BT: Token ids, (B, T), an ordinary one in each row.
         vocabulary: Which tokens are ordinary, and the mask token.
-        random: Decides.
+        random: Source of random choices.
 
     Returns:
         The ids with the chosen ones replaced, (B, T), and the chosen positions b * T + t, (M,).
     """
     is_ordinary_BT = vocabulary.is_ordinary_V[input_ids_BT]
     num_chosen_B = np.maximum(1, np.rint(CHOSEN * is_ordinary_BT.sum(1)))
-    # Ranks of random numbers, with those of special tokens behind all others.
+    # Ranks of random numbers, with those of special tokens last.
     draws_BT = np.where(is_ordinary_BT, random.random(input_ids_BT.shape), 2.0)
     rank_BT = draws_BT.argsort(1).argsort(1)
     positions_M = np.flatnonzero(rank_BT < num_chosen_B[:, None])
@@ -99,7 +99,7 @@ def mask(
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """Padded and masked inputs, and what is to be predicted.
+    """Padded and masked inputs, and the tokens to predict.
 
     Attributes:
         input_ids_BT: Token ids, the chosen ones replaced, (B, T) int64.
@@ -117,7 +117,7 @@ class MaskedBatch:
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the model takes."""
+        """Inputs of the model."""
         return (
             self.input_ids_BT,
             self.attention_mask_BT,
@@ -126,20 +126,20 @@ class MaskedBatch:
         )
 
     def to(self, device: torch.device) -> "MaskedBatch":
-        """The batch on a device."""
+        """Copy the batch to a device."""
         return MaskedBatch(
             *(tensor.to(device, non_blocking=True) for tensor in vars(self).values())
         )
 
 
 class MaskedBatches:
-    """The batches of a corpus, each a function of the seed and of its number alone.
+    """The batches of a corpus. A batch depends only on the seed and its number.
 
     Args:
         corpus: The sequences, an ordinary token in each.
         batch_size: Sequences per batch; one batch of a pass may be smaller.
-        vocabulary: Which tokens are masked, and by which.
-        seed: Of order and masks.
+        vocabulary: The tokens that masking replaces, and those that it inserts.
+        seed: Seed of order and masks.
     """
 
     def __init__(self, corpus: Corpus, batch_size: int, vocabulary: Vocabulary, seed: int) -> None:
@@ -151,11 +151,11 @@ class MaskedBatches:
 
     @property
     def num_batches(self) -> int:
-        """Batches in one pass."""
+        """Number of batches in one pass."""
         return -(-len(self.corpus) // self.batch_size)
 
     def batch(self, number: int) -> MaskedBatch:
-        """The batch of a number; pass after pass they go on without end, with other masks."""
+        """Return the batch with a number. Passes repeat without end, with new masks."""
         number_of_pass, offset = divmod(number, self.num_batches)
         if self._order[0] != number_of_pass:
             random = np.random.default_rng((self.seed, _ORDER, number_of_pass))
@@ -166,7 +166,7 @@ class MaskedBatches:
         return self._masked(self._order[1][offset], (_MASKS, number))
 
     def by_length(self) -> Iterator[MaskedBatch]:
-        """Every sequence once, in order of length, with the same masks each time."""
+        """Yield every sequence once, in order of length, with the same masks each time."""
         order = np.argsort(self.corpus.lengths, kind="stable").tolist()
         for start in range(0, len(order), self.batch_size):
             yield self._masked(order[start : start + self.batch_size], (_DEV_MASKS, start))

@@ -32,7 +32,7 @@ from swisscli.core.model.directory import CONFIG, TOKENIZER, WEIGHTS
 from swisscli.core.tokenization import Tokenizer
 
 RECORD = "pretraining.json"
-"""How the encoder beside it came about: configuration, source, step, dev loss, versions."""
+"""File that records how the encoder was trained: configuration, source, step, loss, versions."""
 
 
 def fit(config: PretrainConfig, stop: Interruption | None = None) -> Iterator[Event]:
@@ -59,12 +59,12 @@ class DevLoss:
 
     @property
     def perplexity(self) -> float:
-        """The loss's exponential; infinite where that has no float."""
+        """Exponential of the loss; infinite if it overflows a float."""
         return math.exp(self.loss) if self.loss < 700 else math.inf
 
     @property
     def selection_score(self) -> float:
-        """What the best state is chosen by: the lowest loss."""
+        """Score that decides the best state: the lowest loss."""
         return -self.loss
 
     @property
@@ -171,13 +171,13 @@ class MaskedLM:
         return content | fingerprint.of_encoder(self.pretrained)
 
     def prepare(self, folder: Path) -> None:
-        """Nothing: all text has been read."""
+        """Do nothing: all text has been read."""
 
     def seek(self, step: int) -> None:
-        """Nothing: a batch is a function of its number."""
+        """Do nothing: a batch depends only on its number."""
 
     def epochs_done(self, step: int) -> int:
-        """Passes over the text that are complete after that many steps."""
+        """Return the number of complete passes over the text after so many steps."""
         return step * self.config.gradient_accumulation_steps // self.train.num_batches
 
     def backward(self, step: int) -> int:
@@ -204,21 +204,21 @@ class MaskedLM:
         return F.cross_entropy(logits_MV.float(), batch.labels_M, reduction="sum")
 
     def after_step(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def settle(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def weights(self) -> dict[str, float]:
-        """None: there is one loss."""
+        """Return no factors: a single loss has none."""
         return {}
 
     def baseline(self) -> DevLoss | None:
-        """The loss on the held-out text before the first step, for comparison."""
+        """Measure the loss on the held-out text before the first step, for comparison."""
         return self.evaluate()
 
     def evaluate(self) -> DevLoss | None:
-        """The loss on the held-out text, without dropout, with the same masks each time."""
+        """Measure the loss on the held-out text, without dropout, with the same masks each time."""
         if not len(self.text.dev):
             return None
         self.model.eval()
@@ -235,7 +235,7 @@ class MaskedLM:
         return DevLoss.from_json(values)
 
     def write(self, folder: Path, step: int, measured: Measurement | None) -> None:
-        """Write the encoder's directory, the weights last: without them it is none."""
+        """Write the encoder's directory, the weights last, so that it is not usable before."""
         tensors = to_checkpoint(self.model)
         if self.pretrained.pooler_initialised:
             tensors = {name: tensor for name, tensor in tensors.items() if ".pooler." not in name}

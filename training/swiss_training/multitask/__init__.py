@@ -1,1 +1,1 @@
-"""Multitask training: one encoder and a head per task, its data and its measurement."""
+"""Multitask training of one encoder with a head per task: data, model and metrics."""

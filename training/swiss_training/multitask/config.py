@@ -61,12 +61,12 @@ class TrainConfig(RunConfig):
     data: str = "data"
     """A folder with the files of the CS224N project, by their names; empty for none."""
     train_files: dict[str, list[str]] = field(default_factory=dict)
-    """Training files per task, in place of those in `data`; `labels.py` says what may follow a
-    name, such as `tweets.tsv?labels=negative:0-1,neutral:2,positive:3-4&weight=0.5`."""
+    """Training files per task, instead of those in `data`. A name may have options, such as
+    `tweets.tsv?labels=negative:0-1,neutral:2,positive:3-4&weight=0.5`; see `labels.py`."""
     dev_files: dict[str, list[str]] = field(default_factory=dict)
-    """Dev files per task, in place of those in `data`."""
+    """Dev files per task, instead of those in `data`."""
     extra_train_files: dict[str, list[str]] = field(default_factory=dict)
-    """Training files per task, besides those in `data`."""
+    """Training files per task, in addition to those in `data`."""
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, besides those in `data`."""
     text_columns: str = ""
@@ -89,7 +89,7 @@ class TrainConfig(RunConfig):
     long_text: LongText = "head"
     """What prediction reads of a text longer than the model; training reads its beginning."""
     freeze_encoder: bool = False
-    """Whether the heads alone are trained (the paper's "pretrain")."""
+    """Whether to train only the heads (the paper's "pretrain")."""
     dropout: float = 0.3
     """Dropout before the heads, a probability; the encoder keeps its own."""
     fast_dropout: bool = False
@@ -105,9 +105,9 @@ class TrainConfig(RunConfig):
     """Task sampler."""
 
     teacher: str = ""
-    """A run folder whose logits are followed; empty: none."""
+    """Run folder of the teacher to distil from; empty: none."""
     ema_decay: float = 0.0
-    """Share of the averaged weights that stays at each step; 0: no average is kept."""
+    """Decay of the moving average of the weights; 0: no average."""
     layer_decay: float = 1.0
     """Factor of the learning rate from each layer to the one below it."""
 
@@ -122,7 +122,7 @@ class TrainConfig(RunConfig):
     """Dev rows of each task that are evaluated, evenly spaced; 0: all."""
 
     def problems(self) -> Iterator[str]:
-        """What is wrong with the values, and with the methods beside each other."""
+        """Yield the problems of the values, and of combinations of methods."""
         yield from super().problems()
         for name in ("tasks", *_FILE_TABLES, *_TASK_NUMBERS):
             for task in getattr(self, name):
@@ -192,7 +192,7 @@ class TrainConfig(RunConfig):
                 " parameters whose gradients could conflict"
             )
         if self.freeze_encoder and self.layer_decay != 1:
-            yield f"layer_decay is {self.layer_decay}, but the layers of a frozen encoder rest"
+            yield f"layer_decay is {self.layer_decay}, but a frozen encoder does not learn"
         r_drop, distillation = (
             getattr(self, f"{name}_weight") for name in ("r_drop", "distillation")
         )

@@ -1,4 +1,4 @@
-"""Tokenised examples, and the stream of batches of each task."""
+"""Tokenizes examples, and streams the batches of each task."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from swisscli.core.tokenization import Tokenizer, pad
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded inputs of B examples, S sequences together, and what the model should answer.
+    """Padded inputs of B examples, with S sequences together, and their targets.
 
     Attributes:
         input_ids_ST: Token ids, (S, T) int64; those of an example's sequences follow each other.
@@ -42,14 +42,14 @@ class Batch:
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What the model takes."""
+        """Inputs of the model."""
         return self.input_ids_ST, self.attention_mask_ST, self.token_type_ids_ST
 
     def split(self, max_tokens: int) -> "list[Batch]":
-        """The batch in parts of at most so many tokens, padding included; 0 leaves it whole.
+        """Split the batch into parts of at most so many tokens, with padding; 0 does not split.
 
-        A part has one example at least. Their mean losses, each times its share of the examples,
-        add up to the batch's.
+        A part has at least one example. The mean losses of the parts, each times its share of the
+        examples, add up to the batch's.
         """
         num_examples = len(self.targets_B)
         sequences, length = self.input_ids_ST.shape
@@ -70,7 +70,7 @@ class Batch:
         ]
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on a device."""
+        """Copy the batch to a device."""
         moved: dict[str, Any] = {
             name: None if tensor is None else tensor.to(device, non_blocking=True)
             for name, tensor in vars(self).items()
@@ -79,13 +79,13 @@ class Batch:
 
 
 class TaskDataset:
-    """The tokenised examples of a task.
+    """The tokenized examples of a task.
 
     Args:
         examples: The examples.
-        tokenizer: Tokenises them, here and once.
-        pad_token_id: The encoder's padding token.
-        pair_encoding: Whether two texts are one sequence; else each is one.
+        tokenizer: Tokenizer of the encoder.
+        pad_token_id: Padding token of the encoder.
+        pair_encoding: Whether two texts are encoded as one sequence or each as its own.
 
     Attributes:
         encodings: The sequences of each example.
@@ -144,7 +144,7 @@ class TaskDataset:
         )
 
     def batches_by_length(self, batch_size: int) -> Iterator[tuple[list[int], Batch]]:
-        """Every example once, in order of length; with each batch its indices."""
+        """Yield every example once, in order of length, as batches with their indices."""
         order = np.argsort(self.lengths, kind="stable").tolist()
         for start in range(0, len(order), batch_size):
             indices = order[start : start + batch_size]
@@ -154,8 +154,8 @@ class TaskDataset:
 class BatchStream:
     """An endless stream of batches: pass after pass over shuffled examples.
 
-    Within each pool of batches, examples of like length are put together. The order is a function
-    of the seed alone, so a position is a single number and a stream resumes anywhere.
+    Within each pool of batches, examples of similar length share a batch. The order depends only on
+    the seed, so a position is a single number, and a stream can resume anywhere.
 
     Args:
         dataset: The task's examples.

@@ -1,4 +1,4 @@
-"""Where the data files of a trained model are; without torch."""
+"""Finds the data files of a trained model. Needs no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,12 +15,12 @@ Files = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class DataChoice:
-    """The data that a caller names in place of that of the run.
+    """The data that a caller names instead of the run's.
 
     Attributes:
-        data: Folder of data files, in place of all the run's files; None keeps them.
-        dev_files: Dev files per task, in place of the task's own.
-        extra_dev_files: Dev files per task, besides its own.
+        data: Folder of data files, instead of all the run's files; None keeps them.
+        dev_files: Dev files per task, instead of the task's own.
+        extra_dev_files: Dev files per task, in addition to its own.
     """
 
     data: str | None = None
@@ -38,14 +38,14 @@ class DataChoice:
         return {*self.dev_files, *self.extra_dev_files}
 
     def config(self, run: Path) -> TrainConfig:
-        """The configuration that says where the data is.
+        """Return the configuration that names the data.
 
         Args:
-            run: The run folder or model directory; it is not read where `data` is named.
+            run: Run folder or model directory; not read if `data` is named.
 
         Raises:
             ConfigurationError: if the run's configuration is needed and cannot be read.
-            DataError: if there is no such folder.
+            DataError: if the folder is missing.
         """
         if self.data is None:
             config = _run_config(run)
@@ -101,7 +101,7 @@ class SplitFiles:
 
     @property
     def note(self) -> str | None:
-        """A line on what is missing, if anything is."""
+        """Message on missing files, or None."""
         if self.missing:
             names = ", ".join(map(str, self.missing))
             return f"{self.task.name}: no {self.split} file {names}"
@@ -114,9 +114,9 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec], split: Split) -> 
     """Look for the files of every task's split.
 
     Args:
-        config: Where the data is.
+        config: Configuration that names the data.
         tasks: The tasks.
-        split: Which files. Of test files only those of the data folder are known.
+        split: The split. Test files are known only from the data folder.
     """
     found = []
     for task in tasks:

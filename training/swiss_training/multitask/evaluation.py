@@ -1,4 +1,4 @@
-"""Dev metrics of a model in training."""
+"""Measures dev metrics during training."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,13 @@ from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
 
 BATCH_SIZE = 128
-"""Rows of a batch."""
+"""Number of rows per batch."""
 
 
 def predict_logits(
     model: MultitaskModel, dataset: TaskDataset, autocast: torch.amp.autocast_mode.autocast
 ) -> npt.NDArray[np.float32]:
-    """Logits of every example in order, (N, C), without dropout."""
+    """Compute the logits of all examples in order, (N, C), without dropout."""
     device = next(model.parameters()).device
     model.eval()
     logits_NC = np.empty((len(dataset), dataset.task.num_outputs), dtype=np.float32)

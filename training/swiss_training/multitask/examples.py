@@ -1,4 +1,4 @@
-"""Reading data files; without torch."""
+"""Reads data files. Needs no torch."""
 
 import errno
 import os
@@ -116,7 +116,7 @@ _MAX_LISTED = 20
 
 
 def _spaced(examples: Examples, count: int) -> Examples:
-    """At most `count` examples, evenly spaced; all of them for 0."""
+    """Keep at most `count` examples, evenly spaced; all of them for 0."""
     if not 0 < count < len(examples.targets):
         return examples
     kept = np.linspace(0, len(examples.targets) - 1, count).round().astype(int)
@@ -174,11 +174,11 @@ def _looked_for(config: TrainConfig) -> str:
 def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
     """Read labelled files: tables of any format that prediction reads, with a header.
 
-    Rows with an empty text or label are left out and listed in `skipped`.
+    Rows with an empty text or label are skipped and listed in `skipped`.
 
     Raises:
-        DataError: if a file cannot be read, lacks a column, or a row's label is no class of the
-            task or outside its range, with file, line and column.
+        DataError: if a file cannot be read, a column is missing, or a row's label is not a class of
+            the task or outside its range; names file, line and column.
     """
     examples = Examples(task)
     for file, of_file in zip(files, read_split(task, files), strict=True):

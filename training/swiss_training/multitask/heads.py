@@ -10,22 +10,22 @@ from swiss_training.multitask.losses import cosine_embedding_loss, task_loss
 from swisscli.core.tasks import TaskSpec
 
 SMALLEST_PROBABILITY = 0.01
-"""Of a cosine head: its logit would be infinite for texts that are the same."""
+"""Smallest probability of a cosine head, whose logit would be infinite for equal texts."""
 
 
 class Head(Protocol):
-    """What turns an example's features into an answer."""
+    """Turns an example's features into logits."""
 
     def __call__(self, features_BI: Tensor) -> Tensor:
-        """The output that the loss is computed from, (B, I) -> (B, C)."""
+        """Compute the output that the loss takes, (B, I) -> (B, C)."""
         ...
 
     def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
-        """Mean loss over the batch, a scalar; arguments as those of `task_loss`."""
+        """Compute the mean loss over the batch, a scalar; arguments as for `task_loss`."""
         ...
 
     def logits(self, output_BC: Tensor) -> Tensor:
-        """The task's logits, (B, C), which every user of the model reads."""
+        """Return the task's logits, (B, C), which every user of the model reads."""
         ...
 
 
@@ -79,12 +79,12 @@ class CosineHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, features_BI: Tensor) -> Tensor:
-        """Compare."""
+        """Compute the cosine of the two halves of the features, (B, 1)."""
         a_BD, b_BD = self.dropout(features_BI).float().chunk(2, dim=1)
         return F.cosine_similarity(a_BD, b_BD)[:, None]
 
     def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
-        """See `Head`."""
+        """Compute the mean loss over the batch, a scalar."""
         if self.task.score_range is None:
             return cosine_embedding_loss(output_BC[:, 0], targets_B, weights_B)
         low, high = self.task.score_range
@@ -92,7 +92,7 @@ class CosineHead(nn.Module):
         return cosine_embedding_loss(output_BC[:, 0], share_B, weights_B)
 
     def logits(self, output_BC: Tensor) -> Tensor:
-        """See `Head`."""
+        """Turn cosines into logits, or into scores of a regression."""
         if self.task.score_range is None:
             return torch.logit(output_BC, eps=SMALLEST_PROBABILITY)
         low, high = self.task.score_range
@@ -102,7 +102,7 @@ class CosineHead(nn.Module):
 def make_head(
     kind: str, input_size: int, task: TaskSpec, dropout: float
 ) -> LinearHead | CosineHead:
-    """The head of a task.
+    """Make the head of a task.
 
     Args:
         kind: `linear`, `layer-sharing` or `cosine`; the last serves tasks of two texts and two

@@ -1,4 +1,4 @@
-"""Data files, and how each maps its labels onto the classes of a task; without torch."""
+"""Data files, and how each maps its labels to the classes of a task. Needs no torch."""
 
 import math
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MAX_LISTED = 20
 
 Target = float | tuple[int, ...]
-"""A class or score; or the classes that a coarse label allows, in order."""
+"""A class or score, or the classes that a coarse label allows, in order."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(frozen=True)
 class DataFile(os.PathLike[str]):
-    """A data file of a task, and what its labels mean there.
+    """A data file of a task, and the meaning of its labels.
 
     Example:
         `tweets.tsv?column=tone&labels=negative:0-1,neutral:2,positive:3-4&weight=0.5&share=0.2`
@@ -190,7 +190,7 @@ def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.
 
 
 def _key(label: str) -> str:
-    """A label as it is looked up: `0.0`, `0` and ` 0 ` are one."""
+    """Normalize a label for lookup: `0.0`, `0` and ` 0 ` become equal."""
     label = label.strip().casefold()
     try:
         value = float(label)
@@ -200,7 +200,7 @@ def _key(label: str) -> str:
 
 
 def _own_class(task: TaskSpec, label: str) -> int:
-    """The class that a label of the task's own names or numbers."""
+    """Return the class that one of the task's own labels names or numbers."""
     named = task.class_of(label)
     if named is not None:
         return named

@@ -1,4 +1,4 @@
-"""One loss per kind of task, and the divergence of two predictions of it."""
+"""The loss of each kind of task, and the divergence of two predictions."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from swisscli.core.tasks import TaskSpec
 def task_loss(
     task: TaskSpec, logits_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None
 ) -> Tensor:
-    """The task's mean loss over a batch.
+    """Compute the task's mean loss over a batch.
 
     A coarse label is trained by its marginal likelihood, the probability of the classes that it
     allows together (Jin and Ghahramani 2002, Learning with Multiple Labels, equation 4).
@@ -41,7 +41,7 @@ def task_loss(
 
 
 def weighted_mean(losses: Tensor, weights_B: Tensor | None) -> Tensor:
-    """The mean of a batch's losses times their weights; a mean that was taken stays."""
+    """Average a batch's losses times their weights; a scalar is already an average."""
     return (losses if weights_B is None else losses * weights_B).mean()
 
 
@@ -53,7 +53,7 @@ def cosine_embedding_loss(
     Args:
         cosine_B: Cosine similarities c, (B,).
         targets_B: 1 for a positive pair, 0 for a negative one, (B,). A score between them counts as
-            positive in that share, since the loss knows two kinds of pairs alone.
+            positive in that share, because the loss has only two kinds of pairs.
         weights_B: Factor of each pair's loss, (B,); None for 1.
 
     Reference: torch's CosineEmbeddingLoss, whose y is 1 and -1; swissBERT, section 4.2.
@@ -63,7 +63,7 @@ def cosine_embedding_loss(
 
 
 def divergence(task: TaskSpec, a_BC: Tensor, b_BC: Tensor) -> Tensor:
-    """How far two predictions are apart, a mean over the batch.
+    """Compute the divergence of two predictions, averaged over the batch.
 
     Args:
         task: Its kind decides: the sum of both Kullback-Leibler divergences (multiclass, binary) or

@@ -1,4 +1,4 @@
-"""Metrics per task and overall, and the file that holds them; without torch."""
+"""Metrics per task and overall, and the file that holds them. Needs no torch."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,7 +76,7 @@ class Evaluation:
 
     @property
     def selection_score(self) -> float:
-        """What the best state is chosen by."""
+        """Score that decides the best state: the overall score."""
         return self.overall
 
     @property
@@ -93,10 +93,10 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, values: Any, place: Place) -> "Evaluation":
-        """Read what `to_json` gave.
+        """Read the result of `to_json`.
 
         Raises:
-            ModelError: naming the field that is missing or wrong.
+            ModelError: if a field is missing or wrong; names it.
         """
         values = Object()(values, place)
         # Files written by 0.1.0 have the overall score among the tasks.
@@ -109,8 +109,8 @@ class TrainMetrics:
     """The best state of a training run.
 
     Attributes:
-        step: Optimizer steps that led to it.
-        dev: Its dev metrics.
+        step: Optimizer step of the state.
+        dev: Dev metrics of the state.
     """
 
     step: Annotated[int, Integer(0, 2**40)]
@@ -133,9 +133,9 @@ class GraphMetrics:
 
     Attributes:
         precision: fp32, fp16 or int8.
-        dev: Its dev metrics; None if they were not measured.
-        calibration: By task the temperature in its head, and the expected calibration errors before
-            and after by source, as `swiss_export.temperature.Calibration` writes them.
+        dev: Dev metrics; None if they were not measured.
+        calibration: Temperature of each task's head, and its expected calibration errors before and
+            after by source, as `swiss_export.temperature.Calibration` writes them.
     """
 
     precision: Annotated[str, Text(40)]
@@ -150,12 +150,12 @@ class GraphMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `metrics.json` holds.
+    """The content of `metrics.json`.
 
     Attributes:
-        seed: The run's seed.
-        train: What training measured; None for a model that was not trained.
-        export: What the last export measured; None before it.
+        seed: Seed of the run.
+        train: Metrics of training; None for a model that was not trained.
+        export: Metrics of the last export; None before it.
     """
 
     seed: Annotated[int, Integer(0, 2**63 - 1)]

@@ -1,4 +1,4 @@
-"""One encoder, one head per task; written to and read from a model directory."""
+"""The multitask model: one encoder with a head per task, and its weights on disk."""
 
 from pathlib import Path
 from typing import cast
@@ -72,7 +72,7 @@ class MultitaskModel(nn.Module):
         token_type_ids_ST: Tensor,
         noise_STD: Tensor | None = None,
     ) -> Tensor:
-        """The pooled output that every head reads, (S, T) three times -> (S, D)."""
+        """Compute the pooled output that every head reads, three inputs (S, T) -> (S, D)."""
         hidden_STD = self.encoder(input_ids_ST, attention_mask_ST, token_type_ids_ST, noise_STD)
         if self.config.pooling == "cls":
             return self.encoder.pool_first(hidden_STD)
@@ -90,7 +90,7 @@ class MultitaskModel(nn.Module):
         return F.leaky_relu(self.shared_layers[shared_layer(spec)](features_BI))
 
     def head(self, task: str) -> Head:
-        """The head of a task."""
+        """Return the head of a task."""
         return cast(Head, self.heads[task])
 
     def output(
@@ -101,12 +101,12 @@ class MultitaskModel(nn.Module):
         token_type_ids_ST: Tensor,
         noise_STD: Tensor | None = None,
     ) -> Tensor:
-        """What the loss of a task's head is computed from, (B, C)."""
+        """Compute the output that the loss of a task's head takes, (B, C)."""
         pooled_SD = self.pool(input_ids_ST, attention_mask_ST, token_type_ids_ST, noise_STD)
         return self.head(task)(self.features(task, pooled_SD))
 
     def logits(self, task: str, pooled_SD: Tensor) -> Tensor:
-        """A task's logits, (S, D) -> (B, C)."""
+        """Compute a task's logits from pooled outputs, (S, D) -> (B, C)."""
         head = self.head(task)
         return head.logits(head(self.features(task, pooled_SD)))
 
@@ -122,7 +122,7 @@ class MultitaskModel(nn.Module):
 
 
 def shared_layer(task: TaskSpec) -> str:
-    """Name of the first linear layer that, with layer sharing, tasks of as many texts share."""
+    """Name the first linear layer, which tasks with the same number of texts share."""
     return f"texts_{task.arity}"
 
 
@@ -148,7 +148,7 @@ def save_model(
 def load_model(directory: ModelDirectory) -> MultitaskModel:
     """Load the trained model of a model directory, for evaluation.
 
-    Where it has only a graph, the weights are the graph's.
+    If the directory has only a graph, the weights are read from it.
 
     Raises:
         ModelError: if the weights are missing or damaged, or do not fit the configuration.

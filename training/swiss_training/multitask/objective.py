@@ -1,4 +1,4 @@
-"""The objective of multitask training: one encoder and a head per task, trained together."""
+"""The objective of multitask training: trains one encoder and a head per task together."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ class Multitask:
         weighting: The loss weighting.
         aggregation: The gradient aggregation.
         regularizers: The regularizers that are on.
-        average: A moving average of the model, which is then what is evaluated and written.
+        average: A moving average of the model, which is evaluated and written instead of it.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -197,7 +197,7 @@ class Multitask:
         return content
 
     def prepare(self, folder: Path) -> None:
-        """Give every dataset the logits of the teacher, if there is one."""
+        """Give every dataset the logits of the teacher, if the run has one."""
         if self.teacher:
             train = {name: stream.dataset for name, stream in self.streams.items()}
             self.teacher.teach(train, folder, self.device, self.autocast)
@@ -208,7 +208,7 @@ class Multitask:
         return list(self.sampler(Epoch(sizes, self.config.seed, number, num_epochs)))
 
     def _updates_of(self, step: int) -> list[tuple[str, ...]]:
-        """The updates whose gradients a step averages; an epoch's last step has what is left."""
+        """Group updates into steps, which average their gradients; the last may have fewer."""
         number, step_in_epoch = divmod(step, self.steps_per_epoch)
         if self._updates[0] != number:
             self._updates = number, self._sample(number, self.num_epochs)
@@ -216,7 +216,7 @@ class Multitask:
         return self._updates[1][step_in_epoch * size : (step_in_epoch + 1) * size]
 
     def seek(self, step: int) -> None:
-        """Set every stream behind the batches that the sampler drew in the steps before."""
+        """Move every stream past the batches that the sampler drew in earlier steps."""
         drawn = Counter(
             task for before in range(step) for tasks in self._updates_of(before) for task in tasks
         )
@@ -224,11 +224,11 @@ class Multitask:
             stream.position = drawn[name]
 
     def epochs_done(self, step: int) -> int:
-        """Epochs that are complete after that many steps."""
+        """Return the number of complete epochs after so many steps."""
         return step // self.steps_per_epoch
 
     def train(self) -> None:
-        """Set the model to training; a frozen encoder gives features and keeps no dropout."""
+        """Set the model to training mode; a frozen encoder stays in evaluation mode."""
         self.model.train()
         if self.config.freeze_encoder:
             self.model.encoder.eval()
@@ -256,7 +256,7 @@ class Multitask:
         return examples
 
     def loss(self, task: str, batch: Batch, share: float = 1.0) -> Tensor:
-        """The weighted and regularised loss of a share of a batch, a scalar."""
+        """Compute the weighted and regularized loss of a share of a batch, a scalar."""
         index = self.tasks.index(task)
         with self.autocast:
             output_BC = self.model.output(task, *batch.inputs)
@@ -268,14 +268,14 @@ class Multitask:
         return share * self.weighting(loss[None], number_1).sum()
 
     def after_step(self) -> None:
-        """Let the moving averages follow."""
+        """Update the moving averages."""
         for regularizer in self.regularizers:
             cast(Regularizer, regularizer).after_step(self.model)
         if self.average:
             self.average.update_parameters(self.model)
 
     def settle(self) -> None:
-        """Bring the word embeddings up to date that the last steps did not read."""
+        """Update the word embeddings that the last steps did not read."""
         self.optimizer.catch_up()
 
     def weights(self) -> dict[str, float]:
@@ -283,7 +283,7 @@ class Multitask:
         return dict(zip(self.tasks, self.weighting.weights().tolist(), strict=True))
 
     def baseline(self) -> None:
-        """Nothing: new heads know nothing yet."""
+        """Return None: new heads are random."""
 
     @property
     def _best_model(self) -> MultitaskModel:
@@ -329,7 +329,7 @@ def _notes(
         if skipped := examples[task].skipped:
             some = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
             notes.append(
-                f"{task}: {len(skipped)} {split} rows without a text or label are left out ({some})"
+                f"{task}: {len(skipped)} {split} rows without a text or label are skipped ({some})"
             )
         if count := datasets[task].num_truncated:
             notes.append(f"{task}: {count} {split} rows are cut to the longest input")

@@ -1,4 +1,4 @@
-"""The teacher of a distillation: its logits of all training examples."""
+"""Computes and caches a teacher's logits of all training examples, for distillation."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,19 +16,19 @@ from swisscli.core.model.directory import TOKENIZER, WEIGHTS, ModelDirectory
 from swisscli.core.tokenization import Tokenizer
 
 FILE = Path("checkpoints") / "teacher.safetensors"
-"""Its logits in the run folder, so that a resumed run need not compute them again."""
+"""File of the teacher's logits in the run folder, so that a resumed run can reuse them."""
 
 
 class Teacher:
-    """A trained model that another one follows.
+    """A trained model to distil from.
 
     Args:
-        folder: The model directory.
-        tasks: The tasks that are followed.
+        folder: The teacher's model directory.
+        tasks: Tasks to distil.
 
     Raises:
-        ModelError: if the directory is no trained model.
-        ConfigurationError: if the model lacks one of the tasks.
+        ModelError: if the directory is not a trained model.
+        ConfigurationError: if the model has no head for one of the tasks.
     """
 
     def __init__(self, folder: Path, tasks: Iterable[str]) -> None:
@@ -41,7 +41,7 @@ class Teacher:
             )
 
     def fingerprint(self) -> str:
-        """A hash of its weights."""
+        """Hash of the teacher's weights."""
         return f"sha256 {self._directory.manifest.files[WEIGHTS].sha256[:16]}"
 
     def teach(
@@ -51,17 +51,17 @@ class Teacher:
         device: torch.device,
         autocast: torch.autocast,
     ) -> None:
-        """Give every dataset the teacher's logits, computed or as they were kept in the run.
+        """Give every dataset the teacher's logits, from the cache or computed.
 
         Raises:
-            ModelError: if the kept ones are damaged.
+            ModelError: if the cached logits are damaged.
         """
         path = run / FILE
         data = {name: dataset.fingerprint() for name, dataset in datasets.items()}
         record = {"teacher": self.fingerprint(), "data": data}
         kept = checkpoint.read(path) if path.is_file() else None
         if kept is None or kept.record != record:
-            # A run that resumes with kept logits builds no teacher, and must draw the same.
+            # A run that resumes with cached logits builds no teacher, but must draw the same.
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._directory).to(device)
             tokenizer = Tokenizer.of(self._directory)

@@ -1,6 +1,6 @@
 """Regularizers of the task losses, one per file.
 
-A regularizer is a module that is made with the model and its options.
+A regularizer is a module made from the model and its options.
 """
 
 from typing import Protocol
@@ -17,9 +17,9 @@ class Regularizer(Protocol):
     def __call__(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor
     ) -> Tensor:
-        """From a batch's loss to the loss to train on, given the model's output; a scalar."""
+        """Turn a batch's loss into the loss to train on, a scalar."""
         ...
 
     def after_step(self, model: MultitaskModel) -> None:
-        """Take note of an optimizer step."""
+        """React to an optimizer step."""
         ...

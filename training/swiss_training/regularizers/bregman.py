@@ -10,7 +10,7 @@ from swiss_training.optim import moving_average
 
 
 class BregmanProximalPoint(nn.Module):
-    r"""The prediction must stay near that of the weights of the steps before.
+    r"""Keeps the prediction near that of an average of earlier weights.
 
     Jiang et al. 2020 (arXiv:1911.03437), equations 4 and 5, with their momentum:
     $\mu \, \ell_s(f(x; \theta), f(x; \tilde\theta_t))$ with
@@ -40,5 +40,5 @@ class BregmanProximalPoint(nn.Module):
         return loss + self.weight * divergence(spec, logits_BC, anchor_BC)
 
     def after_step(self, model: MultitaskModel) -> None:
-        """Follow the model."""
+        """Update the averaged weights."""
         self.averaged.update_parameters(model)

@@ -8,7 +8,7 @@ from swiss_training.multitask.model import MultitaskModel
 
 
 class Distillation(nn.Module):
-    r"""The logits of a teacher are followed in a share of the loss.
+    r"""Takes a share of the loss from the logits of a teacher.
 
     Hinton, Vinyals and Dean 2015 (arXiv:1503.02531), section 2: $(1 - \alpha) L + \alpha T^2
     \mathrm{KL}(p_T \| q_T)$, teacher p and model q with logits divided by the temperature T. A
@@ -29,7 +29,7 @@ class Distillation(nn.Module):
     def forward(
         self, loss: Tensor, model: MultitaskModel, task: str, batch: Batch, output_BC: Tensor
     ) -> Tensor:
-        """Mix."""
+        """Combine the loss with the divergence from the teacher."""
         assert batch.teacher_BC is not None
         logits_BC = model.head(task).logits(output_BC).float()
         spec, teacher_BC = model.config.task(task), batch.teacher_BC
@@ -51,4 +51,4 @@ class Distillation(nn.Module):
         return (1 - self.weight) * loss + self.weight * distance
 
     def after_step(self, model: MultitaskModel) -> None:
-        """Nothing to do."""
+        """Do nothing."""

@@ -8,7 +8,7 @@ from swiss_training.multitask.model import MultitaskModel
 
 
 class RDrop(nn.Module):
-    r"""Two passes that differ in their dropout must both be right, and agree.
+    r"""Trains on two passes with different dropout, and makes them agree.
 
     Wu et al. 2021 (arXiv:2106.14448), equation 3: the losses of both passes plus $\alpha / 2$ times
     the sum of both divergences between them. All of it is halved here, to the scale of one loss.
@@ -34,4 +34,4 @@ class RDrop(nn.Module):
         return (loss + second) / 2 + self.weight / 4 * apart
 
     def after_step(self, model: MultitaskModel) -> None:
-        """Nothing to do."""
+        """Do nothing."""

@@ -9,7 +9,7 @@ from swiss_training.multitask.model import MultitaskModel
 
 
 class Smart(nn.Module):
-    r"""The prediction must change little where an adversary moves the embedded tokens a little.
+    r"""Penalizes predictions that change when an adversary moves the embedded tokens a little.
 
     Jiang et al. 2020 (arXiv:1911.03437), equation 2:
     $\lambda_s \max_{\|\delta\|_\infty \le \epsilon} \ell_s(f(x + \delta), f(x))$, the maximum by
@@ -67,4 +67,4 @@ class Smart(nn.Module):
         return model.head(task).logits(model.output(task, *batch.inputs, noise_STD))
 
     def after_step(self, model: MultitaskModel) -> None:
-        """Nothing to do."""
+        """Do nothing."""

@@ -10,12 +10,12 @@ from swiss_training.samplers.epoch import Epoch
 
 
 class Sampler(Protocol):
-    """Decides which tasks an update takes batches of."""
+    """Decides from which tasks an update takes its batches."""
 
     def __call__(self, epoch: Epoch) -> Iterator[tuple[str, ...]]:
-        """The tasks of each update of an epoch.
+        """Yield the tasks of each update of an epoch.
 
-        The same epoch is always sampled alike, and every epoch has as many updates as the first. A
-        task may come twice in an update, or not at all.
+        Sampling the same epoch again gives the same tasks, and every epoch has as many updates as
+        the first. A task may come twice in an update, or not at all.
         """
         ...

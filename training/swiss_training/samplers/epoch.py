@@ -1,4 +1,4 @@
-"""What every sampler is given, and drawing tasks at random."""
+"""The epoch that a sampler samples, and drawing tasks at random."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -12,10 +12,10 @@ class Epoch:
     """The epoch to sample.
 
     Attributes:
-        sizes: Batches of each task in one pass over its examples.
-        seed: The run's seed.
-        number: The epoch's number, from 0.
-        num_epochs: Epochs of the run.
+        sizes: Number of batches of each task in one pass over its examples.
+        seed: Seed of the run.
+        number: Number of the epoch, from 0.
+        num_epochs: Number of epochs of the run.
     """
 
     sizes: Mapping[str, int]
@@ -28,9 +28,9 @@ def draw(epoch: Epoch, weights: Mapping[str, float], num_updates: int) -> Iterat
     """Draw as many tasks per update as there are, independently and with replacement.
 
     Args:
-        epoch: Seeds the draw, and names the tasks.
+        epoch: The epoch, which seeds the draw and names the tasks.
         weights: How often each task is drawn, in any unit.
-        num_updates: Updates of the epoch.
+        num_updates: Number of updates in the epoch.
 
     Yields:
         The tasks of each update.
@@ -44,5 +44,5 @@ def draw(epoch: Epoch, weights: Mapping[str, float], num_updates: int) -> Iterat
 
 
 def updates_of_all(epoch: Epoch) -> int:
-    """Updates that hold as many batches as all tasks have together."""
+    """Return the number of updates that take as many batches as all tasks have together."""
     return math.ceil(sum(epoch.sizes.values()) / len(epoch.sizes))

@@ -14,5 +14,5 @@ class Proportional:
     """
 
     def __call__(self, epoch: Epoch) -> Iterator[tuple[str, ...]]:
-        """See `Sampler`."""
+        """Yield the tasks of each update of an epoch."""
         yield from draw(epoch, epoch.sizes, updates_of_all(epoch))

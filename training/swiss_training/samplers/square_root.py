@@ -16,6 +16,6 @@ class SquareRoot:
     """
 
     def __call__(self, epoch: Epoch) -> Iterator[tuple[str, ...]]:
-        """See `Sampler`."""
+        """Yield the tasks of each update of an epoch."""
         weights = {task: math.sqrt(size) for task, size in epoch.sizes.items()}
         yield from draw(epoch, weights, updates_of_all(epoch))

@@ -36,7 +36,7 @@ class BertEmbeddings(nn.Module):
 
 
 class BertEncoder(Encoder):
-    """BERT: positions and token types are embedded, attention knows the mask alone.
+    """BERT: embeds positions and token types; the only bias of its attention is the mask.
 
     Reference: Devlin et al. 2018, arXiv:1810.04805.
     """

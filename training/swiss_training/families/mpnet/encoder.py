@@ -9,25 +9,26 @@ from swiss_training.families.encoder import Encoder
 from swisscli.core.model.encoder_config import EncoderConfig
 
 MAX_DISTANCE = 128
-"""Distance in tokens from which on all share the last bucket of their direction."""
+"""Distance in tokens from which all distances share the last bucket of their direction."""
 
 
 def distance_buckets(distances: Tensor, num_buckets: int) -> Tensor:
-    """The bucket of each distance from a token to the one that it attends to.
+    """Return the bucket of each distance from a token to the token that it attends to.
 
-    Half of the buckets are for tokens before, half for those behind. In each half the first half
-    hold one distance each, the others ranges that grow logarithmically up to `MAX_DISTANCE`.
+    Half of the buckets are for tokens before, half for tokens after. In each half, the first half
+    holds one distance each, and the others hold ranges that grow logarithmically up to
+    `MAX_DISTANCE`.
 
     Reference: Raffel et al. 2019, arXiv:1910.10683, section 2.1.
 
     Args:
         distances: Position of the attended token minus that of the attending one, int64.
-        num_buckets: Buckets of both directions.
+        num_buckets: Number of buckets of both directions.
     """
     per_direction = num_buckets // 2
     num_exact = per_direction // 2
     sizes = distances.abs()
-    # In float32 and in this order, as the pretrained weights met them: a bound moves otherwise.
+    # Use float32 and this order, as in pretraining: otherwise a bound between buckets moves.
     share = torch.log(sizes.clamp(min=1).float() / num_exact) / math.log(MAX_DISTANCE / num_exact)
     grown = num_exact + (share * (per_direction - num_exact)).long()
     buckets = torch.where(sizes < num_exact, sizes, grown.clamp(max=per_direction - 1))
@@ -37,8 +38,8 @@ def distance_buckets(distances: Tensor, num_buckets: int) -> Tensor:
 class MPNetEmbeddings(nn.Module):
     """Sum of word and position embeddings, normalised.
 
-    Positions count the tokens that are no padding, from the row behind the padding's own, which
-    padding takes wherever it stands.
+    Positions count the tokens that are not padding, starting at the row after the padding's. Every
+    padding token has the padding's row.
 
     Shape:
         input_ids_BT, token_type_ids_BT (B, T), the latter ignored -> (B, T, D)
