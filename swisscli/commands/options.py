@@ -90,9 +90,9 @@ def parse_files(
     """Read `TASK=FILE` and `TASK+=FILE`.
 
     Args:
-        option: The option's name, for errors.
-        specs: What was given to it.
-        may_be_own: Whether a task may be one's own, and not only a built-in one.
+        option: Name of the option, for errors.
+        specs: Values of the option.
+        may_be_own: Whether a task may also be the user's own, not only a built-in one.
 
     Returns:
         Files by task that replace the task's own, and files that add to them.

@@ -66,10 +66,10 @@ _OPTIONS = {
     " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
     "dropout": "Dropout before the heads.",
     "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
-    "min_steps": "Optimizer steps at least, however few --epochs need; 0: no minimum.",
-    "class_weights": "Weight of an example by how rare its class is: none, sqrt (the root of it) or"
+    "min_steps": "Fewest optimizer steps, however few --epochs need; 0: no minimum.",
+    "class_weights": "Weight examples by how rare their class is: none, sqrt (the root of it) or"
     " balanced.",
-    "max_dev_rows": "Dev rows per task to evaluate, evenly spaced; 0: all.",
+    "max_dev_rows": "Number of dev rows per task to evaluate, evenly spaced; 0: all.",
     **RUN_OPTIONS,
     "epochs": "Epochs, as the task sampler defines them.",
     "batch_size": "Examples per task and batch.",
@@ -88,7 +88,7 @@ def train(
         list[str] | None,
         typer.Option(
             "--train",
-            help="A training file in place of the task's file in --data; TASK+=FILE: besides it."
+            help="A training file instead of the task's file in --data; TASK+=FILE adds one."
             " Repeat for several. Any other name makes a task of your own: its classes are the"
             " labels in its files.",
             metavar="TASK=FILE",
@@ -106,9 +106,9 @@ def train(
     tasks: Annotated[
         str | None,
         typer.Option(
-            help=f"The tasks to train, of: {', '.join(TASKS)}, and tasks of your own. Without it:"
-            f" {','.join(DEFAULT_TASKS)}, and tasks of your own besides if --data is given, else"
-            " in place of them.",
+            help=f"Tasks to train, of: {', '.join(TASKS)}, and tasks of your own. Default:"
+            f" {','.join(DEFAULT_TASKS)}; tasks of your own replace them, or add to them if --data"
+            " is set.",
             metavar="TASK[,TASK]",
             show_default=False,
         ),
@@ -145,11 +145,11 @@ def train(
     swiss train --train spam=messages.csv --output runs/spam
     swiss train --resume runs/swiss
 
-    A task of your own begins from the encoder that comes with swiss, with what suits small data
-    (recipes/own-labels.toml), unless --config or an option says otherwise.
+    A task of your own starts from the encoder inside the package, with settings for small data
+    (recipes/own-labels.toml), unless --config or an option overrides them.
 
-    Exit status: 0 all well; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
-    encoder or checkpoint; 5 the extra is not installed; 6 the device is not there.
+    Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
+    encoder or checkpoint; 5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
     given = given_options(options)
     problems = Problems()

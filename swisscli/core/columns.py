@@ -135,9 +135,9 @@ class InputColumns:
 
         Args:
             names: The header.
-            chosen: Names, or numbers from 1, of the texts' columns; empty takes the known names.
-            label: Name, or number from 1, of the label's column; empty takes a known name.
-            any_name: Whether columns of unknown names are read where there are no others.
+            chosen: Names, or numbers from 1, of the text columns; empty selects the known names.
+            label: Name, or number from 1, of the label's column; empty selects a known name.
+            any_name: Whether to read columns of unknown names if there are no others.
 
         Raises:
             ColumnError: if a column is missing or its name occurs twice.
@@ -170,13 +170,13 @@ class InputColumns:
         """Find the columns of a table without a header.
 
         Args:
-            first_row: Its fields.
-            chosen: Numbers from 1 of the texts' columns; empty takes the only columns.
+            first_row: Fields of the first row.
+            chosen: Numbers from 1 of the text columns; empty selects the only columns.
             label: Number from 1 of the label's column.
 
         Raises:
-            ColumnError: if it has more columns than are read, or a label is needed and its column
-                is not chosen.
+            ColumnError: if the table has more columns than are read, or a label is needed and its
+                column is not chosen.
         """
         if self.labels and not (label and chosen):
             raise self.missing()

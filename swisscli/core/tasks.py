@@ -1,4 +1,4 @@
-"""The tasks: those of the table `TASKS`, and those that a user's own labels make.
+"""The tasks: the built-in ones in `TASKS`, and those made from a user's own labels.
 
 A new built-in task is one entry in `TASKS`; everything else is derived from it. A task of one's
 own is made from a data file when a model is trained, and read from the model's `config.json` later.
@@ -331,7 +331,7 @@ def resolve_task(name: str, known: Sequence[TaskSpec] = tuple(TASKS.values())) -
         known: The tasks to choose from: a model's, or the built-in ones.
 
     Raises:
-        ConfigurationError: if it is none of them.
+        ConfigurationError: if the task is unknown.
     """
     for spec in known:
         if name == spec.name or name in spec.aliases:
@@ -358,7 +358,7 @@ def input_columns(tasks: Sequence[TaskSpec]) -> InputColumns:
 def resolve_tasks(
     names: Sequence[str], known: Sequence[TaskSpec] = tuple(TASKS.values())
 ) -> tuple[TaskSpec, ...]:
-    """Find several tasks that are to be asked of the same input.
+    """Find several tasks to predict for the same input.
 
     Args:
         names: Their names or aliases.

@@ -61,11 +61,11 @@ class ColumnChoice:
     """The user's choice of columns.
 
     Attributes:
-        has_header: Whether the first row is a header; None finds out by its names.
-        chosen: Column names or 1-based numbers, one per text; empty takes the known names, or
-            the only columns.
-        delimiter: One character; None finds out.
-        label: Name or 1-based number of the label's column; empty takes a known name.
+        has_header: Whether the first row is a header; None detects it by the names.
+        chosen: Column names, or numbers from 1, one per text; empty selects the known names, or the
+            only columns.
+        delimiter: One character; None detects it.
+        label: Name, or number from 1, of the label's column; empty selects a known name.
     """
 
     has_header: bool | None = None

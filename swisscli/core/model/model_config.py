@@ -65,7 +65,7 @@ def _label(value: Any, place: Place) -> str:
 
 @dataclass(frozen=True)
 class _TaskEntry:
-    """A task as `config.json` has it; of a built-in one the rest follows from its name."""
+    """A task's entry in `config.json`; the name of a built-in task determines the rest."""
 
     name: Annotated[str, Text(100)]
     kind: Annotated[Kind, Choice(get_args(Kind))]
@@ -131,7 +131,7 @@ class ModelConfig:
     pooling: Annotated[Pooling, Choice(get_args(Pooling))]
     max_length: Annotated[int, Integer(MIN_LENGTH, 1_000_000)]
     tasks: Annotated[tuple[TaskSpec, ...], ListOf(_read_task, fewest=1, most=MAX_TASKS)]
-    # The first models were written before there was a choice.
+    # The first models were written before this key existed.
     pair_encoding: Annotated[bool, flag] = True
     heads: Annotated[str, Choice(tuple(head.name for head in HEADS))] = "linear"
     long_text: Annotated[LongText, Choice(get_args(LongText))] = "head"
@@ -183,7 +183,7 @@ class ModelConfig:
         return config
 
     def task(self, name: str) -> TaskSpec:
-        """The model's task of that name or alias.
+        """Return the model's task of that name or alias.
 
         Raises:
             ConfigurationError: if the model was not trained for it.

@@ -68,14 +68,14 @@ class TrainConfig(RunConfig):
     extra_train_files: dict[str, list[str]] = field(default_factory=dict)
     """Training files per task, in addition to those in `data`."""
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
-    """Dev files per task, besides those in `data`."""
+    """Dev files per task, in addition to those in `data`."""
     text_columns: str = ""
-    """Columns of the texts in files that are named and do not say themselves: one, or two with a
-    comma; names, or numbers from 1. Empty: found by their names."""
+    """Columns of the texts in named files without an option of their own: one, or two with a comma;
+    names, or numbers from 1. Empty: found by their names."""
     label_column: str = ""
-    """The column of the labels, likewise."""
+    """Column of the labels in the same files. Empty: found by its name."""
     regression: bool = False
-    """Whether whole numbers are scores to a task of one's own; else they are names of classes."""
+    """Whether whole numbers are scores in a user's own task; if not, they name classes."""
     tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
     """The tasks to train; the model gets a head for each. A name that is not built in is a task of
     one's own, whose classes are the labels in its training files."""
@@ -136,7 +136,7 @@ class TrainConfig(RunConfig):
                 )
         for name in (*self.train_files, *self.extra_train_files):
             if name not in TASKS and name not in self.tasks:
-                yield f"there is a training file of {name!r}, which is not among the tasks"
+                yield f"a training file names {name!r}, which is not among the tasks"
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             yield "tasks must name one task or more, each once"
         yield from choice_problems(self, _CHOICES)
@@ -177,7 +177,7 @@ class TrainConfig(RunConfig):
         if self.heads == "cosine" and not pairs and not has_own:
             yield f"heads is 'cosine', but {' and '.join(self.tasks)} has no two texts to compare"
         if self.heads == "layer-sharing" and len(pairs) < 2 and not has_own:
-            yield "heads is 'layer-sharing', but there are no two tasks of two texts to share it"
+            yield "heads is 'layer-sharing', which needs two tasks of two texts to share a layer"
         if self.aggregation != "none" and len(self.tasks) == 1:
             yield f"aggregation is {self.aggregation!r}, but one task has no gradients to combine"
         if self.freeze_encoder and self.heads == "cosine" and pairs:

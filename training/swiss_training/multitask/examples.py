@@ -23,12 +23,12 @@ class Examples:
 
     Attributes:
         task: The task.
-        texts: One or two sentences each.
-        targets: Class or score of each, or the classes that its label allows.
-        weights: Factor of each one's loss.
-        shares: For each file its rows' range and its share of a pass, 0 for every row once.
-        skipped: `file:line` of rows left out because a text or the label is empty.
-        notes: What the user should know of how they were read.
+        texts: One or two texts per example.
+        targets: Class or score of each example, or the classes that its label allows.
+        weights: Factor of each example's loss.
+        shares: For each file, the range of its rows and its share of a pass; 0: every row once.
+        skipped: `file:line` of rows that are skipped because a text or the label is empty.
+        notes: Messages for the user about reading the files.
     """
 
     task: TaskSpec

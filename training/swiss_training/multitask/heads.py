@@ -49,14 +49,14 @@ class LinearHead(nn.Module):
         return self.linear(self.dropout(features_BI))
 
     def loss(self, output_BC: Tensor, targets_B: Tensor, weights_B: Tensor | None = None) -> Tensor:
-        """See `Head`."""
+        """Compute the task's mean loss over the batch, a scalar."""
         low, unit = self.task.score_unit
         if (low, unit) != (0, 1):
             targets_B = (targets_B - low) / unit
         return task_loss(self.task, output_BC, targets_B, weights_B)
 
     def logits(self, output_BC: Tensor) -> Tensor:
-        """See `Head`."""
+        """Return the task's logits, or scores on the task's scale, (B, C)."""
         low, unit = self.task.score_unit
         return output_BC if (low, unit) == (0, 1) else low + unit * output_BC
 
@@ -105,9 +105,9 @@ def make_head(
     """Make the head of a task.
 
     Args:
-        kind: `linear`, `layer-sharing` or `cosine`; the last serves tasks of two texts and two
+        kind: `linear`, `layer-sharing` or `cosine`; the last only for tasks of two texts and two
             classes, or a score.
-        input_size: Features per example.
+        input_size: Number of features per example.
         task: The task.
         dropout: Probability of dropping a feature.
     """

@@ -43,13 +43,14 @@ class DataFile(os.PathLike[str]):
 
     Attributes:
         path: The file.
-        column: The column with the labels, by name or by number from 1; empty finds it by its name.
-        texts: The columns with the texts, likewise; empty finds them.
-        labels: What each label of the file stands for: the classes that it allows, by the label in
-            lower case. Empty: the labels are the task's own.
-        bounds: Lowest and highest score of the file, which are mapped onto the task's; None: they
-            are the task's own.
-        tolerance: By how many classes a label may be off: 1 lets four stars be three or five.
+        column: Name, or number from 1, of the label's column; empty finds it by its name.
+        texts: Names, or numbers from 1, of the text columns; empty finds them.
+        labels: Classes that each label of the file allows, by the label in lower case. Empty: the
+            labels are the task's own.
+        bounds: Lowest and highest score of the file, which are mapped to the task's; None: they are
+            the task's own.
+        tolerance: Number of classes by which a label may be off: with 1, four stars may be three or
+            five.
         weight: Factor of the loss of the file's rows.
         share: The file's share of the task's rows in a pass; 0: every row once.
         part: The part of its rows that is read; None for all.
@@ -215,7 +216,7 @@ def _own_class(task: TaskSpec, label: str) -> int:
 
 
 def _score(task: TaskSpec, label: str, bounds: tuple[float, float] | None) -> float:
-    """A score between bounds, moved onto the task's scale; in a task of one's own any number."""
+    """Map a score between bounds to the task's scale; a user's own task takes any number."""
     assert task.score_range is not None
     (first, last), (low, high) = task.score_range, bounds or task.score_range
     try:

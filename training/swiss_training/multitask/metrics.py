@@ -87,7 +87,7 @@ class Evaluation:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The scores under `tasks`, and beside them the overall score."""
+        """Return the scores under `tasks`, and the overall score."""
         tasks = {name: score.to_json() for name, score in self.scores.items()}
         return {"tasks": tasks, "overall": self.overall}
 
