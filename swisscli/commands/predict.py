@@ -43,7 +43,7 @@ from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_output
 from swisscli.core.io.parquet import require_pyarrow
 from swisscli.core.io.text import visible
-from swisscli.inference.decoding import Decision
+from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter

@@ -16,7 +16,7 @@ from swisscli.core.model.model_config import parse_long_text
 from swisscli.core.records import Predictions, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
 from swisscli.inference.chunks import chunks, eager_chunks
-from swisscli.inference.decoding import Decision
+from swisscli.inference.decision import Decision
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, find_sources
 

@@ -39,7 +39,7 @@ from swisscli.commands.prediction import (
 )
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_beside, open_output
-from swisscli.inference.decoding import Decision
+from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.summary.grouping import NO_DATE, Grouping
 from swisscli.inference.summary.markdown import (

@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from swisscli.core.records import Prediction, Predictions, Record, RecordError
 from swisscli.core.tasks import TaskSpec
-from swisscli.inference.decoding import Decision, Decoded, decode
+from swisscli.inference.decision import Decision
+from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.long_text import Parts
 
 _NOT_FINITE = RecordError("not_finite", "the model's output for this record is not a number")

@@ -28,7 +28,7 @@ from swisscli.inference.answers import Prepared, answer, in_order
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
-from swisscli.inference.decoding import Decision
+from swisscli.inference.decision import Decision
 from swisscli.inference.domain import Domain
 from swisscli.inference.long_text import Parts, Sequences, flattened, merged
 from swisscli.inference.session import Session

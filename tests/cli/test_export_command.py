@@ -209,7 +209,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "exit_code", "messages"),
     [
-        ((), 2, ("Missing argument 'RUN'",)),
+        ((), 4, ("runs: no finished run of swiss train",)),
         (("run", "--precision", "int4"), 2, ("'int4' is not one of 'fp32', 'fp16', 'int8'",)),
         (("run", "--max-drop", "-0.1"), 2, ("--max-drop is -0.1",)),
         (("run", "--max-drop", "nan"), 2, ("--max-drop is nan",)),

@@ -133,7 +133,7 @@ def test_a_task_that_the_model_lacks_is_2(swiss, make_model):
     model = make_model(tasks=("sentiment",))
     outcome = swiss("predict", "sts", "--model", model, input=b"good\tbad\n")
     assert outcome.exit_code == 2
-    assert "no head for 'similarity'" in outcome.stderr
+    assert "no head for 'sts'" in outcome.stderr
 
 
 def test_debug_shows_the_traceback(swiss):

@@ -274,7 +274,7 @@ def write_log(run: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "exit_code", "messages"),
     [
-        ((), 2, ("Missing argument 'MODEL'",)),
+        ((), 4, ("runs: no finished run of swiss train",)),
         (("run", "--layers", "0,7"), 2, ("--layers names 7, this model's are 0 to 1",)),
         (("run", "--heads", "first"), 2, ("--heads 'first' is not a list of numbers",)),
         (("run", "--errors", 0), 2, ("--errors",)),
