@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from swiss_training import checkpoint
+from swiss_training.checkpoint import Checkpoint
 from swiss_training.engine import fit
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
@@ -232,9 +234,7 @@ def test_a_teacher_is_followed_and_its_logits_are_kept(tmp_path: Path) -> None:
     run = multitask.Multitask(replace(config, output=str(tmp_path / "other")))
     train = {name: stream.dataset for name, stream in run.streams.items()}
     kept = load_file(tmp_path / "student" / FILE)
-    assert run.teacher is not None
-    (tmp_path / "other" / "checkpoints").mkdir(parents=True)
-    run.teacher.teach(train, tmp_path / "other", run.device, run.autocast)
+    run.prepare(tmp_path / "other")
     teacher, student = (
         load_model(ModelDirectory.open(tmp_path / run)) for run in ("teacher", "student")
     )
@@ -259,6 +259,40 @@ def test_a_run_that_was_cut_behind_its_teacher_goes_on_as_if_it_had_not_been(
     list(multitask.resume(tmp_path / "cut"))
     whole, cut = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "cut"))
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_teacher_computes_only_the_rows_that_the_run_reads(tmp_path: Path) -> None:
+    list(multitask.fit(tiny_config(tmp_path / "teacher", max_steps=1)))
+    share = {"teacher": str(tmp_path / "teacher"), "distillation_weight": 0.5}
+    run = multitask.Multitask(
+        tiny_config(tmp_path / "run", max_steps=1, batch_size=2, tasks=["sentiment"], **share)
+    )
+    run.prepare(tmp_path / "run")
+    dataset = run.streams["sentiment"].dataset
+    assert dataset.teacher_NC is not None
+    known_N = ~np.isnan(dataset.teacher_NC).any(axis=1)
+    batch = run.streams["sentiment"].next()
+    assert known_N.sum() == 2 < len(dataset)
+    assert batch.teacher_BC is not None
+    assert not batch.teacher_BC.isnan().any()
+
+
+def test_a_run_that_was_stopped_while_its_teacher_computed_computes_the_rest(
+    tmp_path: Path,
+) -> None:
+    list(multitask.fit(tiny_config(tmp_path / "teacher", max_steps=1)))
+    share = {"teacher": str(tmp_path / "teacher"), "distillation_weight": 0.5, "max_steps": 2}
+    next(multitask.fit(tiny_config(tmp_path / "run", **share)))
+    whole = checkpoint.read(tmp_path / "run" / FILE)
+    part = {name: tensor.clone() for name, tensor in whole.tensors.items()}
+    done, missing = list(part)[:2]
+    part[done] += 7.0
+    part[missing][:] = torch.nan
+    checkpoint.write(tmp_path / "run" / FILE, Checkpoint(part, whole.record))
+    list(multitask.resume(tmp_path / "run"))
+    tensors = checkpoint.read(tmp_path / "run" / FILE).tensors
+    assert torch.equal(tensors[done].nan_to_num(), part[done].nan_to_num())
+    assert torch.equal(tensors[missing].nan_to_num(), whole.tensors[missing].nan_to_num())
 
 
 def test_a_teacher_that_does_not_fit_is_refused_before_the_encoder_is_read(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class TaskDataset:
         weights: Factor of each example's loss, (N,); None where all are 1.
         shares: Ranges of examples and their share of a pass; empty for every example once.
         lengths: Tokens of each example's longest sequence.
-        teacher_NC: A teacher's logits of each example, (N, C); None until they are set.
+        teacher_NC: A teacher's logits of each example, (N, C), NaN in rows that the run does not
+            read; None until they are set.
     """
 
     def __init__(
@@ -185,6 +186,16 @@ class BatchStream:
             self._order = (number, self._shuffled(number))
         self.position += 1
         return self.dataset.batch(self._order[1][offset])
+
+    def rows(self, num_batches: int) -> npt.NDArray[np.int64]:
+        """Find the rows of the stream's first batches, in ascending order, (R,)."""
+        seen_N = np.zeros(len(self.dataset), dtype=bool)
+        for number in range(math.ceil(num_batches / self.num_batches)):
+            if seen_N.all():
+                break
+            for batch in self._shuffled(number)[: num_batches - number * self.num_batches]:
+                seen_N[batch] = True
+        return np.flatnonzero(seen_N)
 
     def _shuffled(self, number: int) -> list[list[int]]:
         random = np.random.default_rng((*self.seed, number))

@@ -200,7 +200,9 @@ class Multitask:
         """Give every dataset the logits of the teacher, if the run has one."""
         if self.teacher:
             train = {name: stream.dataset for name, stream in self.streams.items()}
-            self.teacher.teach(train, folder, self.device, self.autocast)
+            drawn = self._drawn(self.num_steps)
+            rows = {name: stream.rows(drawn[name]) for name, stream in self.streams.items()}
+            self.teacher.teach(train, rows, folder, self.device, self.autocast)
 
     def _sample(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
         """The tasks of each update of an epoch."""
@@ -217,11 +219,15 @@ class Multitask:
 
     def seek(self, step: int) -> None:
         """Move every stream past the batches that the sampler drew in earlier steps."""
-        drawn = Counter(
-            task for before in range(step) for tasks in self._updates_of(before) for task in tasks
-        )
+        drawn = self._drawn(step)
         for name, stream in self.streams.items():
             stream.position = drawn[name]
+
+    def _drawn(self, step: int) -> Counter[str]:
+        """Count the batches of each task that the sampler draws before a step."""
+        return Counter(
+            task for before in range(step) for tasks in self._updates_of(before) for task in tasks
+        )
 
     def epochs_done(self, step: int) -> int:
         """Return the number of complete epochs after so many steps."""

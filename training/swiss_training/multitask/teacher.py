@@ -1,22 +1,29 @@
-"""Computes and caches a teacher's logits of all training examples, for distillation."""
+"""Computes and caches a teacher's logits of the training examples, for distillation."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.multitask.data import TaskDataset
-from swiss_training.multitask.evaluation import predict_logits
+from swiss_training.multitask.evaluation import BATCH_SIZE
 from swiss_training.multitask.examples import Examples
-from swiss_training.multitask.model import load_model
+from swiss_training.multitask.model import MultitaskModel, load_model
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.directory import TOKENIZER, WEIGHTS, ModelDirectory
 from swisscli.core.tokenization import Tokenizer
 
 FILE = Path("checkpoints") / "teacher.safetensors"
 """File of the teacher's logits in the run folder, so that a resumed run can reuse them."""
+
+SAVE_SECONDS = 300.0
+"""Most seconds of computing that a run that is stopped while its teacher computes can lose."""
 
 
 class Teacher:
@@ -47,35 +54,81 @@ class Teacher:
     def teach(
         self,
         datasets: Mapping[str, TaskDataset],
+        rows: Mapping[str, npt.NDArray[np.int64]],
         run: Path,
         device: torch.device,
         autocast: torch.autocast,
     ) -> None:
-        """Give every dataset the teacher's logits, from the cache or computed.
+        """Give every dataset the teacher's logits of some rows, from the cache or computed.
+
+        What is computed is saved every few minutes, so that a run that was stopped here computes
+        only the rest. The other rows keep NaN as their logits.
+
+        Args:
+            datasets: The datasets by task.
+            rows: The rows that the run reads, (R,) of each task.
+            run: The run folder, which holds the cache.
+            device: Where the teacher computes.
+            autocast: Precision of the teacher.
 
         Raises:
             ModelError: if the cached logits are damaged.
         """
         path = run / FILE
         data = {name: dataset.fingerprint() for name, dataset in datasets.items()}
-        record = {"teacher": self.fingerprint(), "data": data}
-        kept = checkpoint.read(path) if path.is_file() else None
-        if kept is None or kept.record != record:
+        record: dict[str, Any] = {"teacher": self.fingerprint(), "data": data}
+        logits = _empty(datasets)
+        if path.is_file() and (kept := checkpoint.read(path)).record == record:
+            logits = {name: tensor.numpy() for name, tensor in kept.tensors.items()}
+        if any(np.isnan(logits[name][rows[name]]).any() for name in datasets):
             # A run that resumes with cached logits builds no teacher, but must draw the same.
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._directory).to(device)
-            tokenizer = Tokenizer.of(self._directory)
-            pad_token_id = self._directory.config.encoder.pad_token_id
-            pair_encoding = self._directory.config.pair_encoding
-            logits = {}
-            for name, dataset in datasets.items():
-                examples = Examples(
-                    dataset.task, dataset.texts, [0.0] * len(dataset)
-                )  # labels unused
-                own = TaskDataset(examples, tokenizer, pad_token_id, pair_encoding)
-                logits[name] = predict_logits(model, own, autocast)
-            tensors = {name: torch.from_numpy(x_NC) for name, x_NC in logits.items()}
-            kept = Checkpoint(tensors, record)
-            checkpoint.write(path, kept)
-        for name, logits_NC in kept.tensors.items():
-            datasets[name].teacher_NC = logits_NC.numpy()
+            saved = time.monotonic()
+            for _ in self._compute(model, datasets, rows, logits, autocast):
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    _save(path, logits, record)
+                    saved = time.monotonic()
+            _save(path, logits, record)
+        for name, dataset in datasets.items():
+            dataset.teacher_NC = logits[name]
+
+    def _compute(
+        self,
+        model: MultitaskModel,
+        datasets: Mapping[str, TaskDataset],
+        rows: Mapping[str, npt.NDArray[np.int64]],
+        logits: Mapping[str, npt.NDArray[np.float32]],
+        autocast: torch.autocast,
+    ) -> Iterator[None]:
+        """Fill in the missing logits, batch by batch."""
+        tokenizer = Tokenizer.of(self._directory)
+        config = self._directory.config
+        for name, dataset in datasets.items():
+            texts = [dataset.texts[row] for row in rows[name]]
+            examples = Examples(dataset.task, texts, [0.0] * len(texts))  # labels unused
+            own = TaskDataset(
+                examples, tokenizer, config.encoder.pad_token_id, config.pair_encoding
+            )
+            with torch.inference_mode(), autocast:
+                # The batches are the same ones however often the run was stopped.
+                for indices, batch in own.batches_by_length(BATCH_SIZE):
+                    of_batch = rows[name][indices]
+                    if np.isnan(logits[name][of_batch]).any():
+                        logits_BC = model(name, *batch.to(next(model.parameters()).device).inputs)
+                        logits[name][of_batch] = logits_BC.float().cpu().numpy()
+                        yield
+
+
+def _empty(datasets: Mapping[str, TaskDataset]) -> dict[str, npt.NDArray[np.float32]]:
+    return {
+        name: np.full((len(dataset), dataset.task.num_outputs), np.nan, dtype=np.float32)
+        for name, dataset in datasets.items()
+    }
+
+
+def _save(
+    path: Path, logits: Mapping[str, npt.NDArray[np.float32]], record: dict[str, Any]
+) -> None:
+    tensors = {name: torch.from_numpy(logits_NC) for name, logits_NC in logits.items()}
+    checkpoint.write(path, Checkpoint(tensors, record))

@@ -12,8 +12,9 @@ class Distillation(nn.Module):
 
     Hinton, Vinyals and Dean 2015 (arXiv:1503.02531), section 2: $(1 - \alpha) L + \alpha T^2
     \mathrm{KL}(p_T \| q_T)$, teacher p and model q with logits divided by the temperature T. A
-    regression follows the teacher's score by squared difference. The teacher's logits of all
-    training examples are computed once, before the first step; it may have another tokenizer.
+    regression follows the teacher's score by squared difference. The teacher's logits of the
+    examples that the run reads are computed once, before the first step; it may have another
+    tokenizer.
 
     Args:
         model: The model in training.
