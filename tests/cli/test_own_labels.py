@@ -190,6 +190,33 @@ def test_numbers_with_a_fraction_are_scores(swiss: Any, tmp_path: Path) -> None:
     assert "x: text a row, scores from 0 to 3.9" in outcome.stderr
 
 
+def test_rows_without_a_label_are_reported_once(swiss: Any, tmp_path: Path) -> None:
+    rows = [f"{WORDS[i % 10]} {i},{('ham', 'Ham', '')[i % 3]}" for i in range(60)]
+    (tmp_path / "x.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    outcome = swiss("train", "--train", "x=x.csv", *TINY, "--output", "run", "--max-steps", 2)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert outcome.stderr.count("without a text or label") == 1
+    assert "x: 20 train rows without a text or label are skipped (x.csv:4," in outcome.stderr
+    assert "Ham and ham are two, though they differ only in case" in outcome.stderr
+    assert "rows with the same text are on one side" in outcome.stderr
+
+
+def test_labels_of_json_are_names_numbers_or_true_and_false(swiss: Any, tmp_path: Path) -> None:
+    def write(*labels: object) -> None:
+        rows = [{"text": f"{WORDS[i % 10]} {i}", "label": labels[i % 2]} for i in range(40)]
+        (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+    write(True, False)
+    run = ("--train", "x=x.jsonl", *TINY, "--max-steps", 2)
+    outcome = swiss("train", *run, "--output", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "2 classes: false 18, true 18" in outcome.stderr
+    write("a", ["a", "b"])
+    outcome = swiss("train", *run, "--output", "lists")
+    assert outcome.exit_code == 3
+    assert "x.jsonl:2: 'label' is not one label" in outcome.stderr
+
+
 def test_labels_are_mapped_by_the_options_of_a_file(swiss: Any, tmp_path: Path) -> None:
     rows = [f"{'good' if i % 2 else 'bad'} {WORDS[i % 10]} {i},{i % 2}" for i in range(40)]
     (tmp_path / "x.csv").write_text("\n".join(["body,y", *rows]) + "\n")
@@ -248,6 +275,8 @@ def test_a_file_without_a_header_is_read_by_numbers(swiss: Any, tmp_path: Path) 
         (["a,ham", f"b,{'x' * 101}"] * 9, ("has 101 characters",)),
         ([f"a,{i}x" for i in range(10_000)], ("10,000 different labels", "at most 1,000")),
         ([f"a,{i}" for i in range(30)], ("30 different labels", "--regression")),
+        (["a,1.5", "b,nan"] * 9, ("messages.csv:3: the label 'nan' of spam is not a number",)),
+        (["a,1", "b,2", "b,inf"] * 9, ("messages.csv:4", "its row is skipped")),
         (["a,ham", "b,spam"], ("too few rows to hold some out", "--dev spam=FILE")),
         ([], ("no labelled example of spam",)),
         ([" ,ham", "b,"], ("no labelled example of spam",)),

@@ -47,6 +47,17 @@ def test_numbers_are_mapped_however_they_are_written(tmp_path: Path) -> None:
     assert read_files(SENTIMENT, [file]).targets == [(0, 1), (3, 4)]
 
 
+def test_true_and_false_are_the_second_class_and_the_first(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text(
+        '{"text1": "a", "text2": "b", "label": true}\n'
+        '{"text1": "a", "text2": "c", "label": false}\n'
+    )
+    (tmp_path / "pairs.csv").write_text("text1,text2,label\na,b,True\na,c,FALSE\n")
+    for name in ("pairs.jsonl", "pairs.csv"):
+        file = DataFile.parse(str(tmp_path / name), PARAPHRASE)
+        assert read_files(PARAPHRASE, [file]).targets == [1.0, 0.0]
+
+
 def test_star_ratings_may_be_off_by_one(tmp_path: Path) -> None:
     path = tmp_path / "stars.csv"
     path.write_text("review,label\na,1\nb,3\nc,5\n")

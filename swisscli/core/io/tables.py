@@ -397,6 +397,8 @@ def _typed_row(
     label = label_name = ""
     if layout.label is not None:
         label, label_name = _label(fields[layout.label]), names[layout.label]
+        if isinstance(fields[layout.label], list | dict | bytes):
+            error = error or RecordError("invalid_type", f"{label_name!r} is not one label")
     identifier = None if layout.id is None else _identifier(fields[layout.id])
     return TableRow(number, tuple(texts), label, label_name, identifier, error, names, fields)
 
@@ -404,7 +406,7 @@ def _typed_row(
 def _label(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return str(int(value)) if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _identifier(value: Any) -> str | int | float | None:

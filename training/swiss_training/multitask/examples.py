@@ -101,6 +101,8 @@ def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
         named = [f"{name} {counts[index]:,}" for index, name in enumerate(task.labels)]
         more = f", and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
         found = f"{len(named)} classes: {', '.join(named[:_MAX_LISTED])}{more}"
+        if alike := _alike(task.labels):
+            found += f"; {alike[0]} and {alike[1]} are two, though they differ only in case"
     texts = "text" if task.arity == 1 else "two texts"
     line = f"{task.name}: {texts} a row, {found}"
     if config.named_files("dev", task.name):
@@ -108,11 +110,21 @@ def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
     total = len(train.targets) + len(dev.targets)
     return (
         f"{line}; no dev file is named, so {len(dev.targets):,} of {total:,} rows are held out as"
-        " dev data, a share of every class, chosen by the seed and the text"
+        " dev data, a share of every class, chosen by the seed and the text; rows with the same"
+        " text are on one side"
     )
 
 
 _MAX_LISTED = 20
+
+
+def _alike(labels: Sequence[str]) -> tuple[str, str] | None:
+    """The first two classes whose names differ only in case; None if all differ in more."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        if (first := seen.setdefault(label.casefold(), label)) != label:
+            return first, label
+    return None
 
 
 def _spaced(examples: Examples, count: int) -> Examples:

@@ -190,9 +190,14 @@ def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.
     return allowed_NC
 
 
+_BOOLEANS = {"false": "0", "true": "1"}
+
+
 def _key(label: str) -> str:
-    """Normalize a label for lookup: `0.0`, `0` and ` 0 ` become equal."""
+    """Normalize a label for lookup: `0.0`, `0`, ` 0 ` and `false` become equal."""
     label = label.strip().casefold()
+    if label in _BOOLEANS:
+        return _BOOLEANS[label]
     try:
         value = float(label)
     except ValueError:

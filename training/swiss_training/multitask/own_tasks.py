@@ -39,8 +39,12 @@ def find_task(config: TrainConfig, name: str) -> TaskSpec:
             counts[label] += 1
     where = ", ".join(text.partition("?")[0] for text in texts)
     if not counts:
-        raise DataError(f"{where}: no labelled example of {name}")
+        raise DataError(
+            f"{where}: no labelled example of {name}",
+            hint="every example is a row with a text and a label",
+        )
     numbers = {label: value for label in counts if (value := _number(label)) is not None}
+    _refuse_not_finite(name, places, numbers)
     if bounds or config.regression or _are_scores(counts, numbers):
         for label, place in places.items():
             if label not in numbers:
@@ -108,10 +112,22 @@ def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
 
 def _number(label: str) -> float | None:
     try:
-        value = float(label)
+        return float(label)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+
+
+def _refuse_not_finite(name: str, places: dict[str, str], numbers: dict[str, float]) -> None:
+    """Refuse `nan` among numbers, which marks a missing one; remove it where all are names."""
+    odd = [label for label, value in numbers.items() if not math.isfinite(value)]
+    if odd and len(numbers) == len(places) > len(odd):
+        raise DataError(
+            f"{places[odd[0]]}: the label {_shown(odd[0])} of {name} is not a number, and all"
+            " others are",
+            hint="leave a label that is missing empty: its row is skipped",
+        )
+    for label in odd:
+        del numbers[label]
 
 
 def _are_scores(counts: Counter[str], numbers: dict[str, float]) -> bool:

@@ -101,7 +101,8 @@ def read_split(
         labelled: As in `read_rows`.
 
     Returns:
-        The rows of each file.
+        The rows of each file; those without a label or a text count as training rows, so that they
+        are reported once.
 
     Raises:
         DataError: as `read_rows` does, or if there are too few rows to hold any out.
@@ -120,7 +121,7 @@ def read_split(
         )
     wanted = part.split == "dev"
     return [
-        [row for row in of_file if (row.texts in keys) == wanted or row.target is None]
+        [row for row in of_file if (row.target is not None and row.texts in keys) == wanted]
         for of_file in rows
     ]
 
