@@ -1,6 +1,5 @@
 """The multitask model as one ONNX graph, built operator by operator from its weights."""
 
-import json
 from collections.abc import Mapping
 
 import onnx
@@ -9,6 +8,7 @@ from onnx import TensorProto, helper
 from swiss_export.builder import Array
 from swiss_export.families import FAMILIES
 from swiss_export.heads import HeadBuilder
+from swiss_export.metadata import metadata
 from swiss_export.precision.backend import Precision, Range
 from swisscli.core.model.graph import INPUTS
 from swisscli.core.model.model_config import ModelConfig
@@ -20,12 +20,12 @@ def build_graph(
     precision: Precision,
     ranges: Mapping[str, Range],
 ) -> onnx.ModelProto:
-    """Build the graph of the encoder, the pooled output and all heads.
+    """Build the graph of the encoder, all heads and the embedding.
 
     Args:
         config: Encoder configuration, pooling and tasks.
         weights: The model's float32 weights by name.
-        precision: Precision of the encoder. The pooled output and the heads are float32.
+        precision: Precision of the encoder. Everything behind it is float32.
         ranges: Activation ranges of the input channels, by the product's name; only int8 needs
             them.
 
@@ -37,6 +37,8 @@ def build_graph(
     heads = HeadBuilder(encoder.graph, config, weights)
     for task in config.tasks:
         heads.add(task, pooled_SD)
+    embedding_SD = encoder.embedding()
+    # A row is an example, or one of its sequences if two texts are encoded separately.
     rows = "B" if config.pair_encoding else "S"
     model = encoder.graph.model(
         [helper.make_tensor_value_info(name, TensorProto.INT64, [rows, "T"]) for name in INPUTS],
@@ -47,12 +49,13 @@ def build_graph(
                 [rows if config.sequences(task) == 1 else "B", task.num_outputs],
             )
             for task in config.tasks
+        ]
+        + [
+            helper.make_tensor_value_info(
+                embedding_SD, TensorProto.FLOAT, [rows, config.encoder.hidden_size]
+            )
         ],
     )
-    # A built-in task's classes are known by its name.
-    for task in config.tasks:
-        if task.own:
-            held = {"labels": task.labels, "score_range": task.score_range}
-            text = json.dumps(held, ensure_ascii=False)
-            model.metadata_props.add(key=f"task.{task.name}", value=text)
+    for key, value in metadata(config, precision).items():
+        model.metadata_props.add(key=key, value=value)
     return model

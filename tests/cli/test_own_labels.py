@@ -82,8 +82,9 @@ def test_names_are_in_the_configuration_and_the_graph(trained: Path) -> None:
         **{"score_range": None, "metric": "accuracy", "symmetric": False},
     }
     graph = onnx.load(trained / "run" / "model.onnx")
-    held = {entry.key: json.loads(entry.value) for entry in graph.metadata_props}
-    assert held["task.topic"] == {"labels": ["7", "a b", "Ünique"], "score_range": None}
+    held = {entry.key: entry.value for entry in graph.metadata_props}
+    topic = json.loads(held["swiss.tasks"])[1]
+    assert (topic["name"], topic["labels"]) == ("topic", ["7", "a b", "Ünique"])
 
 
 def test_metrics_of_skewed_classes_are_kept(trained: Path) -> None:

@@ -1,5 +1,6 @@
 """What is in an exported graph, and how weights are quantised."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
+import swisscli
 from swiss_export.builder import Array
 from swiss_export.precision.backend import Precision
 from swiss_export.precision.int8 import (
@@ -16,6 +19,7 @@ from swiss_export.precision.int8 import (
     smoothing_factors,
     uint8_steps,
 )
+from swiss_training.families.encoder import pool_mean
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.support.export import constants_of, graph_of, random_inputs, session_of
@@ -36,11 +40,52 @@ def test_the_contract(family: str) -> None:
             assert tensor.elem_type == onnx.TensorProto.INT64
             assert [size.dim_param for size in tensor.shape.dim] == ["B", "T"]
         outputs = {value.name: value.type.tensor_type for value in graph.graph.output}
-        assert list(outputs) == list(DEFAULT_TASKS)
+        assert list(outputs) == [*DEFAULT_TASKS, "embedding"]
+        sizes = {name: TASKS[name].num_outputs for name in DEFAULT_TASKS}
+        sizes["embedding"] = make_model(family=family).config.encoder.hidden_size
         for name, tensor in outputs.items():
-            batch, classes = tensor.shape.dim
+            batch, width = tensor.shape.dim
             assert tensor.elem_type == onnx.TensorProto.FLOAT
-            assert (batch.dim_param, classes.dim_value) == ("B", TASKS[name].num_outputs)
+            assert (batch.dim_param, width.dim_value) == ("B", sizes[name])
+
+
+@pytest.mark.parametrize("family", ENCODERS)
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 5e-3), ("int8", 0.1)]
+)
+def test_the_embedding_is_the_mean_of_all_states_but_the_last(
+    precision: Precision, tolerance: float, pooling: Pooling, family: str, tmp_path: Path
+) -> None:
+    model = make_model(pooling, family=family).eval()
+    inputs = random_inputs(6, 20, pad_token_id=model.config.encoder.pad_token_id)
+    states: list[torch.Tensor] = []
+    encoder = model.encoder
+    for module in (encoder.embeddings, *list(encoder.layers)[:-1]):
+        module.register_forward_hook(lambda _module, _inputs, output: states.append(output))
+    with torch.inference_mode():
+        encoder(*map(torch.from_numpy, inputs))
+        mean_BD = pool_mean(torch.stack(states).sum(0), torch.from_numpy(inputs[1]))
+        expected_BD = torch.nn.functional.normalize(mean_BD).numpy()
+    session = session_of(graph_of(model, precision), tmp_path)
+    embedding_BD = session.run("embedding", *inputs)
+    np.testing.assert_allclose(np.linalg.norm(embedding_BD, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(embedding_BD, expected_BD, atol=tolerance)
+
+
+def test_the_graph_says_what_a_client_needs() -> None:
+    model = make_model()
+    held = {entry.key: entry.value for entry in graph_of(model, "int8").metadata_props}
+    assert held["swiss.version"] == swisscli.__version__
+    tasks = {task["name"]: task for task in json.loads(held["swiss.tasks"])}
+    assert list(tasks) == list(DEFAULT_TASKS)
+    assert tasks["sentiment"]["labels"] == list(TASKS["sentiment"].labels)
+    assert tasks["similarity"]["score_range"] == [0, 5]
+    assert [tasks[name]["symmetric"] for name in DEFAULT_TASKS] == [False, True, True]
+    given = json.loads(held["swiss.input"])
+    assert given["max_length"] == model.config.max_length
+    assert given["pad_token_id"] == model.config.encoder.pad_token_id
+    assert json.loads(held["swiss.encoder"])["precision"] == "int8"
 
 
 @pytest.mark.parametrize("family", ENCODERS)
@@ -60,7 +105,8 @@ def test_equal_weights_give_equal_bytes(precision: Precision, family: str) -> No
 def test_fused_operators(precision: Precision, product: str, products: int, family: str) -> None:
     model = make_model("cls", family=family)
     layers = model.config.encoder.num_hidden_layers
-    operators = Counter(node.op_type for node in graph_of(model, precision).graph.node)
+    nodes = graph_of(model, precision).graph.node
+    operators = Counter(node.op_type for node in nodes if node.name.startswith("encoder."))
     assert operators["Attention"] == layers
     assert operators[product] == products * layers
     if precision == "fp16":

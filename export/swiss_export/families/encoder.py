@@ -10,6 +10,7 @@ from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import linear
 from swiss_export.precision import BACKENDS
 from swiss_export.precision.backend import Linear, Norm, Precision, Range, SelfAttention
+from swisscli.core.model.graph import EMBEDDING
 from swisscli.core.model.model_config import ModelConfig
 
 
@@ -40,6 +41,8 @@ class EncoderGraph(ABC):
         self.weights = weights
         self.first = self.graph.constant("first", np.array([0]))
         self.second = self.graph.constant("second", np.array([1]))
+        self._states: list[str] = []
+        self._share: str | None = None
 
     def encode(self) -> str:
         """Add all layers; with cls pooling, keep only the first token's last hidden state.
@@ -48,12 +51,14 @@ class EncoderGraph(ABC):
             The last hidden states, (B, T, D), or (B, 1, D) with cls pooling.
         """
         hidden = self.embed()
+        self._states = [hidden]
         scores_bias = self.backend.scores_bias(self.position_bias())
         for number in range(self.config.num_hidden_layers):
             is_last = number == self.config.num_hidden_layers - 1
             # Nothing reads the other tokens of the last layer.
             first_only = is_last and self._pooling == "cls"
             hidden = self._layer(f"encoder.layers.{number}", hidden, scores_bias, first_only)
+            self._states.append(hidden)
         return hidden
 
     def pool(self, hidden: str) -> str:
@@ -65,12 +70,30 @@ class EncoderGraph(ABC):
                 [linear(self.graph, self.weights, first_BD, "encoder.pooler", "pooler")],
                 "pooled_output",
             )
-        mask_BT = self.graph.add("Cast", ["attention_mask"], "token", to=TensorProto.FLOAT)
-        length_B1 = self.graph.add("ReduceSum", [mask_BT, self.second], "length", keepdims=1)
-        share_BT = self.graph.add("Div", [mask_BT, length_B1], "share")
-        share_B1T = self.graph.add("Unsqueeze", [share_BT, self.second], "share.row")
-        mean_B1D = self.graph.add("MatMul", [share_B1T, hidden], "mean")
-        return self.graph.add("Squeeze", [mean_B1D, self.second], "pooled_output")
+        return self._mean(hidden, "pooled_output")
+
+    def embedding(self) -> str:
+        """Add the embedding, (B, D): the mean of the tokens' states, scaled to length 1.
+
+        A token's state is the sum of its embedding and its hidden states in all layers but the
+        last. The last layer is left out because it is shaped by the tasks: it says what a text's
+        answer is more than what the text says. export/README.md has the measurement.
+        """
+        graph = self.graph
+        states_BTD = graph.add("Sum", self._states[:-1], "states")
+        mean_BD = self._mean(states_BTD, "states.mean")
+        norm_B1 = graph.add("ReduceL2", [mean_BD, self.second], "states.norm", keepdims=1)
+        return graph.add("Div", [mean_BD, norm_B1], EMBEDDING)
+
+    def _mean(self, hidden_BTD: str, output: str) -> str:
+        """Add the mean over the real tokens, (B, T, D) -> (B, D)."""
+        if self._share is None:
+            mask_BT = self.graph.add("Cast", ["attention_mask"], "token", to=TensorProto.FLOAT)
+            length_B1 = self.graph.add("ReduceSum", [mask_BT, self.second], "length", keepdims=1)
+            share_BT = self.graph.add("Div", [mask_BT, length_B1], "share")
+            self._share = self.graph.add("Unsqueeze", [share_BT, self.second], "share.row")
+        mean_B1D = self.graph.add("MatMul", [self._share, hidden_BTD], f"{output}.row")
+        return self.graph.add("Squeeze", [mean_B1D, self.second], output)
 
     @abstractmethod
     def embed(self) -> str:

@@ -1,4 +1,4 @@
-"""The graph's inputs, and the check of a graph's content before it is loaded."""
+"""The graph's inputs and embedding by name, and the check of a graph before it is loaded."""
 
 import mmap
 from collections.abc import Iterator
@@ -8,6 +8,9 @@ from swisscli.core.errors import ModelError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Names of the graph's inputs, each of shape (B, T)."""
+
+EMBEDDING = "embedding"
+"""Name of the output with the embedding of each sequence, (B, D), of length 1."""
 
 # The fields of onnx.proto3 in which a graph can be, by message: number -> the message in it.
 _PARTS = {
