@@ -19,6 +19,7 @@ from swisscli.core.io.sink import FULL, FULL_HINT
 COMMANDS = {
     "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
     "summarize": "Count, average and chart the answers to files and pipes.",
+    "match": "Find the nearest texts of another file, or duplicates within one.",
     "train": "Train one encoder for all tasks.",
     "download": "Fetch the data and the encoder of training ahead of time.",
     "synthesize": "Write labelled examples of the errors that models make.",

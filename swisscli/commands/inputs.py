@@ -1,5 +1,6 @@
 """The arguments of the commands that predict: what is read, how, and by which model."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
 from swisscli.core.io.formats import InputFormat
 from swisscli.core.tasks import task_names
+from swisscli.inference.writers.formats import OutputFormat
 
 INPUT = "Input"
 ANSWERS = "Answers"
@@ -139,4 +141,26 @@ ThreadsOption = Annotated[
 BatchTokensOption = Annotated[
     int | None,
     typer.Option(min=1, help="Most tokens in a batch, padding included.", rich_help_panel=MODEL),
+]
+OutputFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to FILE, which appears when it is complete. Its extension decides the "
+        "format: .csv, .tsv, .jsonl (each with .gz) or .parquet.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+OutputFormatOption = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        help="Default: table on a terminal, tsv without a header in a pipe.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
 ]

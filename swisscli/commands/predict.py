@@ -18,9 +18,12 @@ from swisscli.commands.inputs import (
     DelimiterOption,
     DeviceOption,
     FilesArgument,
+    ForceOption,
     HeaderOption,
     InputFormatOption,
     ModelOption,
+    OutputFileOption,
+    OutputFormatOption,
     RecursiveOption,
     StrictLanguageOption,
     StrictOption,
@@ -34,6 +37,7 @@ from swisscli.commands.prediction import (
     ModelChoice,
     Tally,
     check_model_choice,
+    default_format,
     find_inputs,
     open_predictor,
     predicted_chunks,
@@ -47,7 +51,7 @@ from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
-from swisscli.inference.writers.formats import OutputFormat, Writer, output_format_of
+from swisscli.inference.writers.formats import OutputFormat, Writer
 from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
 from swisscli.inference.writers.parquet import TableParquetWriter
 
@@ -77,28 +81,9 @@ def predict(
     classes: ClassesOption = None,
     threshold: ThresholdOption = None,
     long_text: LongTextOption = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write to FILE, which appears when it is complete. Its extension decides the "
-            "format: .csv, .tsv, .jsonl (each with .gz) or .parquet.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format",
-            help="Default: table on a terminal, tsv without a header in a pipe.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
-    ] = False,
+    output: OutputFileOption = None,
+    output_format: OutputFormatOption = None,
+    force: ForceOption = False,
     keep: Annotated[
         bool,
         typer.Option(
@@ -182,7 +167,7 @@ def predict(
     layout = OutputFormat.TSV
     with problems.collected():
         check_output(output, force=force, inputs=files or ["-"])
-        layout = output_format or _default_format(output)
+        layout = output_format or default_format(output)
         if layout is OutputFormat.PARQUET:
             require_pyarrow("the output")
     is_plain = layout is OutputFormat.TABLE or (output is None and layout is OutputFormat.TSV)
@@ -201,12 +186,6 @@ def predict(
     problems.check()
     if _predict(inputs, model_choice, chosen, strict=strict):
         raise typer.Exit(1)
-
-
-def _default_format(output: Path | None) -> OutputFormat:
-    if output is not None:
-        return output_format_of(str(output))
-    return OutputFormat.TABLE if console.is_terminal(sys.stdout) else OutputFormat.TSV
 
 
 def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:

@@ -1,11 +1,13 @@
 """A run over inputs, for the commands that predict: from arguments to predictions by chunk."""
 
+import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swisscli import console
@@ -19,6 +21,7 @@ from swisscli.inference.chunks import chunks, eager_chunks
 from swisscli.inference.decision import Decision
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, find_sources
+from swisscli.inference.writers.formats import OutputFormat, output_format_of
 
 if TYPE_CHECKING:
     from swisscli.inference.predictor import Predictor
@@ -110,6 +113,13 @@ def check_model_choice(problems: Problems, choice: ModelChoice, tasks: Sequence[
             )
 
 
+def default_format(output: Path | None) -> OutputFormat:
+    """The format of results where none is given: by the extension, or by where they go."""
+    if output is not None:
+        return output_format_of(str(output))
+    return OutputFormat.TABLE if console.is_terminal(sys.stdout) else OutputFormat.TSV
+
+
 def open_predictor(choice: ModelChoice) -> "Predictor":
     """Open the model, and warn where another device than the best is taken."""
     from swisscli.inference.predictor import Predictor
@@ -164,7 +174,7 @@ def predicted_chunks(
     weights = [1] if len(sizes) == 1 else [size or 0 for size in sizes]
     is_known = None not in sizes or len(sizes) == 1
     for index, source in enumerate(inputs.sources):
-        _tell(source)
+        tell(source)
         records = RecordStream(source, reading, inputs.choice, keep_fields=keep_fields)
         begin(records)
         cut = eager_chunks if source.is_pipe() else chunks
@@ -186,7 +196,7 @@ def predicted_chunks(
                     )
 
 
-def _tell(source: Source) -> None:
+def tell(source: Source) -> None:
     """Say how an argument was understood that could have been meant otherwise."""
     if source.texts:
         texts = [text for texts in source.texts for text in texts]

@@ -10,7 +10,7 @@ from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import column_names, result_names, row_of
 
 _SCORE_WIDTH = len("0.1234")
-_SKIPPED = {"empty": "blank", "out_of_domain": "not English"}
+_SKIPPED = {"empty": "blank", "out_of_domain": "not English", "no_match": "no match"}
 
 
 class TableWriter:

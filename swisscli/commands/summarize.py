@@ -17,6 +17,7 @@ from swisscli.commands.inputs import (
     DelimiterOption,
     DeviceOption,
     FilesArgument,
+    ForceOption,
     HeaderOption,
     InputFormatOption,
     ModelOption,
@@ -106,9 +107,7 @@ def summarize(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
-    ] = False,
+    force: ForceOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,

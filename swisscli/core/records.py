@@ -58,7 +58,7 @@ class Prediction:
         num_tokens: Tokens given to the encoder, special tokens included, after truncation.
         truncated: Whether text was cut to the model's longest input.
         skipped: `empty` when a text was blank, `out_of_domain` when the predictor was told to skip
-            such records; None otherwise.
+            such records, `no_match` when a query of `Matcher` has none; None otherwise.
         out_of_domain: Whether a text is one that the model cannot judge, such as another language.
     """
 

@@ -19,6 +19,7 @@ from swisscli.core.model.directory import (
     ModelDirectory,
     find_model,
 )
+from swisscli.core.model.graph import EMBEDDING
 from swisscli.core.model.model_config import LongText, parse_long_text
 from swisscli.core.processor import allowed_cores
 from swisscli.core.records import Prediction, Predictions, Record
@@ -199,6 +200,39 @@ class Predictor:
             ConfigurationError: if a task is unknown or the tasks do not go together.
         """
         return self._predict_chunks(self._specs(tasks), record_chunks)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Compute embeddings, whose products are the cosines of the texts.
+
+        Args:
+            texts: The texts; of one that is longer than the model, the head is read.
+
+        Returns:
+            Rows of length 1, (N, D).
+
+        Raises:
+            ModelError: if the model's graph has no embedding.
+        """
+        if not self._session.has_embedding:
+            raise ModelError(
+                f"{self.model / GRAPH}: an older version wrote it, without an {EMBEDDING}",
+                hint="export the model again with: swiss export",
+            )
+        max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
+        encodings = self._tokenizer.encode([(readable(text[:max_chars]),) for text in texts])
+        lengths = list(map(len, encodings))
+        embeddings_ND = np.empty((len(texts), self.config.encoder.hidden_size), dtype=np.float32)
+
+        def run(batch: Batch) -> npt.NDArray[np.float32]:
+            rows = [encodings[index] for index in batch.items]
+            inputs = pad(rows, self.config.encoder.pad_token_id, batch.length)
+            return self._session.run(EMBEDDING, *inputs)
+
+        batches = list(self._batching.batches(lengths, 1, range(len(texts))))
+        with ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers:
+            for batch, embeddings_BD in zip(batches, workers.map(run, batches), strict=True):
+                embeddings_ND[batch.items] = embeddings_BD
+        return embeddings_ND
 
     def _specs(self, tasks: Sequence[str]) -> list[TaskSpec]:
         return list(resolve_tasks(tasks, self.config.tasks))

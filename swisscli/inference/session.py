@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from swisscli.core.errors import DeviceError, ModelError
 from swisscli.core.io.text import visible
-from swisscli.core.model.graph import INPUTS, check_graph
+from swisscli.core.model.graph import EMBEDDING, INPUTS, check_graph
 from swisscli.core.processor import allowed_cores
 from swisscli.core.tokenization import Int64
 from swisscli.inference import devices
@@ -108,6 +108,7 @@ class Session:
 
     Attributes:
         device: Device in use: `cpu`, `cuda:N` or `tensorrt:N`.
+        has_embedding: Whether the graph has the output `EMBEDDING`; older ones have not.
 
     Raises:
         ConfigurationError: if `device` is not one of the names above.
@@ -160,7 +161,7 @@ class Session:
         attention_mask_BT: Int64,
         token_type_ids_BT: Int64,
     ) -> npt.NDArray[np.float32]:
-        """Compute one task's logits.
+        """Compute one output, such as a task's logits.
 
         Args:
             task: The output's name; only its part of the graph is computed.
@@ -290,6 +291,7 @@ class Session:
             ) from error
         inputs = {node.name: node.type for node in self._session.get_inputs()}
         outputs = {node.name: node.type for node in self._session.get_outputs()}
+        self.has_embedding = outputs.get(EMBEDDING) == _FLOAT
         wrong = inputs.keys() ^ set(INPUTS)
         wrong |= {name for name, kind in inputs.items() if kind != _INT64}
         wrong |= {task for task in self._tasks if outputs.get(task) != _FLOAT}

@@ -37,7 +37,8 @@ def build_tokenizer() -> Tokenizer:
 
 
 def build_graph(tasks: Sequence[str]) -> onnx.ModelProto:
-    """Embeddings, a mean over the real tokens, one linear head per task; "nan" is not a number."""
+    """Embeddings, a mean over the real tokens, one linear head per task, and the
+    mean scaled to length 1 as the embedding; "nan" is not a number."""
     rng = np.random.default_rng(1)
     words = rng.normal(size=(len(SPECIAL) + len(WORDS), HIDDEN)).astype(np.float32)
     words[SPECIAL.index("[PAD]")] = 1e3  # a mask that is not applied shows at once
@@ -61,8 +62,9 @@ def build_graph(tasks: Sequence[str]) -> onnx.ModelProto:
         node("Cast", ["attention_mask"], ["mask_BT"], to=TensorProto.FLOAT),
         node("ReduceSum", ["mask_BT", "one"], ["num_tokens_B1"], keepdims=1),
         node("Div", ["sum_BD", "num_tokens_B1"], ["mean_BD"]),
+        node("LpNormalization", ["mean_BD"], ["embedding"], axis=1, p=2),
     ]
-    outputs = []
+    outputs = [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["B", HIDDEN])]
     for task in tasks:
         num_outputs = TASKS[task].num_outputs
         weights = 4 * rng.normal(size=(HIDDEN, num_outputs)).astype(np.float32)

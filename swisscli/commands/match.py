@@ -1,0 +1,326 @@
+"""`swiss match`: for each text its nearest texts of another file, or of the same one."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from swisscli import console
+from swisscli.commands.completion import complete_tasks
+from swisscli.commands.inputs import (
+    ANSWERS,
+    BatchTokensOption,
+    ColumnsOption,
+    DelimiterOption,
+    DeviceOption,
+    ForceOption,
+    HeaderOption,
+    InputFormatOption,
+    ModelOption,
+    OutputFileOption,
+    OutputFormatOption,
+    ThreadsOption,
+)
+from swisscli.commands.prediction import ModelChoice, default_format, open_predictor, tell
+from swisscli.commands.prediction_table import TableWriter
+from swisscli.core.columns import TEXT, InputColumns
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io.atomic import check_output, open_output
+from swisscli.core.io.formats import ColumnChoice, parse_delimiter
+from swisscli.core.io.parquet import require_pyarrow
+from swisscli.core.io.tables import Heading
+from swisscli.core.io.text import is_blank, visible
+from swisscli.core.model.directory import ModelDirectory, find_model
+from swisscli.core.records import Predictions, Record
+from swisscli.core.tasks import TaskSpec, resolve_tasks
+from swisscli.inference.chunks import Flush, chunks, eager_chunks
+from swisscli.inference.devices import parse_device
+from swisscli.inference.readers import RecordStream, Source, find_sources
+from swisscli.inference.writers.cells import ResultColumns, TableColumns, fresh_names
+from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
+from swisscli.inference.writers.formats import OutputFormat, Writer
+from swisscli.inference.writers.jsonl import TableJsonlWriter
+from swisscli.inference.writers.parquet import TableParquetWriter
+
+if TYPE_CHECKING:
+    from swisscli.inference.matching import Corpus, Match, Matcher
+
+_READING = InputColumns(
+    "match", (TEXT,), remedy="name the column to read with `columns`, by name or by number from 1"
+)
+_COLUMNS = ("rank", "match_line", "match", "cosine")
+_MAX_LINES = 3
+
+
+def match(
+    queries: Annotated[
+        str,
+        typer.Argument(
+            metavar="QUERIES|TEXT",
+            help="File with the texts to look up; '-' is standard input. An argument of several "
+            "words that is no file is a text.",
+        ),
+    ],
+    corpus: Annotated[
+        str | None,
+        typer.Argument(metavar="[CORPUS]", help="File with the texts to search in."),
+    ] = None,
+    among_itself: Annotated[
+        bool,
+        typer.Option(
+            "--self",
+            help="Match the texts of one file with each other: each with those before it, so that "
+            "every pair comes once, at its later text.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = False,
+    top: Annotated[
+        int, typer.Option(min=1, help="Most matches of a text.", rich_help_panel=ANSWERS)
+    ] = 5,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Smallest score of a match: a probability for paraphrase, 0 to 5 for similarity.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="TASK",
+            help="Task of two texts that scores the candidates.",
+            rich_help_panel=ANSWERS,
+            autocompletion=complete_tasks,
+        ),
+    ] = "paraphrase",
+    candidates: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of nearest texts by embedding that are scored for each text. More find "
+            "more, and take longer.",
+            rich_help_panel=ANSWERS,
+        ),
+    ] = 20,
+    input_format: InputFormatOption = None,
+    columns: ColumnsOption = None,
+    delimiter: DelimiterOption = None,
+    header: HeaderOption = None,
+    output: OutputFileOption = None,
+    output_format: OutputFormatOption = None,
+    force: ForceOption = False,
+    model: ModelOption = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    batch_tokens: BatchTokensOption = None,
+) -> None:
+    """Find for each text its nearest texts of another file, or duplicates within one file.
+
+    \b
+    swiss match questions.txt answered.txt --top 3
+    swiss match "How do I reset my password?" faq.csv --columns question
+    swiss match reviews.csv --self --top 1 --threshold 0.9 -o duplicates.csv
+    cat questions.txt | swiss match - answered.txt -o matches.csv
+
+    The embeddings of the texts choose candidates, and a task scores each of them together with
+    the text: paraphrase, or similarity. Every text gives at least one row, in order: with -o, and
+    with --format csv, jsonl or parquet, that are its own columns, then rank, match_line, match,
+    cosine, the label and score of the task, error, and line. A text without a match has an empty
+    match_line: after --self --threshold, these are the texts that repeat none before them.
+
+    Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no usable
+    model; 5 an extra is not installed; 6 the device does not exist.
+    """  # noqa: D301
+    problems = Problems()
+    choice = ColumnChoice(header, (columns.strip(),) if columns is not None else ())
+    if delimiter is not None:
+        with problems.collected():
+            choice = replace(choice, delimiter=parse_delimiter(delimiter))
+    specs: tuple[TaskSpec, ...] = ()
+    with problems.collected():
+        specs = resolve_tasks([task], ModelDirectory.open(find_model(model)).config.tasks)
+    with problems.collected():
+        _check_task(specs, threshold)
+    with problems.collected():
+        if among_itself == (corpus is not None):
+            raise ConfigurationError(
+                "CORPUS and --self: name a file to search in, or --self for the same file",
+                hint=f"swiss match {queries} corpus.txt; or: swiss match {queries} --self",
+            )
+    sources: list[Source] = []
+    with problems.collected():
+        sources = find_sources([queries], _READING, input_format)
+    with problems.collected():
+        if corpus is not None:
+            if (queries, corpus) == ("-", "-"):
+                raise ConfigurationError(
+                    "standard input is named twice, but can be read once", hint="name a file"
+                )
+            sources += find_sources([corpus], _READING, input_format)
+    with problems.collected():
+        choice.check(_READING, (source.format for source in sources))
+    with problems.collected():
+        parse_device(device)
+    layout = OutputFormat.TSV
+    with problems.collected():
+        check_output(output, force=force, inputs=[queries, *([corpus] if corpus else [])])
+        layout = output_format or default_format(output)
+        if layout is OutputFormat.PARQUET:
+            require_pyarrow("the output")
+    problems.check()
+
+    from swisscli.inference.matching import Corpus, Matcher
+
+    predictor = open_predictor(
+        ModelChoice(model, device, threads, batch_tokens, False, None, None, None)
+    )
+    with closing(Corpus(predictor)) as searched:
+        if not among_itself:
+            _fill(searched, sources[1], choice)
+        matcher = Matcher(
+            predictor, searched, specs[0].name, top, candidates, threshold, among_itself
+        )
+        writer = _writer(layout, output, specs[0])
+        counts = _match(matcher, sources[0], choice, output, writer)
+    console.note(
+        f"{counts['read']:,} texts, {counts['matched']:,} with a match, among {len(searched):,} on"
+        f" {predictor.device}: {counts['failed']:,} failed, {counts['blank']:,} blank"
+    )
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _check_task(specs: tuple[TaskSpec, ...], threshold: float | None) -> None:
+    """Check that the task compares two texts, and that its scores can reach the threshold.
+
+    Raises:
+        ConfigurationError: if not.
+    """
+    for spec in specs:
+        if spec.arity != 2 or spec.num_outputs != 1:
+            raise ConfigurationError(
+                f"--task {spec.name}: does not score two texts", hint="paraphrase and similarity do"
+            )
+        low, high = spec.score_range or (0.0, 1.0)
+        if threshold is not None and not low <= threshold <= high:
+            raise ConfigurationError(
+                f"--threshold {threshold:g}: scores of {spec.name} are from {low:g} to {high:g}",
+                hint=f"choose a number from {low:g} to {high:g}",
+            )
+
+
+class _Queries(RecordStream):
+    """The queries, whose columns are followed by those of the match."""
+
+    @property
+    def heading(self) -> Heading:
+        """The heading of the queries, without types: the results are text."""
+        return super().heading._replace(schema=None)
+
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the queries' columns, then those of the match."""
+        own = super().column_names()
+        return (*own, *fresh_names(_COLUMNS, own))
+
+
+def _fill(corpus: "Corpus", source: Source, choice: ColumnChoice) -> None:
+    """Read the file to search in."""
+    tell(source)
+    records = RecordStream(source, _READING, choice)
+    counts: Counter[str] = Counter()
+    with console.progress("texts to search in") as show:
+        for chunk in chunks(records):
+            known = [item for item in chunk if not item.error and not is_blank(item.texts[0])]
+            corpus.add(known)
+            counts["read"] += len(chunk)
+            counts["failed"] += sum(item.error is not None for item in chunk)
+            show(len(chunk), records.share_read())
+    counts["blank"] = counts["read"] - counts["failed"] - len(corpus)
+    for name in ("failed", "blank"):
+        if counts[name]:
+            console.warning(
+                f"{source.name}: {counts[name]:,} of {counts['read']:,} records {_FATES[name]} and"
+                " cannot be found"
+            )
+
+
+_FATES = {"failed": "cannot be read", "blank": "are blank"}
+
+
+def _match(
+    matcher: "Matcher", source: Source, choice: ColumnChoice, output: Path | None, writer: Writer
+) -> Counter[str]:
+    """Match and write; returns what became of the queries."""
+    tell(source)
+    counts: Counter[str] = Counter()
+    records = _Queries(source, _READING, choice, keep_fields=True)
+    shows_results = output is None and console.is_terminal(sys.stdout)
+    progress = nullcontext(console.ignore_progress) if shows_results else console.progress("texts")
+    with open_output(output) as write, progress as show:
+        write(writer.begin(records))
+        for chunk in (eager_chunks if source.is_pipe() else chunks)(records):
+            if isinstance(chunk, Flush):
+                continue
+            rows = list(_rows(matcher, chunk, records.source, counts))
+            write(writer.rows(rows))
+            counts["read"] += len(chunk)
+            show(len(chunk), records.share_read())
+        write(writer.end())
+    return counts
+
+
+def _rows(
+    matcher: "Matcher", chunk: list[Record], source: Source, counts: Counter[str]
+) -> Iterator[Predictions]:
+    for found in matcher.match(chunk):
+        prediction = found.prediction
+        counts["matched"] += found.rank == 1
+        counts["blank"] += prediction.skipped == "empty"
+        if prediction.error:
+            counts["failed"] += 1
+            console.warning(
+                f"{source.name}:{prediction.record.line}: {prediction.error.code}:"
+                f" {prediction.error.message}"
+            )
+        yield (replace(prediction, record=_with_match(found)),)
+
+
+def _with_match(found: "Match") -> Record:
+    """The record of the query with the cells of its match."""
+    record = found.prediction.record
+    names = record.names or ("text",)
+    fields = [*record.fields[: len(names)]] or [*record.texts[:1]]
+    fields += [None] * (len(names) - len(fields))
+    values = (found.rank, found.line, record.texts[1], round(found.cosine, 4))
+    matched = values if found.rank else (None,) * len(_COLUMNS)
+    return replace(
+        record, names=(*names, *fresh_names(_COLUMNS, names)), fields=(*fields, *matched)
+    )
+
+
+def _writer(layout: OutputFormat, output: Path | None, task: TaskSpec) -> Writer:
+    to_terminal = output is None and console.is_terminal(sys.stdout)
+    clean = visible if to_terminal else str
+    if layout is OutputFormat.TABLE:
+        return TableWriter(
+            [task],
+            with_texts=True,
+            colored=output is None and console.is_colored(sys.stdout),
+            max_lines=_MAX_LINES,
+        )
+    if layout is OutputFormat.JSONL:
+        return TableJsonlWriter([task], with_file=False, clean=clean, warn=console.warning)
+    if layout is OutputFormat.PARQUET:
+        return TableParquetWriter([task], with_file=False, warn=console.warning)
+    if layout is OutputFormat.TSV and output is None:
+        return PlainWriter(ResultColumns([task], with_texts=True), clean, is_safe=False)
+    columns = TableColumns([task], with_file=False, warn=console.warning)
+    return DelimitedWriter(
+        columns, "," if layout is OutputFormat.CSV else "\t", clean, is_safe=False
+    )

@@ -1,0 +1,235 @@
+"""Finds for each text its nearest texts of a corpus: embeddings choose, a task's head decides."""
+
+import tempfile
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from swisscli.core.io.text import is_blank
+from swisscli.core.records import Prediction, Record
+
+if TYPE_CHECKING:
+    from swisscli.inference.predictor import Predictor
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+QUERIES = 256
+"""Number of queries that are compared with the corpus at once."""
+BLOCK = 8192
+"""Number of texts of the corpus in memory at once; a block of comparisons has 8 MB."""
+NO_MATCH = "no_match"
+"""Why a query has no answer: no text of the corpus matches it."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One match of a query, or the reason why it has none.
+
+    Attributes:
+        prediction: The answer to the pair; its record is the query's, with the match as the second
+            text. Without a match the label and the score are None, and `skipped` says why.
+        rank: From 1, the best match of the query; 0 without a match.
+        line: Line of the match in its file; 0 without a match.
+        cosine: Cosine of the two embeddings; 0 without a match.
+    """
+
+    prediction: Prediction
+    rank: int = 0
+    line: int = 0
+    cosine: float = 0.0
+
+
+class Corpus:
+    """Texts to search in, with their embeddings.
+
+    Texts and embeddings lie in temporary files; memory holds 16 bytes a text and one block.
+
+    Args:
+        predictor: The model whose embeddings are compared.
+
+    Attributes:
+        lines: The line of each text in its file.
+
+    Raises:
+        ModelError: if the model's graph has no embedding.
+        OSError: if no temporary file can be written.
+    """
+
+    def __init__(self, predictor: "Predictor") -> None:
+        self._predictor = predictor
+        self._width = predictor.config.encoder.hidden_size
+        self._vectors = tempfile.TemporaryFile(prefix="swiss-")  # noqa: SIM115
+        self._texts = tempfile.TemporaryFile(prefix="swiss-")  # noqa: SIM115
+        self._ends = array("q", [0])
+        self.lines = array("q")
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def add(self, records: Sequence[Record]) -> Floats:
+        """Add records that have a text; returns their embeddings, (N, D)."""
+        texts = [record.texts[0] for record in records]
+        vectors_ND = self._predictor.embed(texts)
+        self._vectors.seek(0, 2)
+        self._vectors.write(vectors_ND.tobytes())
+        self._texts.seek(0, 2)
+        for record, text in zip(records, texts, strict=True):
+            encoded = text.encode("utf-8", "surrogatepass")
+            self._texts.write(encoded)
+            self._ends.append(self._ends[-1] + len(encoded))
+            self.lines.append(record.line)
+        return vectors_ND
+
+    def text(self, index: int) -> str:
+        """Read a text."""
+        start, end = self._ends[index], self._ends[index + 1]
+        self._texts.seek(start)
+        return self._texts.read(end - start).decode("utf-8", "surrogatepass")
+
+    def vectors(self, start: int, stop: int) -> Floats:
+        """Read the embeddings from `start` up to `stop`, (stop - start, D)."""
+        self._vectors.seek(start * self._width * 4)
+        content = self._vectors.read((stop - start) * self._width * 4)
+        return np.frombuffer(content, np.float32).reshape(-1, self._width)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self._vectors.close()
+        self._texts.close()
+
+
+def nearest(
+    queries_QD: Floats, corpus: Corpus, count: int, before_Q: Indices | None = None
+) -> tuple[Indices, Floats]:
+    """Find the texts with the largest cosine, exactly, by products of blocks.
+
+    Args:
+        queries_QD: Embeddings of the queries, of length 1.
+        corpus: The texts.
+        count: Most texts to find for a query, K.
+        before_Q: For each query only the texts before this index; None for all.
+
+    Returns:
+        Indices and cosines, (Q, K), the largest cosine first, and of equal ones the first text.
+        Where a query has fewer than K, the index is -1.
+    """
+    index_QK = np.full((len(queries_QD), count), -1, dtype=np.int64)
+    cosine_QK = np.full((len(queries_QD), count), -np.inf, dtype=np.float32)
+    for start in range(0, len(corpus), BLOCK):
+        stop = min(start + BLOCK, len(corpus))
+        cosine_QB = queries_QD @ corpus.vectors(start, stop).T
+        if before_Q is not None:
+            cosine_QB[np.arange(start, stop) >= before_Q[:, None]] = -np.inf
+        # Later texts have to be nearer: of equal ones, the first wins.
+        rows = np.flatnonzero((cosine_QB > cosine_QK[:, -1:]).any(axis=1))
+        if not len(rows):
+            continue
+        cosines = np.hstack([cosine_QK[rows], cosine_QB[rows]])
+        indices = np.hstack(
+            [index_QK[rows], np.broadcast_to(np.arange(start, stop), (len(rows), stop - start))]
+        )
+        order = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        cosine_QK[rows] = np.take_along_axis(cosines, order, axis=1)
+        index_QK[rows] = np.take_along_axis(indices, order, axis=1)
+    index_QK[np.isneginf(cosine_QK)] = -1
+    return index_QK, cosine_QK
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Finds matches in a corpus.
+
+    Attributes:
+        predictor: The model.
+        corpus: The texts to search in.
+        task: The task that decides, of two texts.
+        top: Most matches of a query.
+        candidates: Number of nearest texts that the task's head compares with a query.
+        threshold: Smallest score of a match; None for any.
+        among_itself: Whether the queries are the corpus: each is added to it, and compared with
+            the texts before it, so that each pair is compared once.
+    """
+
+    predictor: "Predictor"
+    corpus: Corpus
+    task: str = "paraphrase"
+    top: int = 5
+    candidates: int = 20
+    threshold: float | None = None
+    among_itself: bool = False
+
+    def match(self, queries: Sequence[Record]) -> Iterator[Match]:
+        """Find the matches of queries.
+
+        Yields:
+            For each query in order its matches, the best first; one `Match` without a match if it
+            has none, is blank or could not be read. Of equal scores the nearer text comes first,
+            then the earlier one.
+        """
+        for start in range(0, len(queries), QUERIES):
+            yield from self._match_block(queries[start : start + QUERIES])
+
+    def _match_block(self, queries: Sequence[Record]) -> Iterator[Match]:
+        asked = [record for record in queries if not record.error and not is_blank(record.texts[0])]
+        pairs: list[Record] = []
+        found: list[tuple[int, float]] = []
+        counts: list[int] = []
+        for record, indices, cosines in self._candidates(asked):
+            counts.append(len(indices))
+            for index, cosine in zip(indices, cosines, strict=True):
+                pairs.append(Record(record.line, (record.texts[0], self.corpus.text(index))))
+                found.append((index, cosine))
+        answers = zip(self.predictor.predict(self.task, pairs), found, strict=True)
+        counted = iter(counts)
+        for record in queries:
+            if record.error or is_blank(record.texts[0]):
+                reason = None if record.error else "empty"
+                yield Match(self._unanswered(record, reason))
+                continue
+            matches = [next(answers) for _ in range(next(counted))]
+            yield from self._best(record, matches)
+
+    def _candidates(
+        self, asked: Sequence[Record]
+    ) -> Iterator[tuple[Record, list[int], list[float]]]:
+        if not asked:
+            return
+        before_Q = None
+        if self.among_itself:
+            before_Q = len(self.corpus) + np.arange(len(asked))
+            queries_QD = self.corpus.add(asked)
+        else:
+            queries_QD = self.predictor.embed([record.texts[0] for record in asked])
+        count = max(self.top, self.candidates)
+        index_QK, cosine_QK = nearest(queries_QD, self.corpus, count, before_Q)
+        for record, index_K, cosine_K in zip(asked, index_QK, cosine_QK, strict=True):
+            known_K = index_K >= 0
+            yield record, index_K[known_K].tolist(), cosine_K[known_K].tolist()
+
+    def _best(
+        self, record: Record, answers: Sequence[tuple[Prediction, tuple[int, float]]]
+    ) -> Iterator[Match]:
+        threshold = -np.inf if self.threshold is None else self.threshold
+        scored = [
+            (-prediction.score, -cosine, index, prediction)
+            for prediction, (index, cosine) in answers
+            if prediction.score is not None and prediction.score >= threshold
+        ]
+        scored.sort(key=lambda item: item[:3])
+        for rank, (_, cosine, index, prediction) in enumerate(scored[: self.top], start=1):
+            pair = replace(record, texts=prediction.record.texts)
+            answer = replace(prediction, record=pair)
+            yield Match(answer, rank, self.corpus.lines[index], -cosine)
+        if scored:
+            return
+        failed = next((prediction for prediction, _ in answers if prediction.error), None)
+        yield Match(failed or self._unanswered(record, NO_MATCH))
+
+    def _unanswered(self, record: Record, reason: str | None) -> Prediction:
+        texts = (next(iter(record.texts), ""), "")
+        return Prediction(replace(record, texts=texts), self.task, skipped=reason)
