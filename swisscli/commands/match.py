@@ -129,10 +129,11 @@ def match(
     cat questions.txt | swiss match - answered.txt -o matches.csv
 
     The embeddings of the texts choose candidates, and a task scores each of them together with
-    the text: paraphrase, or similarity. Every text gives at least one row, in order: with -o, and
-    with --format csv, jsonl or parquet, that are its own columns, then rank, match_line, match,
-    cosine, the label and score of the task, error, and line. A text without a match has an empty
-    match_line: after --self --threshold, these are the texts that repeat none before them.
+    the text: paraphrase, or similarity. Every text gives at least one row, in order. With -o, and
+    with --format csv, jsonl or parquet, a row has the columns of the text's table, then rank,
+    match_line, match, cosine, the label and score of the task, error, flags and line. A text
+    without a match has an empty match_line: with --self and --threshold, these are the texts that
+    repeat none before them.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no usable
     model; 5 an extra is not installed; 6 the device does not exist.

@@ -143,8 +143,9 @@ def predict(
     the same order. A record that cannot be read is marked, and the others are still answered.
 
     With -o, and with --format csv, jsonl or parquet, results keep all columns of a table. After
-    them come sentiment_label and sentiment_score (one pair per task), error, and line, the line of
-    the input. Lines of text have no columns; their results are the answers and the text.
+    them come sentiment_label and sentiment_score (one pair per task), error, flags (empty,
+    out_of_domain, truncated) and line, the line of the input. Lines of text have no columns; their
+    results are the answers and the text.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
     usable model; 5 an extra is not installed; 6 the device does not exist.

@@ -33,7 +33,7 @@ def test_each_text_has_its_nearest_in_order(swiss: Any) -> None:
     rows = rows_of(outcome.stdout)
     assert list(rows[0]) == [
         *("text", "rank", "match_line", "match", "cosine"),
-        *("paraphrase_label", "paraphrase_score", "error", "line"),
+        *("paraphrase_label", "paraphrase_score", "error", "flags", "line"),
     ]
     assert [(row["line"], row["rank"]) for row in rows] == [
         *(("1", "1"), ("1", "2"), ("2", "1"), ("2", "2"), ("3", ""), ("4", "1"), ("4", "2"))

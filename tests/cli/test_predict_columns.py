@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-ANSWERS = ["sentiment_label", "sentiment_score", "error", "line"]
+ANSWERS = ["sentiment_label", "sentiment_score", "error", "flags", "line"]
 REVIEWS = 'id,text,note\n7,"good, ""film""\r\n!", x \n8,,-\n9,bad\n10,nan,=1+1\n'
 
 
@@ -28,12 +28,21 @@ def test_a_csv_keeps_its_columns_and_the_answers_follow(swiss, tmp_path):
     header, first, blank, ragged, failed = rows_of((tmp_path / "out.csv").read_bytes())
     assert header == ["id", "text", "note", *ANSWERS]
     assert first[:3] == ["7", 'good, "film"\r\n!', " x "]
-    assert (first[5], first[6]) == ("", "2")
+    assert first[5:] == ["", "", "2"]
     assert float(first[4]) > 0
-    assert blank == ["8", "", "-", "", "", "", "4"]
+    assert blank == ["8", "", "-", "", "", "", "empty", "4"]
     assert ragged[:3] == ["9", "bad", ""]
     assert failed[:5] == ["10", "nan", "=1+1", "", ""]
     assert failed[5].startswith("not_finite: ")
+
+
+def test_flags_say_what_was_skipped_foreign_or_cut(swiss, tmp_path):
+    texts = ["good", "", "это плохой фильм", "good " * 40]
+    (tmp_path / "in.csv").write_text("text\n" + "".join(f'"{text}"\n' for text in texts))
+    for options in ((), ("--strict-language",)):
+        swiss("predict", "sst", "in.csv", "-o", "out.csv", "--force", *options)
+        flags = [row[4] for row in rows_of((tmp_path / "out.csv").read_bytes())]
+        assert flags == ["flags", "", "empty", "out_of_domain", "truncated"]
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("out.tsv", "\t"), ("out.csv.gz", ",")])
@@ -94,7 +103,7 @@ def test_the_tsv_of_a_pipe_stays_plain_unless_keep_is_given(swiss, tmp_path):
     (tmp_path / "in.csv").write_text('id,text\n1,"good\tfilm"\n')
     assert swiss("predict", "sst", "in.csv").stdout == b"positive\t0.8776\tgood\\tfilm\n"
     kept = swiss("predict", "sst", "in.csv", "--keep").stdout
-    assert kept == b"1\tgood\\tfilm\tpositive\t0.8776\t\t2\n"
+    assert kept == b"1\tgood\\tfilm\tpositive\t0.8776\t\t\t2\n"
 
 
 def test_columns_without_names_are_numbered(swiss, tmp_path):
@@ -183,7 +192,7 @@ def test_dates_of_parquet_in_json(swiss, jsonl, tmp_path):
 def test_text_columns_alone_as_parquet(swiss, tmp_path):
     swiss("predict", "sts", "-o", "out.parquet", "--only-results", input=b"good\tbad\nbad\n")
     found = parquet.read_table(tmp_path / "out.parquet").to_pylist()
-    assert list(found[0]) == ["text_a", "text_b", "similarity_score", "error", "line"]
+    assert list(found[0]) == ["text_a", "text_b", "similarity_score", "error", "flags", "line"]
     assert (found[1]["text_a"], found[1]["similarity_score"]) == ("bad", None)
 
 

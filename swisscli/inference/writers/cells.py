@@ -142,14 +142,26 @@ class TableColumns:
         for prediction, task in zip(predictions, self._tasks, strict=True):
             values += [prediction.label, prediction.score] if task.labels else [prediction.score]
         error = failure_of(predictions)
-        values += [error and f"{error.code}: {error.message}", record.line]
+        values += [error and f"{error.code}: {error.message}", flags_of(predictions), record.line]
         return [*values, self._source] if self._with_file else values
 
 
 def answer_names(tasks: Sequence[TaskSpec], *, with_file: bool) -> list[str]:
     """The names of the columns of answers, behind those of a table."""
     names = [f"{task.name}_{name}" for task in tasks for name in result_names(task)]
-    return [*names, "error", "line", *(["file"] if with_file else [])]
+    return [*names, "error", "flags", "line", *(["file"] if with_file else [])]
+
+
+def flags_of(predictions: Predictions) -> str | None:
+    """What to know of an answer, or of why there is none: words with `;` between them.
+
+    `empty`, `out_of_domain` and `no_match` are reasons to skip a record, as in
+    `Prediction.skipped`; an answer can be `out_of_domain` too, and `truncated`.
+    """
+    first = predictions[0]
+    marks = {"out_of_domain": first.out_of_domain, "truncated": first.truncated}
+    flags = [first.skipped, *(name for name, is_set in marks.items() if is_set)]
+    return ";".join(dict.fromkeys(filter(None, flags))) or None
 
 
 def fresh_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
