@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -47,6 +47,7 @@ from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_output
 from swisscli.core.io.parquet import require_pyarrow
 from swisscli.core.io.text import visible
+from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
@@ -55,7 +56,12 @@ from swisscli.inference.writers.formats import OutputFormat, Writer
 from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
 from swisscli.inference.writers.parquet import TableParquetWriter
 
+if TYPE_CHECKING:
+    from swisscli.inference.summary.statistics import Summary
+
 _MAX_LINES = 3
+_TOP = 5
+"""Number of the most extreme texts in a summary."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,14 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
+    summary: Annotated[
+        bool,
+        typer.Option(
+            "--summary",
+            help="Also sum the answers up on standard error, as swiss summarize does.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -182,11 +196,32 @@ def predict(
         safe_csv=safe_csv,
     )
     with problems.collected():
+        if summary and len(inputs.tasks) > 1:
+            raise ConfigurationError(
+                f"--summary: sums up one task, not {len(inputs.tasks)}", hint="predict one task"
+            )
+    with problems.collected():
         _check_layout(chosen, keep=keep, only_results=only_results)
     check_model_choice(problems, model_choice, inputs.tasks)
     problems.check()
-    if _predict(inputs, model_choice, chosen, strict=strict):
+    summed_up = _summary_of(inputs.tasks[0], Decision(classes, threshold)) if summary else None
+    num_failed = _predict(inputs, model_choice, chosen, summed_up, strict=strict)
+    if summed_up:
+        _show_summary(summed_up)
+    if num_failed:
         raise typer.Exit(1)
+
+
+def _summary_of(task: TaskSpec, decision: Decision) -> "Summary":
+    from swisscli.inference.summary.statistics import Summary
+
+    return Summary(decision.shown(task), None, _TOP)
+
+
+def _show_summary(summary: "Summary") -> None:
+    from swisscli.commands.summary_text import summary_text
+
+    console.block(summary_text(summary.as_json(), summary.scale, sys.stderr))
 
 
 def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
@@ -215,7 +250,9 @@ def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
         raise ConfigurationError("Parquet is not for a terminal", hint="add -o FILE.parquet")
 
 
-def _predict(inputs: Inputs, model: ModelChoice, output: _Output, *, strict: bool) -> int:
+def _predict(
+    inputs: Inputs, model: ModelChoice, output: _Output, summary: "Summary | None", *, strict: bool
+) -> int:
     """Predict and write; how many records failed."""
     predictor = open_predictor(model)
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", model.strict_language)
@@ -235,6 +272,8 @@ def _predict(inputs: Inputs, model: ModelChoice, output: _Output, *, strict: boo
         for records, chunk in predicted:
             write(writer.rows(chunk))
             tally.add(records.source, chunk)
+            if summary:
+                summary.add([prediction for (prediction,) in chunk])
         write(writer.end())
     tally.report(predictor.device, predictor.config.max_length)
     return tally.counts["failed"]

@@ -1,6 +1,7 @@
 """`swiss summarize`: what the answers to many records say together."""
 
 import json
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,23 +39,15 @@ from swisscli.commands.prediction import (
     open_predictor,
     predicted_chunks,
 )
+from swisscli.commands.summary_text import summary_text
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import check_output, open_beside, open_output
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.summary.grouping import NO_DATE, Grouping
-from swisscli.inference.summary.markdown import (
-    by_of,
-    counts_line,
-    group_header,
-    group_row,
-    markdown,
-    mean_of,
-)
+from swisscli.inference.summary.markdown import markdown
 from swisscli.inference.summary.page import page
 from swisscli.inference.summary.statistics import Scale, Summary
-
-_MAX_SHOWN_GROUPS = 30
 
 
 class SummaryFormat(StrEnum):
@@ -207,37 +200,8 @@ def _collect(
 def _written(found: dict[str, Any], scale: Scale, layout: SummaryFormat) -> str:
     if layout is SummaryFormat.JSON:
         return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
-    return markdown(found, scale) if layout is SummaryFormat.MD else _text(found, scale)
-
-
-def _text(found: dict[str, Any], scale: Scale) -> str:
-    parts = [
-        f"{found['task']}: {found['records']:,} records: {counts_line(found)}\n"
-        f"mean {scale.name}: {mean_of(found)}\n"
-    ]
-    if found["labels"]:
-        last = len(found["labels"]) - 1
-        rows = [
-            (label["label"], label["count"], label["share"], _style(2 * index - last))
-            for index, label in enumerate(found["labels"])
-        ]
-        parts.append(console.bar_table("labels", rows))
-    parts.append(console.histogram(scale.name, found["histogram"]))
-    groups = found.get("groups", [])
-    if groups:
-        shown = list(map(group_row, groups[:_MAX_SHOWN_GROUPS]))
-        parts.append(console.text_table(f"by {by_of(found)}", group_header(found), shown))
-        if len(groups) > len(shown):
-            parts[-1] += f"{len(groups) - len(shown):,} more: add --format json\n"
-    for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
-        rows_of_texts = [
-            [f"{item['line']:,}", f"{item['value']:.3f}", " / ".join(item["texts"])]
-            for item in found[key]
-        ]
-        if rows_of_texts:
-            parts.append(console.text_table(title, ("line", "value", "text"), rows_of_texts))
-    return "\n".join(parts)
-
-
-def _style(side: int) -> str:
-    return "red" if side < 0 else "green" if side > 0 else "bright_black"
+    return (
+        markdown(found, scale)
+        if layout is SummaryFormat.MD
+        else summary_text(found, scale, sys.stdout)
+    )

@@ -6,6 +6,7 @@ The only importer of rich, which is imported where it is needed: most runs need 
 from swisscli.console.messages import (
     Advance,
     Color,
+    block,
     choose_color,
     error,
     ignore_progress,
@@ -26,6 +27,7 @@ __all__ = [
     "ShowTransfer",
     "TableLayout",
     "bar_table",
+    "block",
     "choose_color",
     "error",
     "heat_table",

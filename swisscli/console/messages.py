@@ -62,6 +62,11 @@ def status(message: str) -> None:
     print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 
 
+def block(text: str) -> None:
+    """Print lines on standard error as they are; they hold no escapes but our own."""
+    print(text, end="", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def note(message: str) -> None:
     """Print a line on standard error if it is a terminal, nothing otherwise."""
     if is_terminal(sys.stderr):

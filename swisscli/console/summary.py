@@ -1,8 +1,7 @@
 """A summary of predictions on a terminal."""
 
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from swisscli.console.messages import is_colored
 from swisscli.console.tables import rendered, terminal_width
@@ -16,12 +15,13 @@ _MAX_TEXT = 300
 _WIDE = 100
 
 
-def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]]) -> str:
+def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: TextIO) -> str:
     """Counts as bars.
 
     Args:
         title: What stands above them.
         rows: For each a name, its count, its share of all, and a style.
+        stream: Where it will be written, which decides about colours.
     """
     from rich.table import Table
     from rich.text import Text
@@ -35,10 +35,12 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]]) -> str:
         bar = Text(_bar(count / largest, width), style)
         table.add_row(Text(name), bar, f"{count:,}", f"{share:6.1%}")
     table.columns[2].justify = "right"
-    return f"{visible(title)}\n{_shown(table)}"
+    return f"{visible(title)}\n{_shown(table, stream)}"
 
 
-def text_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(
+    title: str, header: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO
+) -> str:
     """Rows of text under a title; the last column takes the room that is left."""
     from rich import box
     from rich.table import Table
@@ -51,17 +53,17 @@ def text_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
         table.add_column(Text(visible(name)), overflow="fold", min_width=longest_word)
     for row in rows:
         table.add_row(*(Text(visible(" ".join(cell[:_MAX_TEXT].split()))) for cell in row))
-    return f"{visible(title)}\n{_shown(table)}"
+    return f"{visible(title)}\n{_shown(table, stream)}"
 
 
-def histogram(title: str, bins: Sequence[dict[str, Any]]) -> str:
+def histogram(title: str, bins: Sequence[dict[str, Any]], stream: TextIO) -> str:
     """Counts of values from low to high, a line of bars for each."""
     total = sum(item["count"] for item in bins) or 1
     rows = [
         (f"{item['from']:6.2f} to {item['to']:5.2f}", item["count"], item["count"] / total, "cyan")
         for item in bins
     ]
-    return bar_table(title, rows)
+    return bar_table(title, rows, stream)
 
 
 def _bar(share: float, width: int) -> str:
@@ -71,5 +73,5 @@ def _bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()
 
 
-def _shown(table: "Table") -> str:
-    return rendered(table, is_colored(sys.stdout), "standard")
+def _shown(table: "Table", stream: TextIO) -> str:
+    return rendered(table, is_colored(stream), "standard")

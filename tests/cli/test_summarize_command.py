@@ -161,3 +161,14 @@ def test_what_cannot_be_grouped(swiss, reviews, arguments, message, hint):
 
 def test_several_tasks_are_refused(swiss):
     assert swiss("summarize", "para,sts", input=b"good\tbad\n").exit_code == 2
+
+
+def test_predict_can_sum_up_beside_its_answers(swiss, reviews):
+    plain = swiss("predict", "sentiment", reviews, "--classes", 3)
+    outcome = swiss("predict", "sentiment", reviews, "--classes", 3, "--summary")
+    assert outcome.exit_code == plain.exit_code == 1
+    assert outcome.stdout == plain.stdout
+    summary = swiss("summarize", "sentiment", reviews, "--classes", 3)
+    assert summary.stdout.decode() in outcome.stderr
+    refused = swiss("predict", "paraphrase,similarity", "absent.tsv", "--summary")
+    assert "--summary: sums up one task, not 2" in refused.stderr

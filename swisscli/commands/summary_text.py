@@ -1,0 +1,49 @@
+"""A summary as text for a terminal."""
+
+from typing import Any, TextIO
+
+from swisscli import console
+from swisscli.inference.summary.markdown import (
+    by_of,
+    counts_line,
+    group_header,
+    group_row,
+    mean_of,
+)
+from swisscli.inference.summary.statistics import Scale
+
+_MAX_SHOWN_GROUPS = 30
+
+
+def summary_text(found: dict[str, Any], scale: Scale, stream: TextIO) -> str:
+    """Counts, mean, bars, groups and extreme texts, for a terminal."""
+    parts = [
+        f"{found['task']}: {found['records']:,} records: {counts_line(found)}\n"
+        f"mean {scale.name}: {mean_of(found)}\n"
+    ]
+    if found["labels"]:
+        last = len(found["labels"]) - 1
+        rows = [
+            (label["label"], label["count"], label["share"], _style(2 * index - last))
+            for index, label in enumerate(found["labels"])
+        ]
+        parts.append(console.bar_table("labels", rows, stream))
+    parts.append(console.histogram(scale.name, found["histogram"], stream))
+    groups = found.get("groups", [])
+    if groups:
+        shown = list(map(group_row, groups[:_MAX_SHOWN_GROUPS]))
+        parts.append(console.text_table(f"by {by_of(found)}", group_header(found), shown, stream))
+        if len(groups) > len(shown):
+            parts[-1] += f"{len(groups) - len(shown):,} more: add --format json\n"
+    for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
+        texts = [
+            [f"{item['line']:,}", f"{item['value']:.3f}", " / ".join(item["texts"])]
+            for item in found[key]
+        ]
+        if texts:
+            parts.append(console.text_table(title, ("line", "value", "text"), texts, stream))
+    return "\n".join(parts)
+
+
+def _style(side: int) -> str:
+    return "red" if side < 0 else "green" if side > 0 else "bright_black"
