@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -74,9 +75,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-def run(command: list[str], environment: dict[str, str]) -> str:
+def run(command: list[str], environment: dict[str, str], folder: Path = ROOT) -> str:
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -94,8 +95,9 @@ def test_a_shell_line_runs(line: str, program: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("code", PYTHON)
-def test_a_python_block_runs(code: str, program: dict[str, str]) -> None:
-    run([sys.executable, "-c", code], program)
+def test_a_python_block_runs(code: str, program: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    run([sys.executable, "-c", code], program, tmp_path)
 
 
 @pytest.mark.parametrize("module", ["swisscli.inference.predictor"])

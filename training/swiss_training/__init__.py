@@ -1,1 +1,47 @@
-"""Trains models: encoder, heads, losses, multitask methods and the training engine."""
+"""Trains models: encoder, heads, losses, multitask methods and the training engine.
+
+What is public and stays is in `__all__`: a configuration, `fit` and `resume`, which train it, and
+the events that they yield. Call it from Python with `from swiss_training import TrainConfig, fit`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swiss_training.events import (
+        Evaluated,
+        Event,
+        Finished,
+        Interrupted,
+        Saved,
+        Started,
+        StepsDone,
+    )
+    from swiss_training.multitask.config import TrainConfig
+    from swiss_training.multitask.objective import fit, resume
+
+__all__ = [
+    "Evaluated",
+    "Event",
+    "Finished",
+    "Interrupted",
+    "Saved",
+    "Started",
+    "StepsDone",
+    "TrainConfig",
+    "fit",
+    "resume",
+]
+
+_HOMES = {
+    "TrainConfig": "multitask.config",
+    "fit": "multitask.objective",
+    "resume": "multitask.objective",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is asked for: torch takes a second.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'events')}"), name)
