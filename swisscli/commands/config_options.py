@@ -35,8 +35,22 @@ RUN_OPTIONS = {
 """Help texts of the options that every kind of run has."""
 
 
+PANELS = ("Common options", "Data", "Model", "Methods", "Optimization", "Run")
+"""The groups of options in `--help`, in their order."""
+COMMON, DATA, MODEL, METHOD, OPTIMIZATION, RUN = PANELS
+RUN_PANELS = {
+    **dict.fromkeys(("encoder", "output", "epochs", "batch_size", "learning_rate"), COMMON),
+    "max_length": MODEL,
+    **dict.fromkeys(("max_steps", "gradient_accumulation_steps", "schedule"), OPTIMIZATION),
+    **dict.fromkeys(("warmup_ratio", "weight_decay", "max_grad_norm", "patience"), OPTIMIZATION),
+    **dict.fromkeys(("precision", "device", "seed", "eval_every", "save_every"), RUN),
+    **dict.fromkeys(("save_minutes", "log_every"), RUN),
+}
+"""The group of each option that every kind of run has."""
+
+
 def with_options(
-    config: type[RunConfig], texts: Mapping[str, str]
+    config: type[RunConfig], texts: Mapping[str, str], panels: Mapping[str, str]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's `**options` by an option for each key of a configuration.
 
@@ -45,6 +59,7 @@ def with_options(
     Args:
         config: The configuration, which has the type and default of each key.
         texts: Help text of each key.
+        panels: Group of each key in `--help`.
     """
     defaults = config.defaults()
 
@@ -56,19 +71,35 @@ def with_options(
             flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
         elif isinstance(default, dict):
             kind, shown, metavar = str, "", "TASK=N[,...]"
-        about = with_flags(texts[key])
-        option = typer.Option(flag, help=about, show_default=shown or False, metavar=metavar)
+        about = with_flags(texts[key]) + (f"  [default: {shown}]" if shown else "")
+        option = typer.Option(
+            flag,
+            help=about,
+            show_default=False,
+            metavar=metavar,
+            rich_help_panel=panels[key],
+        )
         annotation = Annotated[kind | None, option]  # type: ignore[valid-type]
         return Parameter(key, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in signature(command).parameters.values() if p.kind != Parameter.VAR_KEYWORD]
-        parameters = [*own, *map(parameter, texts)]
+        own = [
+            p.replace(kind=Parameter.KEYWORD_ONLY)
+            for p in signature(command).parameters.values()
+            if p.kind != Parameter.VAR_KEYWORD
+        ]
+        parameters = sorted([*own, *map(parameter, texts)], key=_position)
         command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
 
     return decorate
+
+
+def _position(parameter: Parameter) -> int:
+    """Where a parameter comes in `--help`: arguments first, then the groups in their order."""
+    (info,) = parameter.annotation.__metadata__
+    return 1 + PANELS.index(info.rich_help_panel) if info.rich_help_panel else 0
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:

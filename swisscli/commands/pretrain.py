@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swiss_training.masked_lm.config import PretrainConfig
-from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
+from swisscli.commands.config_options import (
+    COMMON,
+    DATA,
+    RUN_OPTIONS,
+    RUN_PANELS,
+    given_options,
+    with_options,
+)
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import parse_delimiter
@@ -28,7 +35,7 @@ _OPTIONS = {
 """The options that set one configuration key each, and what they say of it."""
 
 
-@with_options(PretrainConfig, _OPTIONS)
+@with_options(PretrainConfig, _OPTIONS, {**RUN_PANELS, "dev_share": DATA})
 def pretrain(
     files: Annotated[
         list[str] | None,
@@ -46,6 +53,7 @@ def pretrain(
             help="Columns of tables to read, by name or number from 1.",
             metavar="NAME[,NAME]",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     delimiter: Annotated[
@@ -56,11 +64,14 @@ def pretrain(
             " Default: found by the first line.",
             metavar="CHAR",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Recipe (TOML). Options on the command line override it."),
+        typer.Option(
+            help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
@@ -68,6 +79,7 @@ def pretrain(
             help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
             " named.",
             metavar="RUN",
+            rich_help_panel=COMMON,
         ),
     ] = None,
     **options: Any,

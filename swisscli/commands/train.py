@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swiss_training.multitask.config import OWN_LABELS, TrainConfig
-from swisscli.commands.config_options import RUN_OPTIONS, given_options, with_options
+from swisscli.commands.config_options import (
+    COMMON,
+    DATA,
+    METHOD,
+    MODEL,
+    OPTIMIZATION,
+    RUN,
+    RUN_OPTIONS,
+    RUN_PANELS,
+    given_options,
+    with_options,
+)
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
 from swisscli.commands.options import OfflineOption, parse_files
@@ -23,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _listed(specs: Iterable[MethodSpec | HeadSpec]) -> str:
-    return "; ".join(f"{spec.name}: {spec.summary} ({spec.reference})" for spec in specs)
+    return ", ".join(spec.name for spec in specs)
 
 
 def _help_of_methods() -> Iterator[tuple[str, str]]:
@@ -31,7 +42,7 @@ def _help_of_methods() -> Iterator[tuple[str, str]]:
     for spec in METHODS:
         for option in spec.options:
             introduces = spec.kind == "regularizer" and option is spec.options[0]
-            about = f"{spec.summary[0].upper()}{spec.summary[1:]} ({spec.reference}): "
+            about = f"{spec.summary[0].upper()}{spec.summary[1:]}: "
             yield option.key, f"{about}{option.help}" if introduces else option.help
 
 
@@ -44,26 +55,20 @@ _OPTIONS = {
     " cache, unless the folder data has them.",
     "encoder": RUN_OPTIONS["encoder"],
     "output": "Run folder to create; it becomes the model directory.",
-    "pooling": "Pooled output. cls: first token through the pooler; mean: mean of the last hidden"
-    " states, better for encoders made for sentence embeddings.",
-    "pair_encoding": "Whether two texts are one sequence, so that each word sees both; else they"
-    " are encoded separately.",
-    "heads": f"Heads. {_listed(HEADS)}.",
-    "long_text": "What prediction reads of a text longer than the model: head, its beginning;"
-    " head-tail, its beginning and end; chunks, all of it, averaging the probabilities. Training"
-    " reads the beginning.",
+    "pooling": "cls: first token through the pooler; mean: mean of the last hidden states.",
+    "pair_encoding": "Encode two texts as one sequence, or separately.",
+    "heads": f"{_listed(HEADS)}.",
+    "long_text": "What prediction reads of a text longer than the model: head, head-tail or"
+    " chunks.",
     "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
-    "weighting": f"Loss weighting. {_listed(methods_of('weighting'))}.",
+    "weighting": f"Loss weighting: {_listed(methods_of('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
-    "aggregation": f"Gradient aggregation. {_listed(methods_of('aggregation'))}.",
-    "sampler": f"Task sampler. {_listed(methods_of('sampler'))}.",
+    "aggregation": f"Gradient aggregation: {_listed(methods_of('aggregation'))}.",
+    "sampler": f"Task sampler: {_listed(methods_of('sampler'))}.",
     "teacher": "Run folder of a trained model to distil from.",
     **dict(_help_of_methods()),
-    "ema_decay": "Evaluate and keep an exponential moving average of the weights (Polyak and"
-    " Juditsky 1992; Tarvainen and Valpola 2017 (arXiv:1703.01780), eq. 2): the share that stays at"
-    " each step; 0: off.",
-    "layer_decay": "Layer-wise learning-rate decay (Howard and Ruder 2018 (arXiv:1801.06146),"
-    " section 3.2): multiply the learning rate by this per layer downwards; 1: off.",
+    "ema_decay": "Keep a moving average of the weights: the share that stays at each step; 0: off.",
+    "layer_decay": "Factor of the learning rate from each layer to the one below it; 1: off.",
     "dropout": "Dropout before the heads.",
     "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
     "min_steps": "Fewest optimizer steps, however few --epochs need; 0: no minimum.",
@@ -78,11 +83,23 @@ _OPTIONS = {
     "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
 }
 """The options that set one configuration key each, and what they say of it."""
+_PANELS = {
+    **dict.fromkeys(_OPTIONS, METHOD),
+    **RUN_PANELS,
+    "data": COMMON,
+    **dict.fromkeys(("text_columns", "label_column", "regression", "class_weights"), DATA),
+    **dict.fromkeys(("pooling", "pair_encoding", "heads", "long_text", "dropout"), MODEL),
+    **dict.fromkeys(("freeze_encoder",), MODEL),
+    **dict.fromkeys(("ema_decay", "layer_decay", "fast_dropout", "min_steps"), OPTIMIZATION),
+    **dict.fromkeys(("micro_batch_tokens",), OPTIMIZATION),
+    "max_dev_rows": RUN,
+}
+"""The group of each option in `--help`."""
 _TASK_NAMES = ", ".join(task_names())
 _TRAIN_TABLES = ("train_files", "extra_train_files")
 
 
-@with_options(TrainConfig, _OPTIONS)
+@with_options(TrainConfig, _OPTIONS, _PANELS)
 def train(
     train_files: Annotated[
         list[str] | None,
@@ -92,6 +109,7 @@ def train(
             " Repeat for several. Any other name makes a task of your own: its classes are the"
             " labels in its files.",
             metavar="TASK=FILE",
+            rich_help_panel=COMMON,
         ),
     ] = None,
     dev_files: Annotated[
@@ -101,6 +119,7 @@ def train(
             help="The same for dev files. Without one, a task of your own holds out a tenth of its"
             " training rows.",
             metavar="TASK=FILE",
+            rich_help_panel=DATA,
         ),
     ] = None,
     tasks: Annotated[
@@ -111,11 +130,14 @@ def train(
             " is set.",
             metavar="TASK[,TASK]",
             show_default=False,
+            rich_help_panel=DATA,
         ),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Recipe (TOML). Options on the command line override it."),
+        typer.Option(
+            help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
+        ),
     ] = None,
     offline: OfflineOption = False,
     resume: Annotated[
@@ -124,11 +146,16 @@ def train(
             help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
             " named.",
             metavar="RUN",
+            rich_help_panel=COMMON,
         ),
     ] = None,
     awl: Annotated[
         bool,
-        typer.Option("--awl", help="Automatic weighted loss; short for --weighting awl."),
+        typer.Option(
+            "--awl",
+            help="Automatic weighted loss; short for --weighting awl.",
+            rich_help_panel=COMMON,
+        ),
     ] = False,
     **options: Any,
 ) -> None:
@@ -146,7 +173,8 @@ def train(
     swiss train --resume runs/swiss
 
     A task of your own starts from the encoder inside the package, with settings for small data
-    (recipes/own-labels.toml), unless --config or an option overrides them.
+    (recipes/own-labels.toml), unless --config or an option overrides them. docs/methods.md
+    explains the methods, with their papers.
 
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not available.

@@ -227,3 +227,15 @@ def test_an_interrupted_run_says_how_to_go_on(spawn: Any, tmp_path: Path) -> Non
         stderr,
     )
     assert b"Traceback" not in stderr
+
+
+def test_the_help_is_grouped_and_begins_with_the_common_options(swiss: Any) -> None:
+    text = swiss("train", "--help").stdout.decode()
+    groups = re.findall(
+        r"^(\S.*):\n((?:  .*\n|\n(?=  ))+)", text[text.index("\nCommon options:") :], re.M
+    )
+    names = [name for name, _ in groups]
+    assert names == ["Common options", "Data", "Model", "Methods", "Optimization", "Run", "Options"]
+    options = re.findall(r"^  (--[a-z-]+)", groups[0][1], re.M)
+    assert len(options) == 10
+    assert {"--train", "--data", "--encoder", "--awl", "--resume"} <= set(options)
