@@ -298,7 +298,7 @@ def _with_match(found: "Match") -> Record:
     names = record.names or ("text",)
     fields = [*record.fields[: len(names)]] or [*record.texts[:1]]
     fields += [None] * (len(names) - len(fields))
-    values = (found.rank, found.line, record.texts[1], round(found.cosine, 4))
+    values = (found.rank, found.line, record.texts[1], found.cosine)
     matched = values if found.rank else (None,) * len(_COLUMNS)
     return replace(
         record, names=(*names, *fresh_names(_COLUMNS, names)), fields=(*fields, *matched)

@@ -65,6 +65,12 @@ def test_the_nearest_are_those_of_brute_force(
         assert np.array_equal(cosine_QK[number][row >= 0], expected)
 
 
+def test_a_text_whose_embedding_is_not_a_number_is_never_nearest() -> None:
+    vectors_ND = np.array([[1, 0], [np.nan, np.nan], [0, 1]], dtype=np.float32)
+    index_QK, _ = nearest(vectors_ND, Vectors(vectors_ND), 2)
+    assert index_QK.tolist() == [[0, 2], [-1, -1], [2, 0]]
+
+
 TEXTS = ("good film", "the bad film", "", "good films", "bad", "x y z", "good film")
 
 
@@ -103,6 +109,24 @@ def test_matches_are_the_best_pairs_of_all(predictor: Predictor, task: str) -> N
         by_line = {other.line: other.texts[0] for other in others}
         for match in mine:
             assert match.prediction.record.texts == (query.texts[0], by_line[match.line])
+
+
+class LastBits(Corpus):
+    """A corpus whose later embeddings are longer by a millionth."""
+
+    def vectors(self, start: int, stop: int) -> Floats:
+        growth_N1 = 1 + 1e-6 * np.arange(start, stop, dtype=np.float32)[:, None]
+        return super().vectors(start, stop) * growth_N1
+
+
+def test_equal_texts_come_in_order_of_their_lines(predictor: Predictor) -> None:
+    corpus = LastBits(predictor)
+    corpus.add(records(("good film", "bad", "good film", "bad", "good film")))
+    matcher = Matcher(predictor, corpus)
+    for query, lines in {"good film": [1, 3, 5], "bad": [2, 4]}.items():
+        found = matcher.match([Record(1, (query,))])
+        same = [match.line for match in found if match.prediction.record.texts[1] == query]
+        assert same == lines
 
 
 def test_among_itself_every_pair_comes_once_at_its_later_text(predictor: Predictor) -> None:
