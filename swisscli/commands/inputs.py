@@ -80,6 +80,15 @@ RecursiveOption = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Answer one of N shares of the input, counted from 0, for a job array: the N results "
+        "together are the whole.",
+        rich_help_panel=INPUT,
+    ),
+]
 StrictOption = Annotated[
     bool,
     typer.Option(

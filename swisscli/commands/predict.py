@@ -25,6 +25,7 @@ from swisscli.commands.inputs import (
     OutputFileOption,
     OutputFormatOption,
     RecursiveOption,
+    ShardOption,
     StrictLanguageOption,
     StrictOption,
     TaskArgument,
@@ -41,6 +42,7 @@ from swisscli.commands.prediction import (
     find_inputs,
     open_predictor,
     predicted_chunks,
+    sharded,
 )
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import ConfigurationError, Problems
@@ -50,6 +52,7 @@ from swisscli.core.io.text import visible
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
+from swisscli.inference.shards import parse_shard
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
 from swisscli.inference.writers.formats import OutputFormat, Writer
@@ -82,6 +85,7 @@ def predict(
     delimiter: DelimiterOption = None,
     header: HeaderOption = None,
     recursive: RecursiveOption = False,
+    shard: ShardOption = None,
     strict: StrictOption = False,
     strict_language: StrictLanguageOption = False,
     classes: ClassesOption = None,
@@ -203,7 +207,12 @@ def predict(
     with problems.collected():
         _check_layout(chosen, keep=keep, only_results=only_results)
     check_model_choice(problems, model_choice, inputs.tasks)
+    chosen_shard = None
+    with problems.collected():
+        chosen_shard = None if shard is None else parse_shard(shard)
     problems.check()
+    if chosen_shard:
+        inputs = sharded(inputs, chosen_shard)
     summed_up = _summary_of(inputs.tasks[0], Decision(classes, threshold)) if summary else None
     num_failed = _predict(inputs, model_choice, chosen, summed_up, strict=strict)
     if summed_up:

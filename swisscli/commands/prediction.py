@@ -21,6 +21,7 @@ from swisscli.inference.chunks import chunks, eager_chunks
 from swisscli.inference.decision import Decision
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, find_sources
+from swisscli.inference.shards import Shard, shard_sources
 from swisscli.inference.writers.formats import OutputFormat, output_format_of
 
 if TYPE_CHECKING:
@@ -90,6 +91,13 @@ def find_inputs(
         with problems.collected():
             choice.check(reading, (source.format for source in sources))
     return Inputs(tasks, sources, choice)
+
+
+def sharded(inputs: Inputs, shard: Shard) -> Inputs:
+    """Reduce the inputs to one shard of them."""
+    columns = input_columns(inputs.tasks)
+    sources = shard_sources(inputs.sources, shard, columns, inputs.choice, console.warning)
+    return replace(inputs, sources=sources)
 
 
 def check_model_choice(problems: Problems, choice: ModelChoice, tasks: Sequence[TaskSpec]) -> None:

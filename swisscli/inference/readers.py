@@ -12,6 +12,7 @@ from typing import BinaryIO
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
+from swisscli.core.io.parts import EveryNth, LineRange, Part
 from swisscli.core.io.tables import Heading, Table, read_table
 from swisscli.core.records import Record
 from swisscli.inference.documents import document_table, find_documents, is_text, text_table
@@ -29,6 +30,7 @@ class Source:
         documents: Documents of a folder.
         passed_over: Files of a folder that are not documents.
         texts: Texts of each record, if they are arguments.
+        part: Part of the records to read; None reads all.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Source:
     documents: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     texts: tuple[tuple[str, ...], ...] = ()
+    part: Part | None = None
 
     @property
     def name(self) -> str:
@@ -56,6 +59,8 @@ class Source:
         """Size in bytes, of a compressed file as it is; None if it is not a regular file."""
         if not self.is_file or self.is_pipe():
             return None
+        if isinstance(self.part, LineRange):
+            return self.part.end - self.part.offset
         if self.path != STDIN:
             return Path(self.path).stat().st_size or None
         descriptor = _stdin_descriptor()
@@ -238,16 +243,18 @@ class RecordStream:
         self._choice = choice
         self._keep_fields = keep_fields
         self._stream = source.open() if source.is_file else None
-        self._table = self._open_table(self._stream)
+        self._table = self._open_table(self._stream, source.part)
         self.num_read = 0
 
-    def _open_table(self, stream: BinaryIO | None) -> Table:
+    def _open_table(self, stream: BinaryIO | None, part: Part | None = None) -> Table:
         source = self._source
-        if stream is None:
-            if source.documents:
-                return document_table(source.path, source.documents)
-            return text_table(source.texts)
-        return read_table(stream, source.name, source.format, self._columns, self._choice)
+        if stream is not None:
+            return read_table(stream, source.name, source.format, self._columns, self._choice, part)
+        if source.documents:
+            table = document_table(source.path, source.documents)
+        else:
+            table = text_table(source.texts)
+        return table if part is None else Table(lambda: (table.heading, part.select(table)))
 
     @property
     def source(self) -> Source:
@@ -275,14 +282,19 @@ class RecordStream:
 
     def share_read(self) -> float | None:
         """Fraction of the source that has been read, from 0 to 1; None if unknown."""
+        part = self._source.part
         if self._stream is None:
-            return self.num_read / len(self._source.documents or self._source.texts)
+            step = part.step if isinstance(part, EveryNth) else 1
+            return self.num_read * step / len(self._source.documents or self._source.texts)
         size = self._source.size()
         if size is None:
             return None
         if self.heading.num_rows:
             return self.num_read / self.heading.num_rows
-        return 1.0 if self._stream.closed else min(1.0, self._stream.tell() / size)
+        if self._stream.closed:
+            return 1.0
+        start = part.offset if isinstance(part, LineRange) else 0
+        return min(1.0, max(0, self._stream.tell() - start) / max(1, size))
 
     def __iter__(self) -> Iterator[Record]:
         """Yield every record in order; one that cannot be read has its `error` set.

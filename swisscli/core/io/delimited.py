@@ -79,15 +79,18 @@ class RowReader:
     Args:
         lines: The lines, with the header's.
         delimiter: One character.
+        num_columns: Number of fields of the table's first row, if the lines begin below it.
     """
 
-    def __init__(self, lines: Iterable[Line], delimiter: str) -> None:
+    def __init__(
+        self, lines: Iterable[Line], delimiter: str, num_columns: int | None = None
+    ) -> None:
         self._lines = iter(lines)
         # Lines read ahead. How each reads inside quotes does not depend on where the quotes began.
         self._ahead: deque[_Continuation] = deque()
         self._before = _NOTHING
         self._delimiter = delimiter
-        self._num_columns: int | None = None
+        self._num_columns = num_columns
         inner = r'[^"]*+(?:""[^"]*+)*+'
         before = "" if delimiter in (TAB, " ") else " *"
         after = "" if delimiter == " " else " *"

@@ -8,7 +8,7 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import BinaryIO, NamedTuple, cast
@@ -121,14 +121,51 @@ def open_text(stream: BinaryIO, name: str) -> TextStream:
 def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
     """Yield the lines of an opened text; see `decode_lines`."""
     with _unpacked(name):
-        for number, raw in enumerate(_raw_lines(*text, name, has_quotes), start=1):
-            try:
-                line = raw.decode()
-            except UnicodeDecodeError as failure:
-                yield _undecodable(number, raw, failure.start)
-                continue
-            body = line.rstrip("\r\n")
-            yield Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
+        yield from _decoded(_raw_lines(*text, name, has_quotes), 1)
+
+
+def has_newlines(stream: BinaryIO, name: str, *, has_quotes: bool) -> bool:
+    r"""Whether the bytes are text whose lines all end with `\n`, so that `lines_at` can read them.
+
+    They are not if the text is compressed, is UTF-16, or its lines end with `\r`.
+
+    Args:
+        stream: The bytes, from the beginning; a buffered stream that can be sought.
+        name: Name of the input, for errors.
+        has_quotes: As in `decode_lines`.
+
+    Raises:
+        DataError: if the stream is not text.
+    """
+    if _first_bytes(stream).startswith((_GZIP, *_UTF16_BOMS)):
+        return False
+    stream.seek(0)
+    by_newlines, head = _newlines_end(*open_text(stream, name), has_quotes)
+    _refuse_utf16(head, name)
+    return by_newlines
+
+
+def lines_at(stream: BinaryIO, offset: int, number: int) -> Iterator[Line]:
+    r"""Decode the lines from an offset on, of a text that `has_newlines`.
+
+    Args:
+        stream: The bytes; can be sought.
+        offset: Where a line begins, in bytes.
+        number: Number of that line, from 1.
+    """
+    stream.seek(offset)
+    yield from _decoded(stream, number)
+
+
+def _decoded(raw_lines: Iterable[bytes], first: int) -> Iterator[Line]:
+    for number, raw in enumerate(raw_lines, start=first):
+        try:
+            line = raw.decode()
+        except UnicodeDecodeError as failure:
+            yield _undecodable(number, raw, failure.start)
+            continue
+        body = line.rstrip("\r\n")
+        yield Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
 
 
 def chunks_of(text: TextStream, name: str) -> Iterator[str]:
@@ -216,15 +253,19 @@ class _Utf16(io.RawIOBase):
 
 def _raw_lines(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
     """Yield the lines with their ends."""
+    by_newlines, head = _newlines_end(stream, head, has_quotes)
+    _refuse_utf16(head, name)
+    return _newline_lines(stream, head) if by_newlines else _universal_lines(stream, head)
+
+
+def _newlines_end(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool, bytes]:
+    r"""Whether only `\n` ends a line, and the head, with the bytes that were read to know."""
     newline = _Newline(has_quotes)
     while not newline.is_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
         if not (chunk := _read(stream)):
             break
         head += chunk
-    _refuse_utf16(head, name)
-    if newline.is_found or b"\r" not in head:
-        return _newline_lines(stream, head)
-    return _universal_lines(stream, head)
+    return newline.is_found or b"\r" not in head, head
 
 
 class _Newline:

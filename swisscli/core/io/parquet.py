@@ -49,12 +49,14 @@ class ParquetTable(NamedTuple):
 
     Attributes:
         schema: The file's `pyarrow.Schema`.
-        num_rows: Number of rows.
+        num_rows: Number of rows that are read.
+        first: Number of the first of them, from 1.
         rows: The rows, read some at a time.
     """
 
     schema: Any
     num_rows: int
+    first: int
     rows: Iterator[ParquetRow]
 
 
@@ -76,12 +78,13 @@ def require_pyarrow(name: str) -> None:
         ) from None
 
 
-def read_parquet(stream: BinaryIO, name: str) -> ParquetTable:
+def read_parquet(stream: BinaryIO, name: str, groups: range | None = None) -> ParquetTable:
     """Open a file and read its rows some at a time.
 
     Args:
         stream: A seekable stream.
         name: Name of the file, for errors.
+        groups: Row groups to read, counted from 0; None reads all.
 
     Raises:
         MissingExtraError: if pyarrow is not installed.
@@ -94,20 +97,50 @@ def read_parquet(stream: BinaryIO, name: str) -> ParquetTable:
     if not stream.seekable():
         raise DataError(f"{name}: Parquet cannot be read from a pipe", hint="name the file")
 
-    def damaged(error: Exception) -> DataError:
-        reason = str(error).partition("\n")[0]
-        return DataError(f"{name}: cannot be read as Parquet: {reason}")
-
     def rows() -> Iterator[ParquetRow]:
         try:
-            for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
+            batches = file.iter_batches(_ROWS, row_groups=list(read), use_threads=False)
+            for batch in batches:
                 for index in range(batch.num_rows):
                     yield ParquetRow(batch, index)
         except (ArrowException, OSError) as error:
-            raise damaged(error) from None
+            raise _damaged(name, error) from None
 
     try:
         file = ParquetFile(stream)
-        return ParquetTable(file.schema_arrow, file.metadata.num_rows, rows())
+        read = range(file.num_row_groups) if groups is None else groups
+        sizes = _group_sizes(file)
+        first = 1 + sum(sizes[: read.start])
+        return ParquetTable(file.schema_arrow, sum(sizes[read.start : read.stop]), first, rows())
     except (ArrowException, OSError) as error:
-        raise damaged(error) from None
+        raise _damaged(name, error) from None
+
+
+def row_groups(stream: BinaryIO, name: str) -> list[int]:
+    """Return the number of rows of each row group.
+
+    Args:
+        stream: A seekable stream.
+        name: Name of the file, for errors.
+
+    Raises:
+        MissingExtraError: if pyarrow is not installed.
+        DataError: if the file is damaged.
+    """
+    require_pyarrow(name)
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        return _group_sizes(ParquetFile(stream))
+    except (ArrowException, OSError) as error:
+        raise _damaged(name, error) from None
+
+
+def _group_sizes(file: Any) -> list[int]:
+    return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+
+
+def _damaged(name: str, error: Exception) -> DataError:
+    reason = str(error).partition("\n")[0]
+    return DataError(f"{name}: cannot be read as Parquet: {reason}")

@@ -6,6 +6,7 @@ one at a time and in order, one for each record; memory does not grow with the f
 
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -17,8 +18,9 @@ from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.io.delimited import TAB, Row, RowReader
 from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.json_rows import JsonRow, read_json, read_json_lines
-from swisscli.core.io.lines import Line, decode_lines
+from swisscli.core.io.lines import Line, decode_lines, lines_at
 from swisscli.core.io.parquet import read_parquet
+from swisscli.core.io.parts import LineRange, Part, RowGroups
 from swisscli.core.io.text import is_blank, visible
 from swisscli.core.records import RecordError
 
@@ -75,6 +77,7 @@ class Heading(NamedTuple):
 
 
 _Opened = tuple[Heading, Iterator[TableRow]]
+_LaterLines = Callable[[int], Iterator[Line] | None]
 
 
 class Table(Iterator[TableRow]):
@@ -107,6 +110,7 @@ def read_table(
     layout: InputFormat,
     columns: InputColumns,
     choice: ColumnChoice = ColumnChoice(),
+    part: Part | None = None,
 ) -> Table:
     """Read a table, row by row.
 
@@ -116,9 +120,10 @@ def read_table(
         layout: Format of the table.
         columns: Columns to read.
         choice: The user's choice of columns.
+        part: Part of the table to read; None reads all.
 
     Returns:
-        An iterator over all rows in order. A row that cannot be read has its `error` set. The
+        An iterator over the rows in order. A row that cannot be read has its `error` set. The
         iterator raises:
 
     Raises:
@@ -128,20 +133,34 @@ def read_table(
         MissingExtraError: if the table is Parquet and pyarrow is not installed.
     """
 
-    def open_table() -> _Opened:
+    def later_lines(line: int) -> Iterator[Line] | None:
+        """Seek the lines of the part, if it begins behind a line that is read already."""
+        if isinstance(part, LineRange) and line < part.first:
+            return lines_at(stream, part.offset, part.first)
+        return None
+
+    def open_whole() -> _Opened:
         match layout:
             case InputFormat.TXT:
-                return Heading(text_names(1)), _text_rows(decode_lines(stream, name))
+                lines = later_lines(1) or decode_lines(stream, name)
+                return Heading(text_names(1)), _text_rows(lines)
             case InputFormat.TSV | InputFormat.CSV:
                 lines = decode_lines(stream, name, has_quotes=True)
-                return _open_delimited(lines, name, _DELIMITERS[layout], columns, choice)
+                return _open_delimited(
+                    lines, name, _DELIMITERS[layout], columns, choice, later_lines
+                )
             case InputFormat.JSONL:
                 rows = read_json_lines(decode_lines(stream, name))
-                return _open_json(rows, columns, choice)
+                return _open_json(rows, columns, choice, later_lines)
             case InputFormat.JSON:
-                return _open_json(read_json(stream, name), columns, choice)
+                return _open_json(read_json(stream, name), columns, choice, later_lines)
             case InputFormat.PARQUET:
-                return _open_parquet(stream, name, columns, choice)
+                groups = range(part.first, part.stop) if isinstance(part, RowGroups) else None
+                return _open_parquet(stream, name, columns, choice, groups)
+
+    def open_table() -> _Opened:
+        heading, rows = open_whole()
+        return heading, rows if part is None else part.select(rows)
 
     return Table(open_table)
 
@@ -157,6 +176,7 @@ def _open_delimited(
     delimiters: Sequence[str],
     columns: InputColumns,
     choice: ColumnChoice,
+    later_lines: _LaterLines,
 ) -> _Opened:
     first = next(lines, None)
     stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
@@ -192,13 +212,19 @@ def _open_delimited(
             layout = columns.headless_layout(names, choice.chosen, choice.label)
     except ColumnError as error:
         raise _refusal(f"{name}:{first.number}", error, names, columns) from None
+    num_fields = len(first_row.fields)
     if has_header:
+        if later := later_lines(first_row.line):
+            rows = iter(RowReader(later, delimiter, num_fields))
         # Names as in the file, with their spaces, because they are written again.
         return Heading(tuple(first_row.fields)), _laid_out(rows, names, layout)
     if choice.has_header is None and not choice.chosen:
         rows = _without_late_header(rows, name, delimiters, columns)
-    heading = Heading(_headless_names(len(first_row.fields), layout))
-    return heading, _laid_out(chain(blank, [first_row], rows), (), layout)
+    rows = chain(blank, [first_row], rows)
+    if later := later_lines(first_row.line + _MAX_TITLE_ROWS):
+        deque(islice(rows, num_blank + 1 + _MAX_TITLE_ROWS), maxlen=0)  # may refuse the table
+        rows = iter(RowReader(later, delimiter, num_fields))
+    return Heading(_headless_names(num_fields, layout)), _laid_out(rows, (), layout)
 
 
 def _headless_names(num_columns: int, layout: Layout) -> tuple[str, ...]:
@@ -322,7 +348,9 @@ def _separates(fields: Sequence[str]) -> bool:
     return len(fields) > 1 and not is_prose
 
 
-def _open_json(rows: Iterator[JsonRow], columns: InputColumns, choice: ColumnChoice) -> _Opened:
+def _open_json(
+    rows: Iterator[JsonRow], columns: InputColumns, choice: ColumnChoice, later_lines: _LaterLines
+) -> _Opened:
     skipped = []
     names: tuple[str, ...] = ()
     for row in rows:
@@ -330,7 +358,9 @@ def _open_json(rows: Iterator[JsonRow], columns: InputColumns, choice: ColumnCho
         if row.values is not None:
             names = tuple(row.values)
             break
-    return Heading(names), _json_rows(chain(skipped, rows), columns, choice)
+    later = later_lines(max(1, len(skipped)))
+    rows = read_json_lines(later) if later else chain(skipped, rows)
+    return Heading(names), _json_rows(rows, columns, choice)
 
 
 def _json_rows(
@@ -366,9 +396,13 @@ def _json_layout(
 
 
 def _open_parquet(
-    stream: BinaryIO, name: str, columns: InputColumns, choice: ColumnChoice
+    stream: BinaryIO,
+    name: str,
+    columns: InputColumns,
+    choice: ColumnChoice,
+    groups: range | None,
 ) -> _Opened:
-    schema, num_rows, rows = read_parquet(stream, name)
+    schema, num_rows, first, rows = read_parquet(stream, name, groups)
     names = tuple(schema.names)
     try:
         layout = columns.layout(
@@ -376,7 +410,7 @@ def _open_parquet(
         )
     except ColumnError as error:
         raise _refusal(name, error, names, columns) from None
-    typed = (_typed_row(number, names, row, layout) for number, row in enumerate(rows, start=1))
+    typed = (_typed_row(number, names, row, layout) for number, row in enumerate(rows, first))
     return Heading(names, schema, num_rows), typed
 
 
