@@ -31,6 +31,7 @@ RUN_OPTIONS = {
     " minute.",
     "log_every": "Steps between log lines.",
     "patience": "Stop after this many evaluations without improvement; 0: never.",
+    "track": "Also show the curves in tensorboard, mlflow or wandb (swissbert[track]), or none.",
 }
 """Help texts of the options that every kind of run has."""
 
@@ -44,7 +45,7 @@ RUN_PANELS = {
     **dict.fromkeys(("max_steps", "gradient_accumulation_steps", "schedule"), OPTIMIZATION),
     **dict.fromkeys(("warmup_ratio", "weight_decay", "max_grad_norm", "patience"), OPTIMIZATION),
     **dict.fromkeys(("precision", "device", "seed", "eval_every", "save_every"), RUN),
-    **dict.fromkeys(("save_minutes", "log_every"), RUN),
+    **dict.fromkeys(("save_minutes", "log_every", "track"), RUN),
 }
 """The group of each option that every kind of run has."""
 

@@ -350,10 +350,12 @@ def _fetch(config: TrainConfig, *, data_is_named: bool, offline: bool) -> TrainC
     from swiss_training.downloads import needs
     from swiss_training.multitask.examples import check_files
     from swiss_training.run_folder import RunFolder
+    from swiss_training.tracking import find_tracker
     from swisscli.commands.fetching import fetch
 
     RunFolder(Path(config.output), TrainConfig).check_new()
     choose_device(config.device)
+    find_tracker(config.track)
     data = needs.Needs()
     if not data_is_named:
         config, data = needs.of_data(config)

@@ -33,7 +33,7 @@ class RunConfig:
     command: ClassVar[str]
     file_name: ClassVar[str]
     may_change: ClassVar[tuple[str, ...]] = (
-        *("encoder", "output", "device", "save_every", "save_minutes", "log_every"),
+        *("encoder", "output", "device", "save_every", "save_minutes", "log_every", "track"),
     )
 
     encoder: str = "bert-base-uncased"
@@ -80,6 +80,8 @@ class RunConfig:
     """Steps between log lines; their losses are means since the line before."""
     patience: int = 0
     """Stop after this many evaluations without a better score; 0: never."""
+    track: str = "none"
+    """Program that also shows the curves: tensorboard, mlflow or wandb."""
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -194,6 +196,7 @@ def range_problems(config: RunConfig, ranges: Ranges) -> Iterator[str]:
 _CHOICES: dict[str, tuple[str, ...]] = {
     "precision": get_args(Precision),
     "schedule": get_args(Schedule),
+    "track": ("none", "tensorboard", "mlflow", "wandb"),
 }
 _RANGES: Ranges = (
     (

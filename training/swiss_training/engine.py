@@ -27,6 +27,7 @@ from swiss_training.events import (
 from swiss_training.interruption import Interruption
 from swiss_training.objective import Objective
 from swiss_training.run_folder import RunFolder, folder_of
+from swiss_training.tracking import find_tracker, tracked
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 
 FIRST_SAVE_SECONDS = 60.0
@@ -47,11 +48,12 @@ def fit(
         stop: Request to stop, checked after each step.
 
     Raises:
-        SwissError: if data or encoder are bad, the device is missing, a loss is not finite, or the
-            folder is not writable or in use.
+        SwissError: if data or encoder are bad, the device or the tracker's library is missing, a
+            loss is not finite, or the folder is not writable or in use.
     """
     folder = RunFolder(Path(config.output), type(config))
     folder.check_new()
+    find_tracker(config.track)
     return _events(Run(make_objective(config), folder, stop))
 
 
@@ -85,6 +87,7 @@ def resume(
     try:
         folder.clean()
         config = kind.read(folder.config, output=str(folder.path))
+        find_tracker(config.track)
         state = folder.load(None if folder.path == path else path)
         run = Run(make_objective(config), folder, stop)
         if state:
@@ -103,7 +106,8 @@ def _events(run: "Run") -> Iterator[Event]:
     """Yield the events of a run after writing each to its log."""
     try:
         run.begin()
-        yield from log.logged(run.folder, run.events())
+        events = tracked(run.events(), run.folder.path, run.objective.config)
+        yield from log.logged(run.folder, events)
     finally:
         run.folder.release()
 
