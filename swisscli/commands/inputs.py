@@ -1,11 +1,13 @@
-"""The arguments of the commands that predict: what is read, how, and by which model."""
+"""The options of the commands that predict: what is read, how, and by which model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
+from swisscli.commands.options import LongTextOption
 from swisscli.core.io.formats import InputFormat
 from swisscli.core.tasks import task_names
 from swisscli.inference.writers.formats import OutputFormat
@@ -173,3 +175,53 @@ OutputFormatOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """Layout of the input, and its columns."""
+
+    input_format: InputFormatOption = None
+    columns: ColumnsOption = None
+    delimiter: DelimiterOption = None
+    header: HeaderOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions:
+    """What to predict, and what to read."""
+
+    task: TaskArgument
+    files: FilesArgument = None
+    table: TableOptions
+    recursive: RecursiveOption = False
+    strict: StrictOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOptions:
+    """How the model answers; as `Predictor` takes them."""
+
+    strict_language: StrictLanguageOption = False
+    classes: ClassesOption = None
+    threshold: ThresholdOption = None
+    long_text: LongTextOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where the results go, and their format."""
+
+    output: OutputFileOption = None
+    output_format: OutputFormatOption = None
+    force: ForceOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model runs, and where; as `Predictor` takes them."""
+
+    model: ModelOption = None
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    batch_tokens: BatchTokensOption = None

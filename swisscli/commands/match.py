@@ -14,25 +14,18 @@ from swisscli import console
 from swisscli.commands.completion import complete_tasks
 from swisscli.commands.inputs import (
     ANSWERS,
-    BatchTokensOption,
-    ColumnsOption,
-    DelimiterOption,
-    DeviceOption,
-    ForceOption,
-    HeaderOption,
-    InputFormatOption,
-    ModelOption,
-    OutputFileOption,
-    OutputFormatOption,
-    ThreadsOption,
+    AnswerOptions,
+    ModelOptions,
+    OutputOptions,
+    TableOptions,
 )
-from swisscli.commands.prediction import ModelChoice, default_format, open_predictor, tell
+from swisscli.commands.option_groups import with_option_groups
+from swisscli.commands.prediction import column_choice, find_output_format, open_predictor, tell
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.columns import TEXT, InputColumns
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.io.atomic import check_output, open_output
-from swisscli.core.io.formats import ColumnChoice, parse_delimiter
-from swisscli.core.io.parquet import require_pyarrow
+from swisscli.core.io.atomic import open_output
+from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.tables import Heading
 from swisscli.core.io.text import is_blank, visible
 from swisscli.core.model.directory import ModelDirectory, find_model
@@ -44,7 +37,7 @@ from swisscli.inference.readers import RecordStream, Source, find_sources
 from swisscli.inference.writers.cells import ResultColumns, TableColumns, fresh_names
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
 from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import TableJsonlWriter
+from swisscli.inference.writers.jsonl import JsonlWriter, TableKeys
 from swisscli.inference.writers.parquet import TableParquetWriter
 
 if TYPE_CHECKING:
@@ -57,6 +50,7 @@ _COLUMNS = ("rank", "match_line", "match", "cosine")
 _MAX_LINES = 3
 
 
+@with_option_groups
 def match(
     queries: Annotated[
         str,
@@ -70,6 +64,7 @@ def match(
         str | None,
         typer.Argument(metavar="[CORPUS]", help="File with the texts to search in."),
     ] = None,
+    *,
     among_itself: Annotated[
         bool,
         typer.Option(
@@ -108,17 +103,9 @@ def match(
             rich_help_panel=ANSWERS,
         ),
     ] = 20,
-    input_format: InputFormatOption = None,
-    columns: ColumnsOption = None,
-    delimiter: DelimiterOption = None,
-    header: HeaderOption = None,
-    output: OutputFileOption = None,
-    output_format: OutputFormatOption = None,
-    force: ForceOption = False,
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    batch_tokens: BatchTokensOption = None,
+    table: TableOptions,
+    target: OutputOptions,
+    model: ModelOptions,
 ) -> None:
     """Find for each text its nearest texts of another file, or duplicates within one file.
 
@@ -139,13 +126,10 @@ def match(
     model; 5 an extra is not installed; 6 the device does not exist.
     """  # noqa: D301
     problems = Problems()
-    choice = ColumnChoice(header, (columns.strip(),) if columns is not None else ())
-    if delimiter is not None:
-        with problems.collected():
-            choice = replace(choice, delimiter=parse_delimiter(delimiter))
+    choice = column_choice(problems, table)
     specs: tuple[TaskSpec, ...] = ()
     with problems.collected():
-        specs = resolve_tasks([task], ModelDirectory.open(find_model(model)).config.tasks)
+        specs = resolve_tasks([task], ModelDirectory.open(find_model(model.model)).config.tasks)
     with problems.collected():
         _check_task(specs, threshold)
     with problems.collected():
@@ -156,39 +140,33 @@ def match(
             )
     sources: list[Source] = []
     with problems.collected():
-        sources = find_sources([queries], _READING, input_format)
+        sources = find_sources([queries], _READING, table.input_format)
     with problems.collected():
         if corpus is not None:
             if (queries, corpus) == ("-", "-"):
                 raise ConfigurationError(
                     "standard input is named twice, but can be read once", hint="name a file"
                 )
-            sources += find_sources([corpus], _READING, input_format)
+            sources += find_sources([corpus], _READING, table.input_format)
     with problems.collected():
         choice.check(_READING, (source.format for source in sources))
     with problems.collected():
-        parse_device(device)
-    layout = OutputFormat.TSV
-    with problems.collected():
-        check_output(output, force=force, inputs=[queries, *([corpus] if corpus else [])])
-        layout = output_format or default_format(output)
-        if layout is OutputFormat.PARQUET:
-            require_pyarrow("the output")
+        parse_device(model.device)
+    inputs = [queries, *([corpus] if corpus else [])]
+    layout = find_output_format(problems, target, inputs)
     problems.check()
 
     from swisscli.inference.matching import Corpus, Matcher
 
-    predictor = open_predictor(
-        ModelChoice(model, device, threads, batch_tokens, False, None, None, None)
-    )
+    predictor = open_predictor(model, AnswerOptions())
     with closing(Corpus(predictor)) as searched:
         if not among_itself:
             _fill(searched, sources[1], choice)
         matcher = Matcher(
             predictor, searched, specs[0].name, top, candidates, threshold, among_itself
         )
-        writer = _writer(layout, output, specs[0])
-        counts = _match(matcher, sources[0], choice, output, writer)
+        writer = _writer(layout, target.output, specs[0])
+        counts = _match(matcher, sources[0], choice, target.output, writer)
     console.note(
         f"{counts['read']:,} texts, {counts['matched']:,} with a match, among {len(searched):,} on"
         f" {predictor.device}: {counts['failed']:,} failed, {counts['blank']:,} blank"
@@ -316,7 +294,8 @@ def _writer(layout: OutputFormat, output: Path | None, task: TaskSpec) -> Writer
             max_lines=_MAX_LINES,
         )
     if layout is OutputFormat.JSONL:
-        return TableJsonlWriter([task], with_file=False, clean=clean, warn=console.warning)
+        keys = TableKeys([task], with_file=False, warn=console.warning)
+        return JsonlWriter(keys, clean)
     if layout is OutputFormat.PARQUET:
         return TableParquetWriter([task], with_file=False, warn=console.warning)
     if layout is OutputFormat.TSV and output is None:

@@ -12,42 +12,26 @@ import typer
 from swisscli import console
 from swisscli.commands.inputs import (
     OUTPUT,
-    BatchTokensOption,
-    ClassesOption,
-    ColumnsOption,
-    DelimiterOption,
-    DeviceOption,
-    FilesArgument,
-    ForceOption,
-    HeaderOption,
-    InputFormatOption,
-    ModelOption,
-    OutputFileOption,
-    OutputFormatOption,
-    RecursiveOption,
+    AnswerOptions,
+    InputOptions,
+    ModelOptions,
+    OutputOptions,
     ShardOption,
-    StrictLanguageOption,
-    StrictOption,
-    TaskArgument,
-    ThreadsOption,
-    ThresholdOption,
 )
-from swisscli.commands.options import LongTextOption
+from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.prediction import (
     Inputs,
-    ModelChoice,
     Tally,
-    check_model_choice,
-    default_format,
+    check_model_options,
     find_inputs,
+    find_output_format,
     open_predictor,
     predicted_chunks,
     sharded,
 )
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.io.atomic import check_output, open_output
-from swisscli.core.io.parquet import require_pyarrow
+from swisscli.core.io.atomic import open_output
 from swisscli.core.io.text import visible
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decision import Decision
@@ -56,7 +40,7 @@ from swisscli.inference.shards import parse_shard
 from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
 from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
+from swisscli.inference.writers.jsonl import JsonlWriter, Keys, ResultKeys, TableKeys
 from swisscli.inference.writers.parquet import TableParquetWriter
 
 if TYPE_CHECKING:
@@ -77,23 +61,13 @@ class _Output:
     safe_csv: bool
 
 
+@with_option_groups
 def predict(
-    task: TaskArgument,
-    files: FilesArgument = None,
-    input_format: InputFormatOption = None,
-    columns: ColumnsOption = None,
-    delimiter: DelimiterOption = None,
-    header: HeaderOption = None,
-    recursive: RecursiveOption = False,
+    reading: InputOptions,
+    answers: AnswerOptions,
+    target: OutputOptions,
+    *,
     shard: ShardOption = None,
-    strict: StrictOption = False,
-    strict_language: StrictLanguageOption = False,
-    classes: ClassesOption = None,
-    threshold: ThresholdOption = None,
-    long_text: LongTextOption = None,
-    output: OutputFileOption = None,
-    output_format: OutputFormatOption = None,
-    force: ForceOption = False,
     keep: Annotated[
         bool,
         typer.Option(
@@ -140,10 +114,7 @@ def predict(
             rich_help_panel=OUTPUT,
         ),
     ] = False,
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    batch_tokens: BatchTokensOption = None,
+    model: ModelOptions,
 ) -> None:
     """Predict the sentiment of texts, whether two texts mean the same, or how similar they are.
 
@@ -169,30 +140,14 @@ def predict(
     usable model; 5 an extra is not installed; 6 the device does not exist.
     """  # noqa: D301
     problems = Problems()
-    inputs = find_inputs(
-        problems,
-        task,
-        files or [],
-        input_format=input_format,
-        columns=columns,
-        delimiter=delimiter,
-        header=header,
-        recursive=recursive,
-        model=model,
+    inputs = find_inputs(problems, reading, model.model)
+    layout = find_output_format(problems, target, reading.files or ["-"])
+    is_plain = layout is OutputFormat.TABLE or (
+        target.output is None and layout is OutputFormat.TSV
     )
-    model_choice = ModelChoice(
-        model, device, threads, batch_tokens, strict_language, classes, threshold, long_text
-    )
-    layout = OutputFormat.TSV
-    with problems.collected():
-        check_output(output, force=force, inputs=files or ["-"])
-        layout = output_format or default_format(output)
-        if layout is OutputFormat.PARQUET:
-            require_pyarrow("the output")
-    is_plain = layout is OutputFormat.TABLE or (output is None and layout is OutputFormat.TSV)
     has_columns = any(source.is_table for source in inputs.sources)
     chosen = _Output(
-        path=output,
+        path=target.output,
         format=layout,
         keep=has_columns and not only_results and (keep or not is_plain),
         with_texts=not no_text,
@@ -206,15 +161,16 @@ def predict(
             )
     with problems.collected():
         _check_layout(chosen, keep=keep, only_results=only_results)
-    check_model_choice(problems, model_choice, inputs.tasks)
+    check_model_options(problems, model, answers, inputs.tasks)
     chosen_shard = None
     with problems.collected():
         chosen_shard = None if shard is None else parse_shard(shard)
     problems.check()
     if chosen_shard:
         inputs = sharded(inputs, chosen_shard)
-    summed_up = _summary_of(inputs.tasks[0], Decision(classes, threshold)) if summary else None
-    num_failed = _predict(inputs, model_choice, chosen, summed_up, strict=strict)
+    decision = Decision(answers.classes, answers.threshold)
+    summed_up = _summary_of(inputs.tasks[0], decision) if summary else None
+    num_failed = _predict(inputs, model, answers, chosen, summed_up, strict=reading.strict)
     if summed_up:
         _show_summary(summed_up)
     if num_failed:
@@ -260,17 +216,23 @@ def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
 
 
 def _predict(
-    inputs: Inputs, model: ModelChoice, output: _Output, summary: "Summary | None", *, strict: bool
+    inputs: Inputs,
+    model: ModelOptions,
+    answers: AnswerOptions,
+    output: _Output,
+    summary: "Summary | None",
+    *,
+    strict: bool,
 ) -> int:
     """Predict and write; how many records failed."""
-    predictor = open_predictor(model)
-    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", model.strict_language)
+    predictor = open_predictor(model, answers)
+    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
     shows_results = output.path is None and console.is_terminal(sys.stdout)
     show_progress = (
         nullcontext(console.ignore_progress) if shows_results else console.progress("records")
     )
     with open_output(output.path) as write, show_progress as show:
-        writer = _writer(inputs, output, Decision(model.classes, model.threshold))
+        writer = _writer(inputs, output, Decision(answers.classes, answers.threshold))
 
         def begin(records: RecordStream) -> None:
             write(writer.begin(records))
@@ -302,13 +264,10 @@ def _writer(inputs: Inputs, output: _Output, decision: Decision) -> Writer:
                 max_lines=None if output.full_text else _MAX_LINES,
             )
         case OutputFormat.JSONL:
+            keys: Keys = ResultKeys(tasks, with_texts=output.with_texts, with_file=with_file)
             if output.keep:
-                return TableJsonlWriter(
-                    tasks, with_file=with_file, clean=clean, warn=console.warning
-                )
-            return JsonlWriter(
-                tasks, with_texts=output.with_texts, with_file=with_file, clean=clean
-            )
+                keys = TableKeys(tasks, with_file=with_file, warn=console.warning)
+            return JsonlWriter(keys, clean)
         case OutputFormat.PARQUET:
             num_texts = tasks[0].arity if output.with_texts else 0
             return TableParquetWriter(

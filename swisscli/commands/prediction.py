@@ -7,12 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swisscli import console
+from swisscli.commands.inputs import (
+    AnswerOptions,
+    InputOptions,
+    ModelOptions,
+    OutputOptions,
+    TableOptions,
+)
 from swisscli.core.errors import ConfigurationError, DataError, Problems
-from swisscli.core.io.formats import ColumnChoice, InputFormat, parse_delimiter
+from swisscli.core.io.atomic import check_output
+from swisscli.core.io.formats import ColumnChoice, parse_delimiter
+from swisscli.core.io.parquet import require_pyarrow
 from swisscli.core.model.directory import ModelDirectory, find_model
 from swisscli.core.model.model_config import parse_long_text
 from swisscli.core.records import Predictions, failure_of
@@ -46,48 +54,23 @@ class Inputs:
     choice: ColumnChoice
 
 
-@dataclass(frozen=True)
-class ModelChoice:
-    """Which model answers, where, and how; as `Predictor` takes them."""
-
-    model: str | None
-    device: str
-    threads: int | None
-    batch_tokens: int | None
-    strict_language: bool
-    classes: int | None
-    threshold: float | None
-    long_text: str | None
-
-
-def find_inputs(
-    problems: Problems,
-    task: str,
-    files: Sequence[str],
-    *,
-    input_format: InputFormat | None,
-    columns: str | None,
-    delimiter: str | None,
-    header: bool | None,
-    recursive: bool,
-    model: str | None,
-) -> Inputs:
-    """Understand the arguments that say what is read; what is wrong with them becomes problems."""
-    choice = ColumnChoice(
-        header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
-    )
+def find_inputs(problems: Problems, options: InputOptions, model: str | None) -> Inputs:
+    """Understand the options that say what is read; what is wrong with them becomes problems."""
+    choice = column_choice(problems, options.table)
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
-    if delimiter is not None:
-        with problems.collected():
-            choice = replace(choice, delimiter=parse_delimiter(delimiter))
     with problems.collected():
         known = ModelDirectory.open(find_model(model)).config.tasks
-        tasks = resolve_tasks([name.strip() for name in task.split(",")], known)
+        tasks = resolve_tasks([name.strip() for name in options.task.split(",")], known)
     if tasks:
         reading = input_columns(tasks)
         with problems.collected():
-            sources = find_sources(files, reading, input_format, recursive=recursive)
+            sources = find_sources(
+                options.files or [],
+                reading,
+                options.table.input_format,
+                recursive=options.recursive,
+            )
         with problems.collected():
             choice.check(reading, (source.format for source in sources))
     return Inputs(tasks, sources, choice)
@@ -100,51 +83,70 @@ def sharded(inputs: Inputs, shard: Shard) -> Inputs:
     return replace(inputs, sources=sources)
 
 
-def check_model_choice(problems: Problems, choice: ModelChoice, tasks: Sequence[TaskSpec]) -> None:
-    """Find out at once what is wrong with it, or has no meaning for the tasks."""
+def column_choice(problems: Problems, options: TableOptions) -> ColumnChoice:
+    """What the user says about the columns; a wrong delimiter becomes a problem."""
+    columns = options.columns
+    choice = ColumnChoice(
+        options.header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
+    )
+    if options.delimiter is not None:
+        with problems.collected():
+            choice = replace(choice, delimiter=parse_delimiter(options.delimiter))
+    return choice
+
+
+def check_model_options(
+    problems: Problems, model: ModelOptions, answers: AnswerOptions, tasks: Sequence[TaskSpec]
+) -> None:
+    """Find out at once what is wrong with them, or has no meaning for the tasks."""
     with problems.collected():
-        parse_device(choice.device)
+        parse_device(model.device)
     with problems.collected():
-        parse_long_text(choice.long_text)
+        parse_long_text(answers.long_text)
     with problems.collected():
-        Decision(choice.classes, choice.threshold)
+        Decision(answers.classes, answers.threshold)
     names = ", ".join(task.name for task in tasks)
     with problems.collected():
-        if tasks and choice.classes is not None and not any(task.folds for task in tasks):
+        if tasks and answers.classes is not None and not any(task.folds for task in tasks):
             raise ConfigurationError(
                 f"--classes has no meaning for {names}", hint="it folds the labels of sentiment"
             )
     with problems.collected():
-        if choice.threshold is not None and all(task.kind != "binary" for task in tasks) and tasks:
+        if answers.threshold is not None and all(task.kind != "binary" for task in tasks) and tasks:
             raise ConfigurationError(
                 f"--threshold has no meaning for {names}", hint="it is for paraphrase"
             )
 
 
-def default_format(output: Path | None) -> OutputFormat:
-    """The format of results where none is given: by the extension, or by where they go."""
-    if output is not None:
-        return output_format_of(str(output))
-    return OutputFormat.TABLE if console.is_terminal(sys.stdout) else OutputFormat.TSV
+def find_output_format(
+    problems: Problems, options: OutputOptions, inputs: Sequence[str]
+) -> OutputFormat:
+    """The format of the results; what is wrong with the output becomes problems.
+
+    Without `--format` it is the extension's; without a file, a table on a terminal and else TSV.
+    """
+    layout = OutputFormat.TSV
+    with problems.collected():
+        check_output(options.output, force=options.force, inputs=inputs)
+        if options.output_format is not None:
+            layout = options.output_format
+        elif options.output is not None:
+            layout = output_format_of(str(options.output))
+        elif console.is_terminal(sys.stdout):
+            layout = OutputFormat.TABLE
+        if layout is OutputFormat.PARQUET:
+            require_pyarrow("the output")
+    return layout
 
 
-def open_predictor(choice: ModelChoice) -> "Predictor":
+def open_predictor(model: ModelOptions, answers: AnswerOptions) -> "Predictor":
     """Open the model, and warn where another device than the best is taken."""
     from swisscli.inference.predictor import Predictor
     from swisscli.inference.session import DeviceFallbackWarning
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeviceFallbackWarning)
-        predictor = Predictor(
-            choice.model,
-            device=choice.device,
-            threads=choice.threads,
-            batch_tokens=choice.batch_tokens,
-            strict_language=choice.strict_language,
-            classes=choice.classes,
-            threshold=choice.threshold,
-            long_text=choice.long_text,
-        )
+        predictor = Predictor(**vars(model), **vars(answers))
     for fallback in caught:
         if issubclass(fallback.category, DeviceFallbackWarning):
             console.warning(str(fallback.message))

@@ -12,29 +12,16 @@ from swisscli import console
 from swisscli.commands.completion import complete_columns
 from swisscli.commands.inputs import (
     OUTPUT,
-    BatchTokensOption,
-    ClassesOption,
-    ColumnsOption,
-    DelimiterOption,
-    DeviceOption,
-    FilesArgument,
+    AnswerOptions,
     ForceOption,
-    HeaderOption,
-    InputFormatOption,
-    ModelOption,
-    RecursiveOption,
-    StrictLanguageOption,
-    StrictOption,
-    TaskArgument,
-    ThreadsOption,
-    ThresholdOption,
+    InputOptions,
+    ModelOptions,
 )
-from swisscli.commands.options import LongTextOption
+from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.prediction import (
     Inputs,
-    ModelChoice,
     Tally,
-    check_model_choice,
+    check_model_options,
     find_inputs,
     open_predictor,
     predicted_chunks,
@@ -58,19 +45,11 @@ class SummaryFormat(StrEnum):
     MD = "md"
 
 
+@with_option_groups
 def summarize(
-    task: TaskArgument,
-    files: FilesArgument = None,
-    input_format: InputFormatOption = None,
-    columns: ColumnsOption = None,
-    delimiter: DelimiterOption = None,
-    header: HeaderOption = None,
-    recursive: RecursiveOption = False,
-    strict: StrictOption = False,
-    strict_language: StrictLanguageOption = False,
-    classes: ClassesOption = None,
-    threshold: ThresholdOption = None,
-    long_text: LongTextOption = None,
+    reading: InputOptions,
+    answers: AnswerOptions,
+    *,
     by: Annotated[
         str | None,
         typer.Option(
@@ -101,10 +80,7 @@ def summarize(
         ),
     ] = None,
     force: ForceOption = False,
-    model: ModelOption = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    batch_tokens: BatchTokensOption = None,
+    model: ModelOptions,
 ) -> None:
     """Summarize the answers: counts and shares, mean with its interval, histogram, extremes.
 
@@ -122,35 +98,23 @@ def summarize(
     Exit status: as of swiss predict.
     """  # noqa: D301
     problems = Problems()
-    inputs = find_inputs(
-        problems,
-        task,
-        files or [],
-        input_format=input_format,
-        columns=columns,
-        delimiter=delimiter,
-        header=header,
-        recursive=recursive,
-        model=model,
-    )
-    choice = ModelChoice(
-        model, device, threads, batch_tokens, strict_language, classes, threshold, long_text
-    )
-    check_model_choice(problems, choice, inputs.tasks)
+    inputs = find_inputs(problems, reading, model.model)
+    check_model_options(problems, model, answers, inputs.tasks)
     grouping = None
     with problems.collected():
         grouping = Grouping.parse(by) if by is not None else None
     with problems.collected():
         if len(inputs.tasks) > 1:
             raise ConfigurationError(
-                f"{task}: a summary is of one task", hint="summarize them one after the other"
+                f"{reading.task}: a summary is of one task",
+                hint="summarize them one after the other",
             )
     with problems.collected():
-        check_output(html, force=force, inputs=files or ["-"])
+        check_output(html, force=force, inputs=reading.files or ["-"])
     problems.check()
-    decision = Decision(classes, threshold)
+    decision = Decision(answers.classes, answers.threshold)
     summary = Summary(decision.shown(inputs.tasks[0]), grouping, top)
-    num_failed = _collect(inputs, choice, summary, grouping, strict=strict)
+    num_failed = _collect(inputs, model, answers, summary, grouping, strict=reading.strict)
     found = summary.as_json()
     if any(group["group"] == NO_DATE for group in found.get("groups", ())):
         console.warning(
@@ -167,15 +131,16 @@ def summarize(
 
 def _collect(
     inputs: Inputs,
-    choice: ModelChoice,
+    model: ModelOptions,
+    answers: AnswerOptions,
     summary: Summary,
     grouping: Grouping | None,
     *,
     strict: bool,
 ) -> int:
     """Predict everything into the summary; how many records failed."""
-    predictor = open_predictor(choice)
-    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", choice.strict_language)
+    predictor = open_predictor(model, answers)
+    tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
 
     def begin(records: RecordStream) -> None:
         if grouping:

@@ -27,7 +27,7 @@ class PlainWriter:
         self._is_safe = is_safe
 
     def begin(self, records: RecordStream) -> bytes:
-        """Return nothing: the format has no such part."""
+        """Begin with a source; the format has no header."""
         self._columns.begin(records)
         return b""
 
@@ -43,7 +43,7 @@ class PlainWriter:
         return self._clean(escaped(text))
 
     def end(self) -> bytes:
-        """Return nothing: the format has no such part."""
+        """Return nothing: the format has no end."""
         return b""
 
 
@@ -79,7 +79,7 @@ class DelimitedWriter:
         return encoded(self._line(self._columns.cells(item)) for item in records)
 
     def end(self) -> bytes:
-        """Return nothing: the format has no such part."""
+        """Return nothing: the format has no end."""
         return b""
 
     def _line(self, cells: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
-"""Writes predictions as JSON lines."""
+"""Writes predictions as JSON lines; `Keys` decides what an object has."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from swisscli.core.io.tables import text_names
 from swisscli.core.records import Prediction, Predictions, RecordError, failure_of
@@ -12,44 +12,64 @@ from swisscli.inference.writers.cells import as_json, fresh_names, warn_of_renam
 from swisscli.inference.writers.delimited import encoded
 
 
+class Keys(Protocol):
+    """Decides the object of each record."""
+
+    def begin(self, records: RecordStream) -> None:
+        """Begin with a source."""
+
+    def values(self, predictions: Predictions) -> dict[str, Any]:
+        """Return the object of a record."""
+        ...
+
+
 class JsonlWriter:
-    """One JSON object per line; with several tasks, each task has an object inside it.
+    """One JSON object per line.
+
+    Args:
+        keys: Decides the object of a record.
+        clean: Applied to every line.
+    """
+
+    def __init__(self, keys: Keys, clean: Callable[[str], str]) -> None:
+        self._keys = keys
+        self._clean = clean
+
+    def begin(self, records: RecordStream) -> bytes:
+        """Begin with a source; the format has no header."""
+        self._keys.begin(records)
+        return b""
+
+    def rows(self, records: Sequence[Predictions]) -> bytes:
+        """Return one line per record."""
+        return encoded(self._clean(as_json(self._keys.values(item))) + "\n" for item in records)
+
+    def end(self) -> bytes:
+        """Return nothing: the format has no end."""
+        return b""
+
+
+class ResultKeys:
+    """The results of a record; with several tasks, each task has an object inside.
 
     Args:
         tasks: The tasks.
         with_texts: Whether to repeat the texts.
         with_file: Whether to name the source of each record, to tell several apart.
-        clean: Applied to every line.
     """
 
-    def __init__(
-        self,
-        tasks: Sequence[TaskSpec],
-        *,
-        with_texts: bool,
-        with_file: bool,
-        clean: Callable[[str], str],
-    ) -> None:
+    def __init__(self, tasks: Sequence[TaskSpec], *, with_texts: bool, with_file: bool) -> None:
         self._tasks = tasks
         self._with_texts = with_texts
         self._with_file = with_file
-        self._clean = clean
         self._file = ""
 
-    def begin(self, records: RecordStream) -> bytes:
-        """Return nothing: the format has no such part."""
+    def begin(self, records: RecordStream) -> None:
+        """Begin with a source."""
         self._file = records.source.path
-        return b""
 
-    def rows(self, records: Sequence[Predictions]) -> bytes:
-        """Return one line per record."""
-        return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
-
-    def end(self) -> bytes:
-        """Return nothing: the format has no such part."""
-        return b""
-
-    def _values(self, predictions: Predictions) -> dict[str, Any]:
+    def values(self, predictions: Predictions) -> dict[str, Any]:
+        """Return the object of a record."""
         first = predictions[0]
         record = first.record
         values: dict[str, Any] = {"line": record.line}
@@ -72,48 +92,33 @@ class JsonlWriter:
         return values
 
 
-class TableJsonlWriter:
-    """The keys of each record, then those of its answers, in one JSON object per line.
+class TableKeys:
+    """The keys of a record, then those of its answers.
 
     Args:
         tasks: The tasks.
-        with_file: Whether to name the source of each record, if there are several.
-        clean: Applied to every line.
+        with_file: Whether to name the source of each record, to tell several apart.
         warn: Called with a message, once per source, if the name of an answer is taken.
     """
 
     def __init__(
-        self,
-        tasks: Sequence[TaskSpec],
-        *,
-        with_file: bool,
-        clean: Callable[[str], str],
-        warn: Callable[[str], None],
+        self, tasks: Sequence[TaskSpec], *, with_file: bool, warn: Callable[[str], None]
     ) -> None:
         self._tasks = tasks
         self._with_file = with_file
-        self._clean = clean
         self._warn = warn
-        self._source = ""
+        self._file = ""
         self._keys = lru_cache(maxsize=1000)(self._free_keys)
         self._has_warned = False
 
-    def begin(self, records: RecordStream) -> bytes:
-        """Return nothing: the format has no such part."""
-        self._source = records.source.path
+    def begin(self, records: RecordStream) -> None:
+        """Begin with a source."""
+        self._file = records.source.path
         self._has_warned = False
         self._keys.cache_clear()
-        return b""
 
-    def rows(self, records: Sequence[Predictions]) -> bytes:
-        """Return one line per record."""
-        return encoded(self._clean(as_json(self._values(item))) + "\n" for item in records)
-
-    def end(self) -> bytes:
-        """Return nothing: the format has no such part."""
-        return b""
-
-    def _values(self, predictions: Predictions) -> dict[str, Any]:
+    def values(self, predictions: Predictions) -> dict[str, Any]:
+        """Return the object of a record."""
         record = predictions[0].record
         answers = self._answers(predictions)
         names, keys = self._keys(record.names, tuple(answers))
@@ -128,7 +133,7 @@ class TableJsonlWriter:
         own = fresh_names(names, ())
         keys = fresh_names(answers, own)
         if not self._has_warned:
-            self._has_warned = warn_of_renamed(answers, keys, self._source, self._warn)
+            self._has_warned = warn_of_renamed(answers, keys, self._file, self._warn)
         return own, keys
 
     def _answers(self, predictions: Predictions) -> dict[str, Any]:
@@ -145,7 +150,7 @@ class TableJsonlWriter:
         values["error"] = _failure(error)["error"] if error else None
         values["line"] = first.record.line
         if self._with_file:
-            values["file"] = self._source
+            values["file"] = self._file
         return values | _circumstances(first)
 
 
