@@ -235,6 +235,19 @@ METHODS: tuple[MethodSpec, ...] = (
         ),
     ),
     MethodSpec(
+        name="contrastive",
+        kind="regularizer",
+        target="swiss_training.regularizers.contrastive:Contrastive",
+        summary="supervised contrastive learning: examples of a class have similar outputs",
+        reference="Tunstall et al. 2022 (arXiv:2209.11055), section 3.1",
+        options=(
+            MethodOption(
+                *("contrastive_weight", "weight", 0.0, NOT_NEGATIVE),
+                "weight of the difference of cosines; 0: off. Better with few labels.",
+            ),
+        ),
+    ),
+    MethodSpec(
         name="smart",
         kind="regularizer",
         target="swiss_training.regularizers.smart:Smart",

@@ -25,6 +25,7 @@ SWITCHES = {
     ("regularizer", "smart"): ("--smart-weight", 1),
     ("regularizer", "bregman"): ("--bregman-weight", 1),
     ("regularizer", "r_drop"): ("--r-drop-weight", 1),
+    ("regularizer", "contrastive"): ("--contrastive-weight", 1),
     ("regularizer", "distillation"): ("--teacher", "teacher", "--distillation-weight", 0.5),
 }
 

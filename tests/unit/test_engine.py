@@ -182,7 +182,7 @@ def test_a_run_is_made_of_the_methods_that_are_chosen(tmp_path: Path, kind: Meth
         assert type(method).__name__ == target
 
 
-@pytest.mark.parametrize("name", ["r_drop", "smart", "bregman"])
+@pytest.mark.parametrize("name", ["r_drop", "contrastive", "smart", "bregman"])
 def test_a_run_applies_the_regularizer_that_is_chosen(tmp_path: Path, name: str) -> None:
     run = multitask.Multitask(tiny_config(tmp_path / "run", **{f"{name}_weight": 1.0}))
     target = find_method("regularizer", name).target.partition(":")[2]

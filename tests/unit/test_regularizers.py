@@ -23,6 +23,7 @@ from swiss_training.multitask.model import MultitaskModel, load_model
 from swiss_training.multitask.teacher import FILE
 from swiss_training.optim import make_optimizer
 from swiss_training.regularizers.bregman import BregmanProximalPoint
+from swiss_training.regularizers.contrastive import Contrastive
 from swiss_training.regularizers.distillation import Distillation
 from swiss_training.regularizers.r_drop import RDrop
 from swiss_training.regularizers.smart import Smart
@@ -154,6 +155,42 @@ def test_r_drop_is_the_halved_formula() -> None:
     printed = loss + F.cross_entropy(second, batch.targets_B.long()) + 3 / 2 * both
     assert torch.allclose(regularised, printed / 2)
     assert_same_slope(model, regularised, printed / 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "targets", "same", "others"),
+    [
+        ("sentiment", [0.0, 3.0, 0.0], {(0, 2): 1.0}, {(0, 1): 0.0, (1, 2): 0.0}),
+        ("similarity", [0.0, 5.0, 1.0], {}, {(0, 1): 0.0, (0, 2): 0.8, (1, 2): 0.2}),
+        (
+            *("sentiment", [[1.0, 1, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]]),
+            *({(0, 1): 1.0}, {(0, 2): 0.0, (1, 2): 0.0}),
+        ),
+    ],
+)
+def test_contrastive_learning_wants_a_cosine_of_every_pair(
+    task: str, targets: list[Any], same: dict[Any, float], others: dict[Any, float]
+) -> None:
+    model = make_model()
+    batch = replace(dev_rows(task).batch(range(3)), targets_B=torch.tensor(targets))
+    loss, regularised, _ = apply(Contrastive(model, weight=2.0), model, task, batch)
+    pooled = model.pool(*batch.inputs)
+    means = [
+        torch.stack(
+            [(F.cosine_similarity(pooled[i], pooled[j], dim=0) - t) ** 2 for (i, j), t in x.items()]
+        ).mean()
+        for x in (same, others)
+        if x
+    ]
+    expected = loss + 2 * sum(means)
+    assert torch.allclose(regularised, expected, atol=1e-5)
+    assert_same_slope(model, regularised, expected)
+
+
+def test_contrastive_learning_has_nothing_to_say_of_one_example() -> None:
+    model, batch = make_model(), dev_rows("sentiment").batch([0])
+    loss, regularised, _ = apply(Contrastive(model, weight=2.0), model, "sentiment", batch)
+    assert torch.equal(loss, regularised)
 
 
 @pytest.mark.parametrize("task", DEFAULT_TASKS)
