@@ -86,7 +86,10 @@ def _unreliable(file: DataFile, row: TableRow) -> DataError:
     assert row.error is not None
     cells = zip(row.names, row.fields, strict=False)
     place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in str(text)), "")
-    return DataError(f"{file}:{row.line}: {place}{row.error.message}")
+    hint = None
+    if row.error.code == "invalid_utf8":
+        hint = f"convert it, for example with: iconv -f WINDOWS-1252 -t UTF-8 {file} > utf8.csv"
+    return DataError(f"{file}:{row.line}: {place}{row.error.message}", hint=hint)
 
 
 def read_split(
