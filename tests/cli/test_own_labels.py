@@ -16,7 +16,7 @@ from tests.support.paths import DATA, ENCODER
 
 TINY = (
     *("--encoder", ENCODER, "--device", "cpu", "--precision", "fp32", "--learning-rate", "3e-3"),
-    *("--min-steps", 0, "--epochs", 6, "--eval-every", 0, "--dropout", 0),
+    *("--min-steps", 0, "--epochs", 6, "--eval-every", 0, "--dropout", 0, "--batch-size", 8),
 )
 WORDS = ("film", "story", "actor", "music", "end", "plot", "day", "room", "man", "woman")
 
@@ -150,6 +150,15 @@ def test_the_report_shows_the_names(swiss: Any, trained: Path, tmp_path: Path) -
         assert text in page
 
 
+def test_the_recipe_of_own_labels_goes_with_every_switch(swiss: Any, tmp_path: Path) -> None:
+    _messages(tmp_path / "messages.csv")
+    run = ("train", "--train", "spam=messages.csv", *TINY, "--max-steps", 2)
+    for number, switch in enumerate((("--freeze-encoder",), ("--pooling", "cls"))):
+        outcome = swiss(*run, *switch, "--output", f"run{number}")
+        assert outcome.exit_code == 0, outcome.stderr
+        assert "--contrastive-weight 1.0" in outcome.stderr
+
+
 def test_an_own_task_beside_the_paper_s_three(swiss: Any, tmp_path: Path) -> None:
     _messages(tmp_path / "messages.csv")
     files = ("--data", DATA, "--train", "type=messages.csv")  # a name that modules have too
@@ -216,6 +225,15 @@ def test_labels_of_json_are_names_numbers_or_true_and_false(swiss: Any, tmp_path
     outcome = swiss("train", *run, "--output", "lists")
     assert outcome.exit_code == 3
     assert "x.jsonl:2: 'label' is not one label" in outcome.stderr
+
+
+def test_another_encoding_is_refused_with_the_way_to_convert_it(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "spam.csv").write_bytes("v1,v2\nham,café\nspam,£100\n".encode("cp1252"))
+    columns = ("--text-columns", "v2", "--label-column", "v1")
+    outcome = swiss("train", "--train", "spam=spam.csv", *columns, *TINY, "--output", "run")
+    assert outcome.exit_code == 3
+    assert "spam.csv:2: column 'v2': byte 8 of the record is not UTF-8 (0xe9)" in outcome.stderr
+    assert "iconv -f WINDOWS-1252 -t UTF-8 spam.csv" in outcome.stderr
 
 
 def test_labels_are_mapped_by_the_options_of_a_file(swiss: Any, tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 import json
 import math
 import shutil
+from collections import Counter
 
 import pytest
 
-from benchmarks import program
+from benchmarks import own_labels, program
 from benchmarks.__main__ import main
 from benchmarks.ceiling import needed_operations, training_operations
 from benchmarks.figures import Figures, Spread
@@ -196,3 +197,27 @@ def test_the_needed_operations_are_those_of_the_formula():
     assert needed_operations(shape, [5]) == layer + last + 2 * 4
     assert needed_operations(shape, [5, 5]) == 2 * needed_operations(shape, [5])
     assert training_operations(shape, [5]) == 3 * needed_operations(shape, [5])
+
+
+def test_own_labels_are_split_by_class_and_never_overlap() -> None:
+    rows = [(f"text {i}", "spam" if i % 4 == 0 else "ham") for i in range(40)]
+    train, test = own_labels.split(rows, 5, seed=1)
+    assert Counter(label for _, label in test) == {"spam": 2, "ham": 6}
+    assert Counter(label for _, label in train) == {"spam": 5, "ham": 5}
+    assert not {*train} & {*test}
+    everything, same_test = own_labels.split(rows, 0, seed=1)
+    assert (len(everything), same_test) == (32, test)
+    assert own_labels.split(rows, 0, seed=2)[1] != test
+
+
+def test_the_page_of_own_labels_has_the_mean_of_the_seeds_and_their_range() -> None:
+    def measured(seed: int, size: int, accuracy: float) -> own_labels.Measurement:
+        values = ("a.tsv", size, seed, "swiss train", "python own_labels.py a.tsv", 16, 8)
+        return own_labels.Measurement(*values, accuracy, 0.5, 60.4, "2026-11-25", 3.0)
+
+    page = list(own_labels.page([measured(1, 0, 1.0), measured(1, 8, 0.5), measured(2, 8, 0.75)]))
+    assert page[-2] == (
+        "| a.tsv | 8 | 16 | 8 | swiss train | 0.625 (0.500 to 0.750) | 0.500 (0.500 to 0.500) |"
+        " 60 (60 to 60) |"
+    )
+    assert page[-1] == "| a.tsv | all | 16 | 8 | swiss train | 1.000 | 0.500 | 60 |"
