@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from swiss_evaluation.report.architecture import architecture
+from swisscli.commands import COMMANDS
 from swisscli.core.methods import HEADS, METHODS
 from swisscli.core.model.directory import ModelDirectory, default_model
-from swisscli.main import COMMANDS
 
 DOCS = Path(__file__).parent
 

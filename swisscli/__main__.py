@@ -1,6 +1,7 @@
 """The entry point of the `swiss` program and of `python -m swisscli`."""
 
 import os
+import sys
 
 try:
     import signal
@@ -13,7 +14,12 @@ except KeyboardInterrupt:
 
 
 def main() -> None:
-    """Run the program."""
+    """Run the program, or answer a shell that asks what could be typed."""
+    if shell := os.environ.get("_SWISS_COMPLETE"):
+        from swisscli.completion.candidates import answer
+
+        answer(shell, sys.argv[1:])
+        return
     from swisscli.main import main as run
 
     run()

@@ -11,27 +11,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from swisscli import __version__, console, process
+from swisscli.commands import COMMANDS
 from swisscli.commands.flags import with_flags
+from swisscli.completion.scripts import Shell, install, running_shell
 from swisscli.console import Color
 from swisscli.core.errors import DataError, SwissError
 from swisscli.core.io.sink import FULL, FULL_HINT
 
-COMMANDS = {
-    "predict": "Predict sentiment, paraphrase or similarity for files and pipes.",
-    "summarize": "Count, average and chart the answers to files and pipes.",
-    "match": "Find the nearest texts of another file, or duplicates within one.",
-    "train": "Train one encoder for all tasks.",
-    "download": "Fetch the data and the encoder of training ahead of time.",
-    "synthesize": "Write labelled examples of the errors that models make.",
-    "export": "Write a trained model as a verified ONNX graph.",
-    "evaluate": "Measure a model on the dev sets and write leaderboard files.",
-    "check": "Measure how often a model fails in each bucket of errors.",
-    "report": "Write a page with a model's curves, errors and attention.",
-    "attention": "Draw what one head of the encoder attends to.",
-    "pretrain": "Train an encoder further on unlabelled text.",
-    "reproduce": "Run the experiments of the paper's tables.",
-    "doctor": "Show what is installed, what would be used and what a GPU needs.",
-}
 _SHARED = ("color", "debug")
 """Options that may come before a command or after it."""
 # The base of typer's usage errors, under whichever package name typer keeps it.
@@ -77,6 +63,12 @@ class _Group(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the options before the command; `--install-completion` may lack its value."""
+        if args[-1:] == ["--install-completion"]:
+            args = [*args, running_shell()]
+        return super().parse_args(ctx, args)
+
     def main(self, args: Sequence[str] | None = None, **_: Any) -> NoReturn:  # type: ignore[override]
         """Run the program and exit with its status."""
         arguments = list(sys.argv[1:] if args is None else args)
@@ -94,6 +86,12 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _install_completion(shell: Shell | None) -> None:
+    if shell is not None:
+        console.status(f"{shell} completes swiss in new terminals: wrote {install(shell)}")
+        raise typer.Exit
+
+
 def _choose_color(context: typer.Context, color: Color | None) -> None:
     if color is not None or context.parent is None:
         console.choose_color(color or Color.AUTO)
@@ -107,6 +105,17 @@ def _root(
             "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option(
+            callback=_install_completion,
+            is_eager=True,
+            expose_value=False,
+            metavar="[bash|zsh|fish]",
+            help="Complete commands, options, tasks, models and columns at Tab. Default: in the "
+            "shell that runs.",
+        ),
+    ] = None,
     color: Annotated[
         Color | None,
         typer.Option(

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from swisscli.commands.completion import complete_columns, complete_models, complete_tasks
 from swisscli.commands.options import LongTextOption
 from swisscli.core.io.formats import InputFormat
 from swisscli.core.tasks import task_names
@@ -23,7 +22,6 @@ TaskArgument = Annotated[
         metavar="TASK",
         help=f"One of: {', '.join(task_names())}, or a task of the model's own; or several that"
         " read the same number of texts, with commas.",
-        autocompletion=complete_tasks,
     ),
 ]
 FilesArgument = Annotated[
@@ -50,7 +48,6 @@ ColumnsOption = Annotated[
         "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
         "and the like; or the only ones.",
         rich_help_panel=INPUT,
-        autocompletion=complete_columns,
     ),
 ]
 DelimiterOption = Annotated[
@@ -130,7 +127,6 @@ ModelOption = Annotated[
         help="Model directory. Default: the variable SWISS_MODEL, else the model that "
         "comes with swiss.",
         rich_help_panel=MODEL,
-        autocompletion=complete_models,
     ),
 ]
 DeviceOption = Annotated[

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swisscli import console
-from swisscli.commands.completion import complete_tasks
 from swisscli.commands.inputs import (
     ANSWERS,
     AnswerOptions,
@@ -91,7 +90,6 @@ def match(
             metavar="TASK",
             help="Task of two texts that scores the candidates.",
             rich_help_panel=ANSWERS,
-            autocompletion=complete_tasks,
         ),
     ] = "paraphrase",
     candidates: Annotated[

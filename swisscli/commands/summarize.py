@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from swisscli import console
-from swisscli.commands.completion import complete_columns
 from swisscli.commands.inputs import (
     OUTPUT,
     AnswerOptions,
@@ -57,7 +56,6 @@ def summarize(
             help="Also a summary for each value of a column, or for each day, week, month, "
             "quarter or year of its dates (2024-05-31): --by date:month.",
             rich_help_panel=OUTPUT,
-            autocompletion=complete_columns,
         ),
     ] = None,
     top: Annotated[

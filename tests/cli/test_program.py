@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from swisscli import __version__
-from swisscli.main import COMMANDS
+from swisscli.commands import COMMANDS
 from tests.support.program import wait_for
 from tests.support.training import make_model as make_trained_model
 from tests.support.training import write_run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from swisscli.main import COMMANDS
+from swisscli.commands import COMMANDS
 from tests.support.paths import DATA, ENCODER
 from tests.support.program import wait_for
 from tests.support.training import make_model, write_run

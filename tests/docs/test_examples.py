@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from swisscli.main import COMMANDS
+from swisscli.commands import COMMANDS
 from tests.support.paths import ROOT
 
 DOCUMENTS = (

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import typer
 
+from swisscli.commands import COMMANDS
 from swisscli.commands.flags import flag_of, with_flags
-from swisscli.main import COMMANDS, app
+from swisscli.main import app
 from tests.support.paths import ROOT
 
 LIBRARIES = ("swisscli/core", "swisscli/inference", "training", "export", "evaluation")
