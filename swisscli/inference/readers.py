@@ -304,15 +304,15 @@ class RecordStream:
             ConfigurationError: if a column that the user chose is missing.
             MissingExtraError: if the format needs a package that is not installed.
         """
-        own_names = self._source.format.is_json
+        own_names, keep_fields = self._source.format.is_json, self._keep_fields
         with self._stream or nullcontext():
-            for row in self._table:
+            for line, texts, _, _, identifier, error, names, fields in self._table:
                 self.num_read += 1
-                if self._keep_fields:
-                    names = row.names if own_names else self._table.heading.names
-                    yield Record(row.line, row.texts, row.id, row.error, names, row.fields)
+                if keep_fields:
+                    names = names if own_names else self._table.heading.names
+                    yield Record(line, texts, identifier, error, names, fields)
                 else:
-                    yield Record(row.line, row.texts, row.id, row.error)
+                    yield Record(line, texts, identifier, error)
 
 
 def read_records(source: Source, columns: InputColumns, choice: ColumnChoice) -> Iterator[Record]:

@@ -10,7 +10,8 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from functools import partial
+from itertools import count, repeat
 from typing import BinaryIO, NamedTuple, cast
 
 from swisscli.core.errors import DataError
@@ -58,6 +59,10 @@ class Line(NamedTuple):
     error: RecordError | None
 
 
+# Takes the fields as one tuple, which saves a call in Python for each line.
+_line = partial(tuple.__new__, Line)
+
+
 def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
     r"""Decode lines of UTF-8, or of UTF-16 with a byte-order mark, also from gzip.
 
@@ -72,7 +77,8 @@ def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> It
     Raises:
         DataError: if the stream is not text, or is damaged.
     """
-    yield from lines_of(open_text(stream, name), name, has_quotes=has_quotes)
+    with _unpacked(name):
+        yield from _decoded(_blocks(*open_text(stream, name), name, has_quotes), 1)
 
 
 class TextStream(NamedTuple):
@@ -121,7 +127,7 @@ def open_text(stream: BinaryIO, name: str) -> TextStream:
 def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
     """Yield the lines of an opened text; see `decode_lines`."""
     with _unpacked(name):
-        yield from _decoded(_raw_lines(*text, name, has_quotes), 1)
+        yield from _decoded(_blocks(*text, name, has_quotes), 1)
 
 
 def has_newlines(stream: BinaryIO, name: str, *, has_quotes: bool) -> bool:
@@ -154,18 +160,43 @@ def lines_at(stream: BinaryIO, offset: int, number: int) -> Iterator[Line]:
         number: Number of that line, from 1.
     """
     stream.seek(offset)
-    yield from _decoded(stream, number)
+    return _decoded(_newline_blocks(stream, b""), number)
 
 
-def _decoded(raw_lines: Iterable[bytes], first: int) -> Iterator[Line]:
-    for number, raw in enumerate(raw_lines, start=first):
-        try:
-            line = raw.decode()
-        except UnicodeDecodeError as failure:
-            yield _undecodable(number, raw, failure.start)
-            continue
-        body = line.rstrip("\r\n")
-        yield Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
+def _decoded(blocks: Iterable[bytes], first: int) -> Iterator[Line]:
+    """Decode blocks of whole lines, each at once if all of it is plain."""
+    number = first
+    for block in blocks:
+        text = _plain_text(block)
+        if text is None:
+            lines: Iterable[Line] = map(_decoded_line, count(number), io.BytesIO(block))
+        else:
+            *whole, last = text.split("\n")
+            yield from map(_line, zip(count(number), whole, repeat("\n"), repeat(None)))
+            number += len(whole)
+            lines = [Line(number, last, "", None)] if last else []
+        for decoded in lines:
+            yield decoded
+            number += 1
+
+
+def _plain_text(block: bytes) -> str | None:
+    """The text of a block, if it is UTF-8 without carriage returns and NUL characters."""
+    if b"\r" in block or b"\0" in block:
+        return None
+    try:
+        return block.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _decoded_line(number: int, raw: bytes) -> Line:
+    try:
+        line = raw.decode()
+    except UnicodeDecodeError as failure:
+        return _undecodable(number, raw, failure.start)
+    body = line.rstrip("\r\n")
+    return Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
 
 
 def chunks_of(text: TextStream, name: str) -> Iterator[str]:
@@ -251,11 +282,11 @@ class _Utf16(io.RawIOBase):
         return count
 
 
-def _raw_lines(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
-    """Yield the lines with their ends."""
+def _blocks(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
+    """Yield blocks of one or more whole lines with their ends."""
     by_newlines, head = _newlines_end(stream, head, has_quotes)
     _refuse_utf16(head, name)
-    return _newline_lines(stream, head) if by_newlines else _universal_lines(stream, head)
+    return _newline_blocks(stream, head) if by_newlines else _universal_lines(stream, head)
 
 
 def _newlines_end(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool, bytes]:
@@ -292,11 +323,17 @@ class _Newline:
         return self.is_found
 
 
-def _newline_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
-    *whole, last = io.BytesIO(head).readlines() or [b""]
-    if not last.endswith(b"\n"):
-        last += stream.readline()
-    return chain(whole, [last] if last else [], stream)
+def _newline_blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+    unfinished: list[bytes] = []
+    while chunk := head or _read(stream):
+        head = b""
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*unfinished, chunk[:end]])
+            unfinished = []
+        unfinished.append(chunk[end:])
+    if any(unfinished):
+        yield b"".join(unfinished)
 
 
 def _universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:

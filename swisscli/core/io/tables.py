@@ -95,6 +95,9 @@ class Table(Iterator[TableRow]):
         """The heading of the table; reads at most the first row."""
         return self._opened[0]
 
+    def __iter__(self) -> Iterator[TableRow]:
+        return self._opened[1]
+
     def __next__(self) -> TableRow:
         return next(self._opened[1])
 
@@ -166,8 +169,10 @@ def read_table(
 
 
 def _text_rows(lines: Iterator[Line]) -> Iterator[TableRow]:
-    for line in lines:
-        yield TableRow(line.number, (line.text,), "", "", None, line.error, (), (line.text,))
+    for number, text, _, error in lines:
+        fields = (text,)
+        # Faster than the call of TableRow, and lines are many.
+        yield tuple.__new__(TableRow, (number, fields, "", "", None, error, (), fields))
 
 
 def _open_delimited(
