@@ -10,7 +10,7 @@ from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.lines import has_newlines
 from swisscli.core.io.parquet import row_groups
-from swisscli.core.io.parts import EveryNth, Part, RowGroups, line_ranges
+from swisscli.core.io.parts import EveryNth, LineRange, Part, RowGroups, line_ranges
 from swisscli.core.io.tables import read_table
 from swisscli.inference.readers import STDIN, Source
 
@@ -116,7 +116,7 @@ def is_divisible(source: Source) -> bool:
 
 def cut(
     source: Source, offsets: Sequence[int], columns: InputColumns, choice: ColumnChoice
-) -> Sequence[Part]:
+) -> Sequence[LineRange | RowGroups]:
     """Cut a source that is divisible at the records that begin at or behind some bytes.
 
     Args:

@@ -1,0 +1,216 @@
+"""The parts of a job, cut the same each time, and the reports of those that are done.
+
+A folder of results holds `part-00000.parquet` and so on. In its folder `_swiss` are the plan, which
+a resumed job must share, and the report of each part, written after its results.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from swisscli.core.columns import InputColumns
+from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.atomic import check_folder, open_beside
+from swisscli.core.io.formats import ColumnChoice, InputFormat
+from swisscli.core.model.directory import MANIFEST
+from swisscli.inference.readers import Source
+from swisscli.inference.shards import cut, is_divisible
+from swisscli.inference.writers.formats import OutputFormat
+
+PART_BYTES = 16 << 20
+_STATE = "_swiss"
+_PLAN = "plan.json"
+_MASK = (1 << 64) - 1
+
+
+@dataclass
+class Count:
+    """How many records, and a sum of hashes over their ids that does not depend on their order.
+
+    The id of a record is its input and its line.
+    """
+
+    records: int = 0
+    checksum: int = 0
+
+    def add(self, source: str, line: int) -> None:
+        """Count one record."""
+        digest = hashlib.blake2b(f"{line}:{source}".encode(), digest_size=8).digest()
+        self.records += 1
+        self.checksum = (self.checksum + int.from_bytes(digest, "little")) & _MASK
+
+    def __add__(self, other: "Count") -> "Count":
+        return Count(
+            self.records + other.records, (self.checksum + other.checksum) & _MASK
+        )
+
+
+@dataclass
+class Report:
+    """What became of a part.
+
+    Attributes:
+        count: Records written.
+        num_failed: Records that failed.
+        failures: Descriptions of the first of them.
+        warnings: Warnings about the columns.
+        pid: Process that predicted it.
+    """
+
+    count: Count = field(default_factory=Count)
+    num_failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs to know to predict a part.
+
+    Attributes:
+        tasks: Names of the tasks.
+        columns: Columns to read.
+        choice: The user's choice of columns.
+        model: Model directory.
+        options: Further options of `Predictor`.
+        folder: Folder of the results.
+        format: Format of the results, Parquet or JSONL.
+        parts: The parts: sources, each reduced to some of its records.
+        num_sources: Number of inputs that they are parts of.
+    """
+
+    tasks: tuple[str, ...]
+    columns: InputColumns
+    choice: ColumnChoice
+    model: Path
+    options: dict[str, Any]
+    folder: Path
+    format: OutputFormat
+    parts: tuple[Source, ...]
+    num_sources: int
+
+    def output(self, number: int) -> Path:
+        """File of the results of a part."""
+        return self.folder / f"part-{number:05}.{self.format}"
+
+    def _report(self, number: int) -> Path:
+        return self.folder / _STATE / f"part-{number:05}.json"
+
+    def save(self, number: int, report: Report) -> None:
+        """Record that a part is done, after its results are written."""
+        with open_beside(self._report(number)) as stream:
+            stream.write(json.dumps(asdict(report)).encode())
+
+    def report(self, number: int) -> Report:
+        """Read the report of a part that is done."""
+        values = json.loads(self._report(number).read_bytes())
+        return Report(**values | {"count": Count(**values["count"])})
+
+    def done(self) -> dict[int, Report]:
+        """Reports of the parts that are done, by number."""
+        return {
+            number: self.report(number)
+            for number in range(len(self.parts))
+            if self._report(number).is_file() and self.output(number).is_file()
+        }
+
+    def begin(self, *, resume: bool) -> None:
+        """Make the folder, or hold a folder that exists to the same plan.
+
+        Raises:
+            ConfigurationError: if the folder holds other things than results of the same plan.
+        """
+        check_folder(self.folder)
+        path = self.folder / _STATE / _PLAN
+        if not resume and self.folder.exists() and any(self.folder.iterdir()):
+            raise ConfigurationError(
+                f"{self.folder}: is not empty",
+                hint="add `resume=True` to add the parts that are missing, or name another folder",
+            )
+        plan = self._plan()
+        if path.is_file():
+            try:
+                before = json.loads(path.read_bytes())
+            except ValueError:
+                before = {}
+            differ = [name for name in plan if before.get(name) != plan[name]]
+            if differ:
+                raise ConfigurationError(
+                    f"{self.folder}: was begun with other {', '.join(differ)}",
+                    hint="resume with what it was begun with, or name another folder",
+                )
+            return
+        if resume and self.folder.exists() and any(self.folder.iterdir()):
+            raise ConfigurationError(
+                f"{self.folder}: has no {_STATE}/{_PLAN}, so it cannot be resumed",
+                hint="name another folder",
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_beside(path) as stream:
+            stream.write(json.dumps(plan, indent=1).encode())
+
+    def end(self) -> None:
+        """Remove what a killed worker left half written."""
+        for folder in (self.folder, self.folder / _STATE):
+            for partial in folder.glob(".swiss-*.partial"):
+                partial.unlink(missing_ok=True)
+
+    def _plan(self) -> dict[str, Any]:
+        manifest = (self.model / MANIFEST).read_bytes()
+        changed = {
+            part.path: Path(part.path).stat().st_mtime_ns
+            for part in self.parts
+            if Path(part.path).exists()
+        }
+        plan = {
+            "version": 1,
+            "tasks": self.tasks,
+            "model": hashlib.sha256(manifest).hexdigest(),
+            "options": {
+                name: value
+                for name, value in self.options.items()
+                if name not in ("device", "threads")
+            },
+            "columns": asdict(self.choice),
+            "format": self.format,
+            "inputs": changed,
+            "parts": [[part.path, part.format, part.part and asdict(part.part)] for part in self.parts],
+        }
+        return json.loads(json.dumps(plan))
+
+
+def cut_into_parts(
+    sources: Sequence[Source], columns: InputColumns, choice: ColumnChoice, part_bytes: int
+) -> tuple[Source, ...]:
+    """Cut inputs into parts of about the same size; one that is not divisible is one part.
+
+    Args:
+        sources: The inputs.
+        columns: Columns to read.
+        choice: The user's choice of columns.
+        part_bytes: Size of a part; one of Parquet has whole row groups.
+
+    Raises:
+        DataError: if an input cannot be read.
+    """
+    parts: list[Source] = []
+    for source in sources:
+        if not is_divisible(source):
+            parts.append(source)
+            continue
+        size = source.size() or 0
+        ranges = cut(source, [*range(0, size, part_bytes), size], columns, choice)
+        filled = [part for part in ranges if part.first < part.stop]
+        # A table without a record still has columns.
+        parts += [replace(source, part=part) for part in filled] or [source]
+    return tuple(parts)
+
+
+def default_format(sources: Sequence[Source]) -> OutputFormat:
+    """Parquet, except for JSON, whose records may each have other keys."""
+    is_json = any(source.format in (InputFormat.JSON, InputFormat.JSONL) for source in sources)
+    return OutputFormat.JSONL if is_json else OutputFormat.PARQUET

@@ -1,0 +1,90 @@
+"""What an actor does: predicts a part and writes its results. Nothing here imports Ray."""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from swisscli.core.errors import SwissError
+from swisscli.core.io.atomic import open_output
+from swisscli.core.records import failure_of
+from swisscli.core.tasks import resolve_tasks
+from swisscli.inference.chunks import chunks
+from swisscli.inference.predictor import Predictor
+from swisscli.inference.readers import RecordStream, Source
+from swisscli.inference.writers.formats import OutputFormat, Writer
+from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
+from swisscli.inference.writers.parquet import TableParquetWriter
+from swisscli.ray.plan import Count, Job, Report
+
+_MAX_FAILURES = 20
+
+
+class PartWorker:
+    """Predicts parts of a job; the model is opened once.
+
+    Args:
+        job: The job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return Predictor(str(self._job.model), **self._job.options)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Predict parts by number. Return what refused a part as text, empty if nothing did.
+
+        A part that is predicted again, because its worker was killed, replaces its results.
+        """
+        numbers = [int(number) for number in batch["part"]]
+        return {"part": numbers, "refusal": list(map(self._refusal, numbers))}
+
+    def _refusal(self, number: int) -> str:
+        try:
+            self._job.save(number, self._predicted(number))
+        except SwissError as error:
+            # An exception would be tried again, on every worker.
+            return f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
+        return ""
+
+    def _predicted(self, number: int) -> Report:
+        job, source = self._job, self._job.parts[number]
+        report = Report(pid=os.getpid())
+        writer = self._writer(source, report)
+        records = RecordStream(source, job.columns, job.choice, keep_fields=source.is_table)
+        with open_output(job.output(number)) as write:
+            write(writer.begin(records))
+            for chunk in self._predictor.predict_chunks(job.tasks, chunks(records)):
+                write(writer.rows(chunk))
+                for predictions in chunk:
+                    report.count.add(source.path, predictions[0].record.line)
+                    if error := failure_of(predictions):
+                        report.num_failed += 1
+                        if len(report.failures) < _MAX_FAILURES:
+                            where = f"{source.path}:{predictions[0].record.line}"
+                            report.failures.append(f"{where}: {error.code}: {error.message}")
+            write(writer.end())
+        return report
+
+    def _writer(self, source: Source, report: Report) -> Writer:
+        tasks = resolve_tasks(self._job.tasks, self._predictor.config.tasks)
+        warn = report.warnings.append
+        with_file = self._job.num_sources > 1
+        if self._job.format is OutputFormat.PARQUET:
+            num_texts = None if source.is_table else tasks[0].arity
+            return TableParquetWriter(tasks, with_file=with_file, warn=warn, num_texts=num_texts)
+        if source.is_table:
+            return TableJsonlWriter(tasks, with_file=with_file, clean=str, warn=warn)
+        return JsonlWriter(tasks, with_texts=True, with_file=with_file, clean=str)
+
+
+def counted(job: Job, sources: Sequence[Source]) -> Count:
+    """Count the records of whole inputs, independently of how they are cut into parts."""
+    count = Count()
+    for source in sources:
+        for record in RecordStream(source, job.columns, job.choice):
+            count.add(source.path, record.line)
+    return count
