@@ -1,6 +1,7 @@
 """The options of the commands that predict: what is read, how, and by which model."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,15 @@ INPUT = "Input"
 ANSWERS = "Answers"
 OUTPUT = "Output"
 MODEL = "Model and machine"
+RAY = "Ray, with --engine ray"
+
+
+class Engine(StrEnum):
+    """What runs the prediction."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
 
 TaskArgument = Annotated[
     str,
@@ -172,6 +182,49 @@ ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
 ]
 
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        help="Predict in this process, or on Ray: on the cluster of the variable RAY_ADDRESS, "
+        "else on an embedded one. Inputs may be URLs, and -o is a folder.",
+        rich_help_panel=RAY,
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of actors, each with a model. Default: what the cluster has room for.",
+        rich_help_panel=RAY,
+    ),
+]
+ActorGpusOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        min=0.01,
+        help="Share of a GPU of each actor, such as 0.5. Default: none, actors compute on the CPU.",
+        rich_help_panel=RAY,
+    ),
+]
+ActorMemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="MB",
+        min=1,
+        help="Memory that Ray reserves for each actor.",
+        rich_help_panel=RAY,
+    ),
+]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Add the parts that are missing in a folder of an earlier run.",
+        rich_help_panel=RAY,
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
@@ -221,3 +274,14 @@ class ModelOptions:
     device: DeviceOption = "auto"
     threads: ThreadsOption = None
     batch_tokens: BatchTokensOption = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """Whether to predict on Ray, and what the pool of actors may use."""
+
+    engine: EngineOption = Engine.LOCAL
+    concurrency: ConcurrencyOption = None
+    actor_gpus: ActorGpusOption = None
+    actor_memory: ActorMemoryOption = None
+    resume: ResumeOption = False

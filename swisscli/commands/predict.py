@@ -13,9 +13,11 @@ from swisscli import console
 from swisscli.commands.inputs import (
     OUTPUT,
     AnswerOptions,
+    Engine,
     InputOptions,
     ModelOptions,
     OutputOptions,
+    RayOptions,
     ShardOption,
 )
 from swisscli.commands.option_groups import with_option_groups
@@ -115,6 +117,7 @@ def predict(
         ),
     ] = False,
     model: ModelOptions,
+    ray: RayOptions,
 ) -> None:
     """Predict the sentiment of texts, whether two texts mean the same, or how similar they are.
 
@@ -125,6 +128,7 @@ def predict(
     swiss predict similarity answers.csv --columns question,answer -o scores.parquet
     swiss predict sentiment letters/ --recursive -o letters.csv
     cat reviews.txt | swiss predict sentiment | sort | head
+    swiss predict sentiment s3://bucket/reviews.parquet --engine ray -o answers/
 
     The extension decides the layout: .txt has one text per line, .tsv and .csv have columns,
     .jsonl has one object per line, .json an array of objects; .parquet needs the extra
@@ -140,6 +144,23 @@ def predict(
     usable model; 5 an extra is not installed; 6 the device does not exist.
     """  # noqa: D301
     problems = Problems()
+    if ray.engine is Engine.RAY:
+        from swisscli.commands.predict_ray import predict_on_ray
+
+        unfit = {
+            "--device": model.device != "auto",
+            "--shard": shard is not None,
+            "--strict": reading.strict,
+            "--keep": keep,
+            "--only-results": only_results,
+            "--no-text": no_text,
+            "--full-text": full_text,
+            "--safe-csv": safe_csv,
+            "--summary": summary,
+            "--force": target.force,
+        }
+        num_failed = predict_on_ray(problems, reading, model, answers, target, ray, unfit)
+        raise typer.Exit(1 if num_failed else 0)
     inputs = find_inputs(problems, reading, model.model)
     layout = find_output_format(problems, target, reading.files or ["-"])
     is_plain = layout is OutputFormat.TABLE or (
@@ -154,6 +175,12 @@ def predict(
         full_text=full_text,
         safe_csv=safe_csv,
     )
+    with problems.collected():
+        if ray != RayOptions():
+            raise ConfigurationError(
+                "--concurrency, --actor-gpus, --actor-memory and --resume are for --engine ray",
+                hint="add --engine ray",
+            )
     with problems.collected():
         if summary and len(inputs.tasks) > 1:
             raise ConfigurationError(

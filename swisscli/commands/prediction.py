@@ -35,7 +35,8 @@ from swisscli.inference.writers.formats import OutputFormat, output_format_of
 if TYPE_CHECKING:
     from swisscli.inference.predictor import Predictor
 
-_MAX_WARNINGS = 20
+FindSources = Callable[..., list[Source]]
+MAX_WARNINGS = 20
 _MAX_SHOWN = 40
 
 
@@ -54,7 +55,12 @@ class Inputs:
     choice: ColumnChoice
 
 
-def find_inputs(problems: Problems, options: InputOptions, model: str | None) -> Inputs:
+def find_inputs(
+    problems: Problems,
+    options: InputOptions,
+    model: str | None,
+    find: FindSources = find_sources,
+) -> Inputs:
     """Understand the options that say what is read; what is wrong with them becomes problems."""
     choice = column_choice(problems, options.table)
     tasks: tuple[TaskSpec, ...] = ()
@@ -65,7 +71,7 @@ def find_inputs(problems: Problems, options: InputOptions, model: str | None) ->
     if tasks:
         reading = input_columns(tasks)
         with problems.collected():
-            sources = find_sources(
+            sources = find(
                 options.files or [],
                 reading,
                 options.table.input_format,
@@ -259,15 +265,15 @@ class Tally:
             self.counts["out_of_domain"] += predictions[0].out_of_domain
             if failure_of(predictions):
                 self.counts["failed"] += 1
-                if self.counts["failed"] <= _MAX_WARNINGS:
+                if self.counts["failed"] <= MAX_WARNINGS:
                     console.warning(_describe(source, predictions))
 
     def report(self, device: str, max_length: int) -> None:
         """Warn about what was not answered as it stands; on a terminal, sum up."""
         counts = self.counts
         of_all = f"of {counts['read']:,} records"
-        if counts["failed"] > _MAX_WARNINGS:
-            console.warning(f"failed: {counts['failed']:,} {of_all}, {_MAX_WARNINGS} shown above")
+        if counts["failed"] > MAX_WARNINGS:
+            console.warning(f"failed: {counts['failed']:,} {of_all}, {MAX_WARNINGS} shown above")
         if counts["truncated"]:
             console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
         if counts["out_of_domain"]:

@@ -38,7 +38,8 @@ class PredictBatches:
     def __init__(
         self, task: str, columns: Sequence[str], model: str | None = None, **options: Any
     ) -> None:
-        self._predictor = Predictor(model, **({"device": "cpu", "threads": 1} | options))
+        defaults: dict[str, Any] = {"device": "cpu", "threads": 1}
+        self._predictor = Predictor(model, **defaults | options)
         (self._task,) = resolve_tasks([task], self._predictor.config.tasks)
         self._columns = tuple(columns)
         if len(self._columns) != self._task.arity:

@@ -139,12 +139,14 @@ def _available(ray: Any, resources: Resources) -> int:
 
 @contextmanager
 def _cluster(resources: Resources) -> Iterator[Any]:
+    # Ray's own log goes past every stream to the terminal.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
     import ray.data
 
     is_ours = not ray.is_initialized()
     if is_ours:
-        embedded = {
+        embedded: dict[str, Any] = {
             "address": "local",
             "num_cpus": max(allowed_cores(), resources.threads * (resources.concurrency or 1)),
             "object_store_memory": _EMBEDDED_STORE_BYTES,

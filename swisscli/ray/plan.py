@@ -43,9 +43,7 @@ class Count:
         self.checksum = (self.checksum + int.from_bytes(digest, "little")) & _MASK
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(
-            self.records + other.records, (self.checksum + other.checksum) & _MASK
-        )
+        return Count(self.records + other.records, (self.checksum + other.checksum) & _MASK)
 
 
 @dataclass
@@ -79,6 +77,7 @@ class Job:
         options: Further options of `Predictor`.
         folder: Folder of the results.
         format: Format of the results, Parquet or JSONL.
+        directory: Folder that relative paths of inputs begin in.
         parts: The parts: sources, each reduced to some of its records.
         num_sources: Number of inputs that they are parts of.
     """
@@ -90,6 +89,7 @@ class Job:
     options: dict[str, Any]
     folder: Path
     format: OutputFormat
+    directory: Path
     parts: tuple[Source, ...]
     num_sources: int
 
@@ -178,7 +178,9 @@ class Job:
             "columns": asdict(self.choice),
             "format": self.format,
             "inputs": changed,
-            "parts": [[part.path, part.format, part.part and asdict(part.part)] for part in self.parts],
+            "parts": [
+                [part.path, part.format, part.part and asdict(part.part)] for part in self.parts
+            ],
         }
         return json.loads(json.dumps(plan))
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.formats import InputFormat, format_of
-from swisscli.inference.readers import Source, find_sources
+from swisscli.inference.readers import STDIN, Source, find_sources
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -52,7 +52,7 @@ def _opened(url: str) -> Any:
         return filesystem.open_input_file(path)
 
 
-def find_inputs(
+def find_files(
     paths: Sequence[str],
     columns: InputColumns,
     input_format: InputFormat | None,
@@ -65,15 +65,16 @@ def find_inputs(
         ConfigurationError: if no input is a file, or a layout is unknown or unfit.
         DataError: if a file is missing or cannot be read.
     """
-    urls = [path for path in paths if _URL.match(path)]
-    local = [path for path in paths if path not in urls]
-    sources = find_sources(local, columns, input_format, recursive=recursive) if local else []
-    by_path = {source.path: source for source in sources}
-    if not paths or any(source.is_pipe() or source.texts or path == "-" for path, source in by_path.items()):
+    local = [path for path in paths if not _URL.match(path)]
+    found = find_sources(local, columns, input_format, recursive=recursive) if local else []
+    if not paths or any(
+        source.path == STDIN or source.is_pipe() or source.texts for source in found
+    ):
         raise ConfigurationError(
             "`engine=ray` reads files, not standard input or texts", hint="name files or URLs"
         )
-    return [by_path[path] if path in by_path else _remote(path, columns, input_format) for path in paths]
+    by_path = {source.path: source for source in found}
+    return [by_path.get(path) or _remote(path, columns, input_format) for path in paths]
 
 
 def _remote(url: str, columns: InputColumns, input_format: InputFormat | None) -> Source:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +11,11 @@ from swisscli.core.io.atomic import open_output
 from swisscli.core.records import failure_of
 from swisscli.core.tasks import resolve_tasks
 from swisscli.inference.chunks import chunks
+from swisscli.inference.decision import Decision
 from swisscli.inference.predictor import Predictor
 from swisscli.inference.readers import RecordStream, Source
 from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import JsonlWriter, TableJsonlWriter
+from swisscli.inference.writers.jsonl import JsonlWriter, Keys, ResultKeys, TableKeys
 from swisscli.inference.writers.parquet import TableParquetWriter
 from swisscli.ray.plan import Count, Job, Report
 
@@ -44,7 +46,8 @@ class PartWorker:
 
     def _refusal(self, number: int) -> str:
         try:
-            self._job.save(number, self._predicted(number))
+            with chdir(self._job.directory):
+                self._job.save(number, self._predicted(number))
         except SwissError as error:
             # An exception would be tried again, on every worker.
             return f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
@@ -70,21 +73,25 @@ class PartWorker:
         return report
 
     def _writer(self, source: Source, report: Report) -> Writer:
-        tasks = resolve_tasks(self._job.tasks, self._predictor.config.tasks)
+        decision = Decision(self._job.options["classes"], self._job.options["threshold"])
+        known = self._predictor.config.tasks
+        tasks = [decision.shown(task) for task in resolve_tasks(self._job.tasks, known)]
         warn = report.warnings.append
         with_file = self._job.num_sources > 1
         if self._job.format is OutputFormat.PARQUET:
             num_texts = None if source.is_table else tasks[0].arity
             return TableParquetWriter(tasks, with_file=with_file, warn=warn, num_texts=num_texts)
+        keys: Keys = ResultKeys(tasks, with_texts=True, with_file=with_file)
         if source.is_table:
-            return TableJsonlWriter(tasks, with_file=with_file, clean=str, warn=warn)
-        return JsonlWriter(tasks, with_texts=True, with_file=with_file, clean=str)
+            keys = TableKeys(tasks, with_file=with_file, warn=warn)
+        return JsonlWriter(keys, str)
 
 
 def counted(job: Job, sources: Sequence[Source]) -> Count:
     """Count the records of whole inputs, independently of how they are cut into parts."""
     count = Count()
-    for source in sources:
-        for record in RecordStream(source, job.columns, job.choice):
-            count.add(source.path, record.line)
+    with chdir(job.directory):
+        for source in sources:
+            for record in RecordStream(source, job.columns, job.choice):
+                count.add(source.path, record.line)
     return count

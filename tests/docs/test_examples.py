@@ -100,7 +100,7 @@ def test_a_python_block_runs(code: str, program: dict[str, str], tmp_path: Path)
     run([sys.executable, "-c", code], program, tmp_path)
 
 
-@pytest.mark.parametrize("module", ["swisscli.inference.predictor"])
+@pytest.mark.parametrize("module", ["swisscli.inference.predictor", "swisscli.ray.batches"])
 def test_docstring_examples_give_what_they_show(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,7 +114,10 @@ def test_no_other_module_has_docstring_examples() -> None:
     folders = ("swisscli", "training", "export", "evaluation")
     found = [path for name in folders for path in (ROOT / name).rglob("*.py")]
     with_examples = [path for path in found if ">>> " in path.read_text(encoding="utf-8")]
-    assert with_examples == [ROOT / "swisscli" / "inference" / "predictor.py"]
+    assert sorted(with_examples) == [
+        ROOT / "swisscli" / "inference" / "predictor.py",
+        ROOT / "swisscli" / "ray" / "batches.py",
+    ]
 
 
 def test_every_option_in_an_example_exists() -> None:

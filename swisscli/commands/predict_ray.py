@@ -1,0 +1,111 @@
+"""`swiss predict --engine ray`: a folder of results, predicted in parts over a pool of actors."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from swisscli import console
+from swisscli.commands.inputs import (
+    AnswerOptions,
+    InputOptions,
+    ModelOptions,
+    OutputOptions,
+    RayOptions,
+)
+from swisscli.commands.prediction import MAX_WARNINGS, check_model_options, find_inputs
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.model.directory import find_model
+from swisscli.core.tasks import input_columns
+from swisscli.inference.writers.formats import OutputFormat
+from swisscli.ray.cluster import Resources, predict_parts, require_ray, with_device
+from swisscli.ray.plan import PART_BYTES, Job, Report, cut_into_parts, default_format
+from swisscli.ray.remote import find_files
+
+_FORMATS = (OutputFormat.PARQUET, OutputFormat.JSONL)
+
+
+def predict_on_ray(
+    problems: Problems,
+    reading: InputOptions,
+    model: ModelOptions,
+    answers: AnswerOptions,
+    target: OutputOptions,
+    ray: RayOptions,
+    unfit: Mapping[str, bool],
+) -> int:
+    """Predict on Ray; how many records failed.
+
+    Args:
+        problems: What is wrong with the arguments so far.
+        reading: What to predict, and what to read.
+        model: The model.
+        answers: How it answers.
+        target: Folder of the results, and their format.
+        ray: What the pool of actors may use.
+        unfit: Flags that have no meaning on Ray, and whether they are given.
+    """
+    with problems.collected():
+        require_ray()
+    inputs = find_inputs(problems, reading, model.model, find_files)
+    check_model_options(problems, model, answers, inputs.tasks)
+    output, output_format = target.output, target.output_format
+    for flag, is_given in unfit.items():
+        if is_given:
+            problems.add(ConfigurationError(f"{flag} has no meaning with --engine ray"))
+    if output is None:
+        problems.add(ConfigurationError("--engine ray writes a folder", hint="add -o FOLDER"))
+    if output_format not in (None, *_FORMATS):
+        problems.add(
+            ConfigurationError(
+                f"--format {output_format}: --engine ray writes parquet or jsonl",
+                hint="leave it out",
+            )
+        )
+    problems.check()
+    assert output is not None
+    columns = input_columns(inputs.tasks)
+    options = {"batch_tokens": model.batch_tokens, **asdict(answers)}
+    resources = Resources(
+        ray.concurrency,
+        model.threads or 1,
+        ray.actor_gpus or 0,
+        None if ray.actor_memory is None else ray.actor_memory << 20,
+    )
+    job = Job(
+        tasks=tuple(task.name for task in inputs.tasks),
+        columns=columns,
+        choice=inputs.choice,
+        model=Path(find_model(model.model)).absolute(),
+        options=options,
+        folder=output.absolute(),
+        format=output_format or default_format(inputs.sources),
+        directory=Path.cwd(),
+        parts=cut_into_parts(inputs.sources, columns, inputs.choice, PART_BYTES),
+        num_sources=len(inputs.sources),
+    )
+    try:
+        with console.progress("records") as show:
+            reports = predict_parts(
+                with_device(job, resources), inputs.sources, resources, resume=ray.resume, show=show
+            )
+    except KeyboardInterrupt:
+        console.warning(f"stopped: continue with the same command and --resume ({output})")
+        raise
+    return _tell(output, reports)
+
+
+def _tell(output: Path, reports: list[Report]) -> int:
+    for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
+        console.warning(warning)
+    failures = [failure for report in reports for failure in report.failures]
+    for failure in failures[:MAX_WARNINGS]:
+        console.warning(failure)
+    num_failed = sum(report.num_failed for report in reports)
+    num_records = sum(report.count.records for report in reports)
+    if num_failed > MAX_WARNINGS:
+        console.warning(f"failed: {num_failed:,} records, {MAX_WARNINGS} shown above")
+    console.status(
+        f"{output}: parts: {len(reports):,}; records in and out: {num_records:,}, each once, as"
+        f" their number and the checksum of their ids say; failed: {num_failed:,}"
+    )
+    return num_failed

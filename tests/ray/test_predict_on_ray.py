@@ -1,0 +1,173 @@
+"""`swiss predict --engine ray` and `swisscli.ray`, on one small embedded cluster."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+import swisscli.ray
+from swisscli.core.model.directory import find_model
+
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytest.importorskip("ray.data", reason="the extra ray is not installed")
+parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+
+
+CSV = 'id,text,note\n1,good film,x\n2,"bad\nfilm",\n3,,y\n4,nan,z\n'
+RAY = ("--engine", "ray", "--concurrency", 1)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray.init(
+        address="local",
+        num_cpus=2,
+        object_store_memory=80 << 20,
+        include_dashboard=False,
+        log_to_driver=False,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def predict(cluster, swiss, tmp_path):
+    """Predict on the cluster and return how it ended."""
+
+    def run(*arguments, exit_code=0):
+        outcome = swiss("predict", "sst", *arguments, *RAY, "-o", "out")
+        assert outcome.exit_code == exit_code, outcome.stderr
+        return outcome
+
+    return run
+
+
+def parts(folder):
+    return sorted(folder.glob("part-*"))
+
+
+def rows(folder):
+    return [row for path in parts(folder) for row in parquet.read_table(path).to_pylist()]
+
+
+def write_texts(folder, count):
+    names = [f"{number:02}.txt" for number in range(count)]
+    for name in names:
+        (folder / name).write_text("".join(f"good film {line} {name}\n" for line in range(20)))
+    return names
+
+
+def test_answers_are_those_of_one_process_to_the_bit(predict, swiss, tmp_path, monkeypatch):
+    monkeypatch.delenv("SWISS_MODEL")
+    model = ("--model", find_model(None))
+    names = write_texts(tmp_path, 3)
+    predict(*names, *model)
+    assert swiss("predict", "sst", *names, *model, "-o", "whole.parquet").exit_code == 0
+    assert rows(tmp_path / "out") == parquet.read_table(tmp_path / "whole.parquet").to_pylist()
+
+
+def test_every_row_keeps_its_columns_and_bad_records_their_error(predict, tmp_path):
+    (tmp_path / "a.csv").write_text(CSV)
+    outcome = predict((tmp_path / "a.csv").as_uri(), exit_code=1)
+    found = rows(tmp_path / "out")
+    assert [row["id"] for row in found] == ["1", "2", "3", "4"]
+    assert [row["note"] for row in found] == ["x", "", "y", "z"]
+    assert [row["line"] for row in found] == [2, 3, 5, 6]
+    assert found[2]["flags"] == "empty"
+    assert found[3]["error"].startswith("not_finite: ")
+    assert "records in and out: 4, each once" in outcome.stderr
+    assert outcome.stdout == b""
+
+
+def test_json_is_written_as_json(predict, swiss, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "good", "x": 1}\n{"text": 5}\nno json\n')
+    predict("a.jsonl", "--batch-tokens", 1, exit_code=1)
+    swiss("predict", "sst", "a.jsonl", "--batch-tokens", 1, "-o", "whole.jsonl")
+    (part,) = parts(tmp_path / "out")
+    assert part.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(predict, tmp_path):
+    names = write_texts(tmp_path, 40)
+    killed: list[int] = []
+
+    def kill_first_worker():
+        deadline = time.monotonic() + 300
+        while not killed and time.monotonic() < deadline:
+            for report in (tmp_path / "out" / "_swiss").glob("part-*.json"):
+                killed.append(json.loads(report.read_text())["pid"])
+                os.kill(killed[0], signal.SIGKILL)
+                return
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill_first_worker)
+    killer.start()
+    outcome = predict(*names)
+    killer.join()
+    reports = sorted((tmp_path / "out" / "_swiss").glob("part-*.json"))
+    assert {json.loads(report.read_text())["pid"] for report in reports} - set(killed)
+    assert "records in and out: 800, each once" in outcome.stderr
+    expected = [(name, line) for name in names for line in range(1, 21)]
+    assert [(row["file"], row["line"]) for row in rows(tmp_path / "out")] == expected
+    assert not list((tmp_path / "out").rglob("*.partial"))
+
+
+def test_resume_adds_the_missing_parts_and_nothing_else(predict, swiss, tmp_path):
+    names = write_texts(tmp_path, 4)
+    predict(*names, "--batch-tokens", 1)
+    before = {path.name: path.read_bytes() for path in parts(tmp_path / "out")}
+    assert swiss("predict", "sst", *names, *RAY, "-o", "out").exit_code == 2
+    for option in (("--classes", 3), ("--format", "jsonl")):
+        outcome = swiss("predict", "sst", *names, *RAY, "-o", "out", "--resume", *option)
+        assert outcome.exit_code == 2
+        assert "begun with other" in outcome.stderr
+    (tmp_path / "out" / "part-00001.parquet").unlink()
+    (tmp_path / "out" / "_swiss" / "part-00003.json").unlink()
+    kept = (tmp_path / "out" / "part-00002.parquet").stat().st_mtime_ns
+    outcome = predict(*names, "--batch-tokens", 1, "--resume")
+    assert "records in and out: 80, each once" in outcome.stderr
+    assert {path.name: path.read_bytes() for path in parts(tmp_path / "out")} == before
+    assert (tmp_path / "out" / "part-00002.parquet").stat().st_mtime_ns == kept
+
+
+def test_map_batches_of_ones_own_dataset(cluster, tiny_model):
+    texts = ["good film", "", "  ", "bad film"]
+    dataset = ray.data.from_items(
+        [{"text": text, "id": number} for number, text in enumerate(texts)]
+    )
+    answered = dataset.map_batches(
+        swisscli.ray.PredictSentiment,
+        fn_constructor_kwargs={"model": str(tiny_model)},
+        compute=ray.data.ActorPoolStrategy(size=1),
+    ).sort("id")
+    found = answered.take_all()
+    assert [row["id"] for row in found] == [0, 1, 2, 3]
+    assert [row["flags"] for row in found] == [None, "empty", "empty", None]
+    assert [row["sentiment_label"] is None for row in found] == [False, True, True, False]
+
+
+def test_what_ray_cannot_do_is_refused_before_any_work(swiss, tmp_path):
+    (tmp_path / "a.txt").write_text("good\n")
+    for arguments, message in (
+        (("a.txt", "--engine", "ray"), "-o FOLDER"),
+        (("a.txt", "--engine", "ray", "-o", "out", "--summary"), "--summary has no meaning"),
+        (("a.txt", "--engine", "ray", "-o", "out", "--format", "csv"), "parquet or jsonl"),
+        (("-", "--engine", "ray", "-o", "out"), "not standard input"),
+        (("a.txt", "--resume"), "--engine ray"),
+    ):
+        outcome = swiss("predict", "sst", *arguments)
+        assert outcome.exit_code == 2, arguments
+        assert message in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_ray_gives_the_pip_command(swiss, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("good\n")
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    outcome = swiss("predict", "sst", "a.txt", *RAY, "-o", "out")
+    assert outcome.exit_code == 5
+    assert "pip install 'swissbert[ray]'" in outcome.stderr
