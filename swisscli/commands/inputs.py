@@ -109,7 +109,7 @@ StrictLanguageOption = Annotated[
     typer.Option(
         "--strict-language",
         help="Skip texts that do not look like English. By default they are answered, "
-        "counted, and marked out_of_domain in jsonl.",
+        "counted, and marked out_of_domain in jsonl, parquet and tables in csv.",
         rich_help_panel=ANSWERS,
     ),
 ]

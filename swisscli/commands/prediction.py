@@ -253,7 +253,9 @@ class Tally:
     def __init__(self, inputs: str, strict_language: bool) -> None:
         self.counts: Counter[str] = Counter()
         self._inputs = inputs
-        self._fate = "skipped" if strict_language else "answered all the same, marked in jsonl"
+        self._fate = "skipped"
+        if not strict_language:
+            self._fate = "answered all the same, marked in jsonl, parquet and tables in csv"
         self._started = time.monotonic()
 
     def add(self, source: Source, records: Sequence[Predictions]) -> None:

@@ -39,8 +39,12 @@ def test_a_csv_keeps_its_columns_and_the_answers_follow(swiss, tmp_path):
 def test_flags_say_what_was_skipped_foreign_or_cut(swiss, tmp_path):
     texts = ["good", "", "это плохой фильм", "good " * 40]
     (tmp_path / "in.csv").write_text("text\n" + "".join(f'"{text}"\n' for text in texts))
-    for options in ((), ("--strict-language",)):
-        swiss("predict", "sst", "in.csv", "-o", "out.csv", "--force", *options)
+    for options, fate in (
+        ((), "marked in jsonl, parquet and tables"),
+        (("--strict-language",), "skipped"),
+    ):
+        outcome = swiss("predict", "sst", "in.csv", "-o", "out.csv", "--force", *options)
+        assert fate in outcome.stderr
         flags = [row[4] for row in rows_of((tmp_path / "out.csv").read_bytes())]
         assert flags == ["flags", "", "empty", "out_of_domain", "truncated"]
 
@@ -178,6 +182,18 @@ def test_parquet_keeps_its_types(swiss, tmp_path):
     assert found["sentiment_label"].to_pylist()[:3][1] is None
     values = rows_of(swiss("predict", "sst", "in.parquet", "--format", "csv").stdout)[1]
     assert values[:3] == ["good", "1", "1970-01-01 00:00:00.000000001"]
+
+
+def test_nanoseconds_of_parquet_are_kept(swiss, tmp_path):
+    types = {"at": pa.timestamp("ns"), "took": pa.duration("ns"), "hour": pa.time64("ns")}
+    values = {name: pa.array([1, 10**9, None], kind) for name, kind in types.items()}
+    parquet.write_table(pa.table({"text": ["good"] * 3, **values}), tmp_path / "in.parquet")
+    rows = rows_of(swiss("predict", "sst", "in.parquet", "--format", "csv").stdout)
+    assert [row[1:4] for row in rows[1:]] == [
+        ["1970-01-01 00:00:00.000000001", "1", "00:00:00.000000001"],
+        ["1970-01-01T00:00:01", "0:00:01", "00:00:01"],
+        ["", "", ""],
+    ]
 
 
 def test_dates_of_parquet_in_json(swiss, jsonl, tmp_path):

@@ -38,10 +38,15 @@ class ParquetRow(Sequence[Any]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         scalar = self.batch.column(index)[self.number]
+        if getattr(scalar.type, "unit", None) == "ns" and scalar.is_valid and scalar.value % 1000:
+            return str(scalar.cast("string").as_py())  # datetime has no nanoseconds
         try:
-            return scalar.as_py()
-        except ValueError:  # nanoseconds, which datetime has not
+            value = scalar.as_py()
+        except ValueError:  # nanoseconds in a list
             return str(scalar.cast("string").as_py())
+        # Of nanoseconds pyarrow makes a type of pandas, but only where pandas is installed.
+        as_datetime = getattr(value, "to_pydatetime", getattr(value, "to_pytimedelta", None))
+        return as_datetime() if as_datetime else value
 
 
 class ParquetTable(NamedTuple):
