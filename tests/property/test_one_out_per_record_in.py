@@ -7,7 +7,7 @@ import re
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -211,6 +211,15 @@ def test_chunks_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, 
     end=st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     damage=st.sampled_from([b"", b'"', b",", b"\t", b";"]),
+)
+@example(  # The first line end of the file is a newline within the header.
+    rows=[("good", 3)],
+    names=("text", "label", "good\ngood"),
+    delimiter=",",
+    quoting=csv.QUOTE_ALL,
+    end="\r",
+    encoding="utf-8",
+    damage=b"",
 )
 @pytest.mark.parametrize("layout", TABLES)
 def test_prediction_and_training_read_the_same(

@@ -53,6 +53,7 @@ def test_any_line_end(layout, end, last):
 def test_a_carriage_return_inside_a_quoted_field_is_text():
     assert texts('text,label\r"good\rfilm",3\rbad,1\r') == ["good\rfilm", "bad"]
     assert texts('text,label\r"good\nfilm",3\rbad,1\r') == ["good\nfilm", "bad"]
+    assert texts('"a\nb",text,label\r1,good,3\r2,bad,1\r') == ["good", "bad"]
     assert texts('text,label\n"good\rfilm",3\nbad\rly,1\n') == ["good\rfilm", "bad\rly"]
 
 

@@ -7,6 +7,7 @@ to each line.
 import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ _MIN_NULS = 8
 _GZIP = b"\x1f\x8b"
 _UTF8_BOM = codecs.BOM_UTF8
 _UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A field whose quotes are not closed on its line.
+_OPEN_FIELD = re.compile(rb'(?:\A|[,;\t|\r]) *"[^"]*+(?:""[^"]*+)*+\Z')
 _SAVE_AS_CSV = "save it as CSV: in Excel, File > Save As > CSV UTF-8"
 _FOREIGN = (
     (b"PK\x03\x04", "an Excel workbook or a zip archive", f"{_SAVE_AS_CSV}; or unzip it"),
@@ -300,7 +303,10 @@ def _newlines_end(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool
 
 
 class _Newline:
-    r"""Looks for a `\n` that ends a line: one not between quotes, or one with no `\r` before it.
+    r"""Looks for a `\n` that ends a line: one that is not part of a quoted field.
+
+    A quote within a word is text, so it is a quoted field's only if a field begins with it or a
+    `\r` came before.
 
     The result depends only on the bytes, not on the blocks in which they come.
     """
@@ -308,7 +314,7 @@ class _Newline:
     def __init__(self, has_quotes: bool) -> None:
         self._has_quotes = has_quotes
         self._start = self._num_quotes = 0
-        self._has_cr = False
+        self._has_cr = self._is_field = False
         self.is_found = False
 
     def is_in(self, head: bytes) -> bool:
@@ -316,10 +322,12 @@ class _Newline:
         while not self.is_found and (end := head.find(b"\n", self._start)) >= 0:
             line = head[self._start : end].rstrip(b"\r")
             self._start = end + 1
+            if self._num_quotes % 2 == 0:
+                self._is_field = _OPEN_FIELD.search(line) is not None
             self._num_quotes += line.count(b'"')
             self._has_cr = self._has_cr or b"\r" in line
             is_quoted = self._has_quotes and self._num_quotes % 2 == 1
-            self.is_found = not (self._has_cr and is_quoted)
+            self.is_found = not (is_quoted and (self._has_cr or self._is_field))
         return self.is_found
 
 

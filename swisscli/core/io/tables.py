@@ -8,14 +8,14 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, BinaryIO, NamedTuple
 
-from swisscli.core.columns import ColumnError, InputColumns, Layout, folded
+from swisscli.core.columns import ColumnError, InputColumns, Layout
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.io.delimited import TAB, Row, RowReader
+from swisscli.core.io.delimiter import find_delimiter
 from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.json_rows import JsonRow, read_json, read_json_lines
 from swisscli.core.io.lines import Line, decode_lines, lines_at
@@ -28,7 +28,6 @@ _MAX_LISTED = 20
 _MAX_LISTED_CHARS = 30
 _MAX_LAYOUTS = 1000
 _MAX_TITLE_ROWS = 5
-_ENTITY = re.compile(r"&#?\w+$")  # of HTML, before its semicolon
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -199,8 +198,10 @@ def _open_delimited(
         layout = Layout(tuple(range(columns.arity)))
         return Heading(text_names(columns.arity)), _laid_out(blank, (), layout)
     delimiter = choice.delimiter or (stated and stated[1])
-    delimiter = delimiter or _sniffed(first.text, delimiters, columns, choice)
-    rows = iter(RowReader(chain([first], lines), delimiter))
+    ahead = [first]
+    if not delimiter:
+        delimiter = find_delimiter(ahead, lines, delimiters, columns, choice)
+    rows = iter(RowReader(chain(ahead, lines), delimiter))
     first_row = next(rows)
     names = tuple(field.strip() for field in first_row.fields)
     has_header = choice.has_header
@@ -307,50 +308,6 @@ def _listed(names: Sequence[str]) -> str:
     ]
     more = ["..."] if len(names) > _MAX_LISTED else []
     return visible(", ".join([*cut, *more])) or "nothing"
-
-
-def _sniffed(
-    header: str, delimiters: Sequence[str], columns: InputColumns, choice: ColumnChoice
-) -> str:
-    """Detect the delimiter from the first line.
-
-    Args:
-        header: The first line.
-        delimiters: Possible delimiters, the format's own first.
-        columns: Columns to read.
-        choice: The user's choice of columns.
-    """
-    splits = {delimiter: RowReader((), delimiter).split(header) for delimiter in delimiters}
-    own, *others = delimiters
-    likely = [delimiter for delimiter in delimiters if _separates(splits[delimiter])]
-    if choice.has_header is not False:
-        # By the names of all required columns, else by those of the texts.
-        for wanted in (columns, replace(columns, labels=())):
-            for delimiter in (own, *(other for other in others if other in likely)):
-                names = [name.strip() for name in splits[delimiter]]
-                if _names_all(names, wanted, choice):
-                    return delimiter
-    num_needed = max(map(int, filter(str.isdecimal, choice.columns)), default=columns.arity)
-    if own == TAB and (own in header or num_needed == 1):
-        return own
-    enough = [delimiter for delimiter in likely if len(splits[delimiter]) >= num_needed]
-    exact = [delimiter for delimiter in enough if len(splits[delimiter]) == num_needed]
-    return [*exact, *enough, own][0]
-
-
-def _names_all(names: Sequence[str], columns: InputColumns, choice: ColumnChoice) -> bool:
-    if not choice.by_name:
-        return columns.knows(names)
-    keys = set(map(folded, names))
-    return all(folded(name) in keys for name in choice.columns if not name.isdecimal())
-
-
-def _separates(fields: Sequence[str]) -> bool:
-    """Whether a separator of fields is likely to be a delimiter and not punctuation."""
-    is_prose = any(field.startswith((" ", '"')) for field in fields) or any(
-        _ENTITY.search(field) for field in fields[:-1]
-    )
-    return len(fields) > 1 and not is_prose
 
 
 def _open_json(
