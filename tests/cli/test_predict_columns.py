@@ -184,6 +184,14 @@ def test_parquet_keeps_its_types(swiss, tmp_path):
     assert values[:3] == ["good", "1", "1970-01-01 00:00:00.000000001"]
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_a_column_that_is_renamed_is_reported(swiss, tmp_path, name):
+    (tmp_path / "in.csv").write_text("a,a,text\n1,2,good\n")
+    outcome = swiss("predict", "sst", "in.csv", "-o", name)
+    assert "in.csv: has such names already: 'a' is written as 'a_2'" in outcome.stderr
+    assert swiss("predict", "sst", "in.csv", "-o", "out.csv").stderr == ""
+
+
 def test_nanoseconds_of_parquet_are_kept(swiss, tmp_path):
     types = {"at": pa.timestamp("ns"), "took": pa.duration("ns"), "hour": pa.time64("ns")}
     values = {name: pa.array([1, 10**9, None], kind) for name, kind in types.items()}

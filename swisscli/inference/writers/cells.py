@@ -58,7 +58,7 @@ class TableColumns:
     Args:
         tasks: The tasks.
         with_file: Whether to name the source of each record, if there are several.
-        warn: Called with a message if the name of an answer is taken.
+        warn: Called with a message if a name is taken.
         unique: Whether the columns of the input must have different names.
         num_texts: Keep only so many columns with texts; None keeps all columns.
     """
@@ -95,7 +95,8 @@ class TableColumns:
             self._first, self.inputs = self._source, names
             usual = answer_names(self._tasks, with_file=self._with_file)
             self.answers = fresh_names(usual, names)
-            warn_of_renamed(usual, self.answers, self._source, self._warn)
+            written = [*self.input_names(), *self.answers]
+            warn_of_renamed([*names, *usual], written, self._source, self._warn)
         elif names != self.inputs:
             raise ConfigurationError(
                 f"{self._source}: its columns are not those of {self._first}: one table cannot hold"
@@ -181,11 +182,11 @@ def fresh_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
 def warn_of_renamed(
     usual: Sequence[str], names: Sequence[str], source: str, warn: Callable[[str], None]
 ) -> bool:
-    """Say which answers have another name than usual, if any has."""
+    """Say which columns and answers have another name than usual, if any has."""
     renamed = [(old, new) for old, new in zip(usual, names, strict=True) if old != new]
     if renamed:
         what = ", ".join(f"{old!r} is written as {new!r}" for old, new in renamed)
-        warn(f"{source}: has the names of answers already: {what}")
+        warn(f"{source}: has such names already: {what}")
     return bool(renamed)
 
 

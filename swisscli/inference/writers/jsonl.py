@@ -98,7 +98,7 @@ class TableKeys:
     Args:
         tasks: The tasks.
         with_file: Whether to name the source of each record, to tell several apart.
-        warn: Called with a message, once per source, if the name of an answer is taken.
+        warn: Called with a message, once per source, if a name is taken.
     """
 
     def __init__(
@@ -133,7 +133,8 @@ class TableKeys:
         own = fresh_names(names, ())
         keys = fresh_names(answers, own)
         if not self._has_warned:
-            self._has_warned = warn_of_renamed(answers, keys, self._file, self._warn)
+            usual, written = [*names, *answers], [*own, *keys]
+            self._has_warned = warn_of_renamed(usual, written, self._file, self._warn)
         return own, keys
 
     def _answers(self, predictions: Predictions) -> dict[str, Any]:
