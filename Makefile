@@ -77,7 +77,7 @@ bench: .venv-bench/ready .venv-bench-onnx/ready
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) 'pip>=25.1'  # the first that knows --group
-	$(PIP) --editable '.[train,report,parquet]' --group dev
+	$(PIP) --editable '.[train,report,parquet,ray]' --group dev
 	touch $@ .venv/base .venv/report
 
 clean:

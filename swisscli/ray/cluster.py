@@ -2,8 +2,9 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +166,9 @@ def _cluster(resources: Resources) -> Iterator[Any]:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
-        yield ray
+        # Ray prints what happens to workers; standard output is for results.
+        with redirect_stdout(sys.stderr):
+            yield ray
     finally:
         if is_ours:
             ray.shutdown()

@@ -108,6 +108,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(predict, tmp
     killer.start()
     outcome = predict(*names)
     killer.join()
+    assert outcome.stdout == b""
     reports = sorted((tmp_path / "out" / "_swiss").glob("part-*.json"))
     assert {json.loads(report.read_text())["pid"] for report in reports} - set(killed)
     assert "records in and out: 800, each once" in outcome.stderr
