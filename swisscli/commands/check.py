@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from swisscli import console
-from swisscli.commands.synthesize import parse_sources
+from swisscli.commands.examples import ExampleOptions, parse_examples
+from swisscli.commands.option_groups import with_option_groups
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io import atomic
 
@@ -23,6 +24,7 @@ FORMATS = ("table", "tsv", "json")
 _COLUMNS = (("bucket", 22), ("task", 12), ("test", 10), ("cases", 7), ("failures", 9), ("rate", 7))
 
 
+@with_option_groups
 def check(
     model: Annotated[
         Path | None,
@@ -32,11 +34,8 @@ def check(
             show_default=False,
         ),
     ] = None,
-    buckets: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME,...", help="Buckets to test. Default: all."),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the examples.")] = 0,
+    *,
+    examples: ExampleOptions,
     count: Annotated[int, typer.Option(metavar="N", help="Most examples per bucket.")] = 200,
     split: Annotated[
         str,
@@ -45,14 +44,6 @@ def check(
             help="Templates and words that swiss synthesize holds out, or those to train on.",
         ),
     ] = "heldout",
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="TASK=FILE",
-            help="Also test on rewritten rows of a labelled file, as swiss synthesize makes them.",
-        ),
-    ] = None,
     failures: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write every failed case to a TSV file."),
@@ -92,21 +83,12 @@ def check(
     """  # noqa: D301
     from swiss_evaluation.buckets import Answers, averages, cases, tally
     from swiss_training.multitask.examples import read_files
-    from swiss_training.synthesis.generate import choose_buckets, generate
-    from swiss_training.synthesis.source import as_part
+    from swiss_training.synthesis.generate import generate
     from swisscli.core.tasks import TASKS
     from swisscli.inference.predictor import Predictor
 
     problems = Problems()
-    chosen, files = [], {}
-    with problems.collected():
-        names = [name.strip() for each in buckets or [] for name in each.split(",")]
-        files = parse_sources(source or [])
-        chosen = choose_buckets(names, files)
-    with problems.collected():
-        part = as_part(split)
-    if count < 1:
-        problems.add(ConfigurationError(f"--count is {count}, it must be at least 1"))
+    choice = parse_examples(problems, examples, split=split, count=count)
     if output_format not in (None, *FORMATS):
         problems.add(
             ConfigurationError(
@@ -117,8 +99,10 @@ def check(
         atomic.check_output(failures, force=force, inputs=[])
     problems.check()
     predictor = Predictor(model, device=device)
-    rows = {task: read_files(TASKS[task], each) for task, each in files.items()}
-    made = list(generate(chosen, seed=seed, per_bucket=count, part=part, rows=rows))
+    rows = {task: read_files(TASKS[task], each) for task, each in choice.files.items()}
+    made = list(
+        generate(choice.buckets, seed=examples.seed, per_bucket=count, part=choice.part, rows=rows)
+    )
     shown = console.progress("texts") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
     with shown as advance:
         tested = list(cases(Answers(predictor, made, advance), made))
