@@ -100,6 +100,9 @@ def _open_streams() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # torchrun's: the first of a machine speaks
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        return
     if sys.stdout is not None:
         sys.stdout = _over(sys.stdout, lambda raw: Sink(raw, "standard output"))
     if sys.stderr is None:

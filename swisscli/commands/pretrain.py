@@ -122,10 +122,16 @@ def run(what: PretrainConfig | Path) -> None:
     The loss on the held-out text goes to standard output, the rest to standard error.
     """
     with requires_extra("train"):
+        from swiss_training.distributed import ranks
         from swiss_training.masked_lm import objective
         from swiss_training.run_folder import folder_of
     from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
+
+    if ranks.started_by_torchrun():
+        raise ConfigurationError(
+            "swiss pretrain trains in one process", hint="start it without torchrun"
+        )
 
     def train(stop: "Interruption") -> "Iterator[Event]":
         return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)

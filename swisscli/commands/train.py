@@ -309,9 +309,38 @@ def run(
         offline: Whether nothing may be fetched.
     """
     with requires_extra("train"):
-        from swiss_training.multitask import objective
-        from swiss_training.run_folder import folder_of
+        import torch  # noqa: F401
+    from swisscli.commands.training import joined_ranks
+
+    with joined_ranks():
+        what = _run_to_resume(what)
+        _train(what, chosen, data_is_named=data_is_named, offline=offline)
+
+
+def _run_to_resume(what: TrainConfig | Path) -> TrainConfig | Path:
+    """Resume the run that torchrun's processes had begun, if torchrun has restarted them."""
+    from swiss_training.distributed import ranks
+    from swiss_training.run_folder import RunFolder, folder_of
+
+    if not ranks.restarts():
+        return what
+    if isinstance(what, Path):
+        return folder_of(what)
+    folder = RunFolder(Path(what.output), TrainConfig)
+    return folder.path if ranks.from_first(folder.was_begun_with(what)) else what
+
+
+def _train(
+    what: TrainConfig | Path,
+    chosen: Mapping[str, Any],
+    *,
+    data_is_named: bool,
+    offline: bool,
+) -> None:
+    """Train, and show the events and at the end the figures."""
+    from swiss_training.multitask import objective
     from swiss_training.multitask.metrics import Evaluation
+    from swiss_training.run_folder import folder_of
     from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
@@ -347,13 +376,15 @@ def _fetch(config: TrainConfig, *, data_is_named: bool, offline: bool) -> TrainC
         The configuration, with the folder of the data if that was fetched.
     """
     from swiss_training.devices import choose_device
+    from swiss_training.distributed import ranks
     from swiss_training.downloads import needs
     from swiss_training.multitask.examples import check_files
     from swiss_training.run_folder import RunFolder
     from swiss_training.tracking import find_tracker
     from swisscli.commands.fetching import fetch
 
-    RunFolder(Path(config.output), TrainConfig).check_new()
+    if ranks.is_first():
+        RunFolder(Path(config.output), TrainConfig).check_new()
     choose_device(config.device)
     find_tracker(config.track)
     data = needs.Needs()

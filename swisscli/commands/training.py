@@ -1,16 +1,52 @@
 """Following a training run, for every command that trains."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from swiss_training.config import RunConfig
 from swiss_training.events import Event, Finished, Saved, Started
 from swiss_training.interruption import Interruption
 from swisscli.commands.flags import with_flags
+from swisscli.core.errors import SwissError
 
 if TYPE_CHECKING:
     from swisscli.console.training import TrainingDisplay
+
+
+@contextmanager
+def joined_ranks() -> Iterator[None]:
+    """Train together with the other processes of torchrun, if it started this one.
+
+    Only the first rank writes to the standard streams, and of a failure, only one rank.
+
+    Raises:
+        typer.Exit: with the status of an error that another rank reports.
+    """
+    from swiss_training.distributed import ranks
+
+    with ranks.joined():
+        if not ranks.started_by_torchrun():
+            yield
+            return
+        if not ranks.is_first():
+            sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        try:
+            yield
+        except Exception as error:
+            if not ranks.speaks_first():
+                status = error.exit_code if isinstance(error, SwissError) else 1
+                raise typer.Exit(status) from None
+            if not ranks.is_first():
+                sys.stderr = sys.__stderr__
+                if isinstance(error, SwissError):
+                    error.summary = f"{ranks.name()}: {error.summary}"
+            raise
 
 
 def follow(

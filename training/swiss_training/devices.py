@@ -3,18 +3,23 @@
 import torch
 
 from swiss_training.config import Precision
+from swiss_training.distributed import ranks
 from swisscli.core.errors import ConfigurationError, DeviceError
 
 
 def choose_device(name: str) -> torch.device:
     """Return the device of a name: auto, cpu, cuda or cuda:N.
 
+    Each of several ranks takes the GPU of its own number on its machine.
+
     Raises:
         ConfigurationError: if the name is unknown.
         DeviceError: if that GPU is not available.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and ranks.size() > 1:
+        name = f"cuda:{ranks.local_rank()}"
     try:
         device = torch.device(name)
     except RuntimeError:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,8 @@ from torch import nn
 from swiss_training import checkpoint, fingerprint, log, optim
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.config import RunConfig
+from swiss_training.distributed import ranks
+from swiss_training.distributed.ranks import LostRankError
 from swiss_training.events import (
     Evaluated,
     Event,
@@ -42,6 +44,9 @@ def fit(
 ) -> Iterator[Event]:
     """Train a new run into `config.output`.
 
+    Several ranks train together what one process would with a batch of all theirs; that is the
+    batch size which the run records.
+
     Args:
         make_objective: Function that reads data and encoder.
         config: The configuration.
@@ -52,7 +57,9 @@ def fit(
             loss is not finite, or the folder is not writable or in use.
     """
     folder = RunFolder(Path(config.output), type(config))
-    folder.check_new()
+    config = replace(config, batch_size=config.batch_size * ranks.size())
+    if ranks.is_first():
+        folder.check_new()
     find_tracker(config.track)
     return _events(Run(make_objective(config), folder, stop))
 
@@ -83,9 +90,10 @@ def resume(
             f"{folder.path}: no run to resume, {folder.config.relative_to(folder.path)} is missing",
             hint=f"start one: {kind.command} `output=DIR`",
         )
-    folder.lock()
     try:
-        folder.clean()
+        if ranks.is_first():
+            folder.lock()
+            folder.clean()
         config = kind.read(folder.config, output=str(folder.path))
         find_tracker(config.track)
         state = folder.load(None if folder.path == path else path)
@@ -106,8 +114,11 @@ def _events(run: "Run") -> Iterator[Event]:
     """Yield the events of a run after writing each to its log."""
     try:
         run.begin()
-        events = tracked(run.events(), run.folder.path, run.objective.config)
-        yield from log.logged(run.folder, events)
+        events = run.events()
+        if ranks.is_first():  # the one rank that writes
+            tracked_events = tracked(events, run.folder.path, run.objective.config)
+            events = log.logged(run.folder, tracked_events)
+        yield from events
     finally:
         run.folder.release()
 
@@ -120,9 +131,10 @@ def take_step(objective: Objective, step: int) -> int:
         step: Number of steps taken before, which decides learning rate and data.
 
     Returns:
-        The number of examples in the step.
+        The number of examples in the step, of all ranks.
     """
     config = objective.config
+    ranks.seed(config.seed, step)
     objective.optimizer.zero_grad(set_to_none=True)
     examples = objective.backward(step)
     if config.max_grad_norm:
@@ -179,6 +191,11 @@ class Run:
         self.progress = Progress()
         self.notes = list(objective.notes)
         self._fingerprint = fingerprint.of(objective)
+        fingerprint.check_same(self._fingerprint)
+        if ranks.size() > 1:
+            whole = objective.config.batch_size
+            self.notes.append(f"{ranks.size()} ranks share each batch of {whole}")
+        self._stopping = self._save_by_time = False
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         seconds = 60 * objective.config.save_minutes
@@ -227,7 +244,7 @@ class Run:
 
     def begin(self) -> None:
         """Create the folder of a new run, and compute what the first step needs."""
-        if not self.folder.config.is_file():
+        if ranks.is_first() and not self.folder.config.is_file():
             self.folder.begin(self.objective.config)
         with self.folder.writing(self.folder.path):
             self.objective.prepare(self.folder.path)
@@ -253,7 +270,14 @@ class Run:
             except KeyboardInterrupt:
                 if self.stop.insisted or not self.stop.requested:
                     raise
-            if self.stop.requested and not self._is_over():
+                self._stopping = True
+            except LostRankError:  # the state is that of the last whole step
+                if progress.step and self._saved_step != progress.step:
+                    yield self._save()
+                if not (self.stop.requested and self._evaluation_is_due()):
+                    raise
+                self._stopping = True
+            if self._stopping and not self._is_over():
                 if self._saved_step != progress.step:
                     yield self._save()
                 yield Interrupted(progress.step)
@@ -283,19 +307,25 @@ class Run:
             if baseline:
                 yield Evaluated(0, baseline, best=False)
         clock = _Clock()
-        while not self.stop.requested:
+        while not self._is_over() and not self._must_stop():
             if self._evaluation_is_due():  # also after an interrupted evaluation
                 with clock.paused():
                     yield from self._evaluate()
                 yield self._save()
             elif self._save_is_due():
                 yield self._save()
-            if self._is_over() or self.stop.requested:
-                return
-            clock.count(take_step(objective, progress.step))
-            progress.step += 1
-            if progress.step % objective.config.log_every == 0 or self._is_last():
-                yield self._log(clock.rate())
+            else:
+                clock.count(take_step(objective, progress.step))
+                progress.step += 1
+                if progress.step % objective.config.log_every == 0 or self._is_last():
+                    yield self._log(clock.rate())
+
+    def _must_stop(self) -> bool:
+        """Agree with the other ranks on stopping, and on saving because of the time."""
+        waited = time.monotonic() - self._saved_at
+        by_time = bool(self._save_seconds) and waited >= self._save_seconds
+        self._stopping, self._save_by_time = ranks.any_of(self.stop.requested, by_time)
+        return self._stopping
 
     def _is_last(self) -> bool:
         return self.progress.step == self.objective.num_steps
@@ -311,9 +341,7 @@ class Run:
         step = self.progress.step
         if step in (0, self._saved_step):
             return False
-        waited = time.monotonic() - self._saved_at
-        by_time = bool(self._save_seconds) and waited >= self._save_seconds
-        return by_time or step % self.objective.config.save_every == 0
+        return self._save_by_time or step % self.objective.config.save_every == 0
 
     def _log(self, sequences_per_second: float) -> StepsDone:
         objective, step = self.objective, self.progress.step
@@ -336,7 +364,7 @@ class Run:
         objective.settle()
         self._check_finite()
         with self.stop.at_once():
-            measured = objective.evaluate()
+            measured = ranks.from_first(objective.evaluate())
         if measured and not math.isfinite(measured.selection_score):
             raise self._diverged("the score on the dev data is")
         best = progress.best
@@ -344,8 +372,9 @@ class Run:
             measured is None or best is None or measured.selection_score > best.selection_score
         )
         if is_best:
-            with self.folder.writing(self.folder.path):
-                objective.write(self.folder.path, progress.step, measured)
+            if ranks.is_first():
+                with self.folder.writing(self.folder.path):
+                    objective.write(self.folder.path, progress.step, measured)
             progress.best, progress.best_step = measured, progress.step
             progress.evaluations_since_best = 0
         else:
@@ -355,11 +384,13 @@ class Run:
             yield Evaluated(progress.step, measured, is_best)
 
     def _save(self) -> Saved:
+        """Write a checkpoint; every rank saves, the first writes. Ranks need not wait for it."""
         self._check_finite()
         objective = self.objective
-        tensors = checkpoint.collect(self._modules(), objective.optimizer, objective.device)
-        record = {"progress": self.progress.to_json(), "fingerprint": self._fingerprint}
-        self.folder.save(Checkpoint(tensors, record))
+        if ranks.is_first():
+            tensors = checkpoint.collect(self._modules(), objective.optimizer, objective.device)
+            record = {"progress": self.progress.to_json(), "fingerprint": self._fingerprint}
+            self.folder.save(Checkpoint(tensors, record))
         self._saved_step, self._saved_at = self.progress.step, time.monotonic()
         self._save_seconds = 60 * objective.config.save_minutes
         return Saved(self.progress.step)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from swiss_training.distributed import ranks
 from swisscli.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def of(objective: "Objective") -> Fingerprint:
     config = objective.config
     settings = {key: value for key, value in asdict(config).items() if key not in config.may_change}
     environment = {
+        "ranks": ranks.size(),
         "threads": torch.get_num_threads(),
         "device": objective.device.type,
         "precision": objective.precision,
@@ -58,10 +60,32 @@ def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
 
 def warnings(recorded: Fingerprint, now: Fingerprint) -> list[str]:
     """Return the facts that may change the last bits of the weights."""
-    return [
+    before, after = recorded["environment"], now["environment"]
+    if "ranks" not in before:  # a run from before training in several processes
+        before = {"ranks": 1, **before}
+    messages = [
         f"warning: {difference}; the weights can differ in the last bits from an unbroken run"
-        for difference in _differences(recorded["environment"], now["environment"])
+        for difference in _differences(before, after)
     ]
+    if before["ranks"] != after["ranks"]:
+        messages.append("warning: with another number of ranks, dropout masks are others too")
+    return messages
+
+
+def check_same(now: Fingerprint) -> None:
+    """Check that all ranks train the same run.
+
+    Raises:
+        ConfigurationError: if this rank reads something else than the first; lists all differences.
+    """
+    first = ranks.from_first(now)
+    changed = [line for part in now for line in _differences(first[part], now[part])]
+    if changed:
+        raise ConfigurationError(
+            f"{ranks.name()}: differs from rank 0:",
+            hint="give every machine the same data, encoder, versions and OMP_NUM_THREADS",
+            details=[line.replace(", it was ", ", rank 0's is ") for line in changed],
+        )
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

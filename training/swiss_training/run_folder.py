@@ -73,6 +73,14 @@ class RunFolder:
                 hint=f"{begun}choose another `output`",
             )
 
+    def was_begun_with(self, config: RunConfig) -> bool:
+        """Whether a run with this configuration has begun here, with whatever batch size."""
+        if not self.config.is_file():
+            return False
+        before, now = vars(self.kind.read(self.config)), vars(config)
+        ignored = {*self.kind.may_change, "batch_size"}
+        return all(before[key] == now[key] for key in now if key not in ignored)
+
     def _is_unused(self) -> bool:
         own = self.path / CHECKPOINTS
         mine = {own / _LOCK, *self._leftovers()}

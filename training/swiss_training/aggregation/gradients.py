@@ -2,8 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.distributed import Work
 
 from swiss_training.aggregation import Aggregation
+from swiss_training.distributed import ranks, reduction
 from swiss_training.multitask.model import MultitaskModel
 
 
@@ -13,6 +15,9 @@ class TaskGradients:
     All parameters outside the heads are shared; a head's gradients stay as they are. N tasks need N
     times the memory of the shared gradients, 4 bytes per parameter each, and nothing else of that
     size.
+
+    The gradients of several ranks are added up task by task, each task's while the next one's are
+    computed. The Gram matrix needs these sums: it has the products of different ranks' gradients.
 
     Args:
         model: The model, whose gradients are empty.
@@ -25,16 +30,21 @@ class TaskGradients:
             if not name.startswith("heads.") and parameter.requires_grad
         ]
         self._taken: dict[int, list[Tensor | None]] = {}
+        self._works: list[Work] = []
 
     def take(self, task: int) -> None:
         """Move the shared gradients to the task with that number."""
         self._taken[task] = [parameter.grad for parameter in self._shared]
         for parameter in self._shared:
             parameter.grad = None
+        if ranks.size() > 1:
+            self._taken[task], works = reduction.start_sum(self._taken[task])
+            self._works += works
 
     @torch.no_grad()
     def give(self, aggregation: Aggregation, generator: torch.Generator) -> None:
         """Set the shared gradients to the combination of the tasks' that a method chooses."""
+        ranks.wait(*self._works)
         device = self._shared[0].device
         tasks_K = torch.tensor(list(self._taken), device=device)
         factors_K = aggregation(self._gram(device), tasks_K, generator)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from swiss_training.distributed import ranks
 from swiss_training.fingerprint import digest
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.labels import stack_targets
@@ -31,6 +32,10 @@ class Batch:
             the label allows.
         weights_B: Factor of each example's loss, (B,) float32; None where all are 1.
         teacher_BC: A teacher's logits, (B, C) float32, where the dataset has them.
+        seeds: Seed of each example's random draws, whatever batch it is in.
+        whole: Number of examples of the batch of all ranks of which this is a part; 0 if it is all.
+        is_idle: Whether it counts for nothing: a rank without examples computes one that another
+            rank counts, so that all ranks have gradients of the same parameters.
     """
 
     input_ids_ST: Tensor
@@ -39,6 +44,16 @@ class Batch:
     targets_B: Tensor
     weights_B: Tensor | None = None
     teacher_BC: Tensor | None = None
+    seeds: tuple[int, ...] = ()
+    whole: int = 0
+    is_idle: bool = False
+
+    @property
+    def share(self) -> float:
+        """The share of the batch of all ranks that these examples are."""
+        if self.is_idle:
+            return 0.0
+        return len(self.targets_B) / self.whole if self.whole else 1.0
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -48,8 +63,8 @@ class Batch:
     def split(self, max_tokens: int) -> "list[Batch]":
         """Split the batch into parts of at most so many tokens, with padding; 0 does not split.
 
-        A part has at least one example. The mean losses of the parts, each times its share of the
-        examples, add up to the batch's.
+        A part has at least one example. The mean losses of the parts, each times its `share`, add
+        up to the batch's.
         """
         num_examples = len(self.targets_B)
         sequences, length = self.input_ids_ST.shape
@@ -57,25 +72,31 @@ class Batch:
         size = max(1, max_tokens // (per_example * length)) if max_tokens else num_examples
         if size >= num_examples:
             return [self]
-        rows = {name: size * per_example for name in vars(self) if name.endswith("_ST")}
-        parts = {
-            name: [None] * -(-num_examples // size)
-            if tensor is None
-            else tensor.split(rows.get(name, size))
-            for name, tensor in vars(self).items()
-        }
-        return [
-            Batch(**dict(zip(parts, part, strict=True)))
-            for part in zip(*parts.values(), strict=True)
+        parts = [
+            {
+                name: tensor[i * per_example : (i + size) * per_example]
+                if name.endswith("_ST")
+                else tensor[i : i + size]
+                for name, tensor in self._by_example().items()
+            }
+            for i in range(0, num_examples, size)
         ]
+        whole = self.whole or num_examples
+        return [replace(self, whole=whole, **part) for part in parts]
+
+    def _by_example(self) -> dict[str, Any]:
+        """The fields with something of each example."""
+        values = {name: value for name, value in vars(self).items() if value is not None}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor | tuple)}
 
     def to(self, device: torch.device) -> "Batch":
         """Copy the batch to a device."""
         moved: dict[str, Any] = {
-            name: None if tensor is None else tensor.to(device, non_blocking=True)
-            for name, tensor in vars(self).items()
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
-        return Batch(**moved)
+        return replace(self, **moved)
 
 
 class TaskDataset:
@@ -128,10 +149,15 @@ class TaskDataset:
         parts = (json.dumps([self.texts, repr(self.shares)]).encode(), self.targets.tobytes())
         return f"{len(self):,} rows, {digest([*parts, weights])}"
 
-    def batch(self, indices: Sequence[int]) -> Batch:
-        """Pad the examples at `indices` into a batch."""
+    def batch(self, indices: Sequence[int], length: int | None = None) -> Batch:
+        """Pad the examples at `indices` into a batch.
+
+        Args:
+            indices: The examples.
+            length: Tokens of each sequence with padding; None for the longest's.
+        """
         sequences = chain.from_iterable(self.encodings[index] for index in indices)
-        inputs = pad(list(sequences), self.pad_token_id)
+        inputs = pad(list(sequences), self.pad_token_id, length)
         rows = list(indices)
         teacher_NC = self.teacher_NC
         ids_ST, mask_ST, types_ST = map(torch.from_numpy, inputs)
@@ -142,12 +168,21 @@ class TaskDataset:
             torch.from_numpy(self.targets[rows]),
             None if self.weights is None else torch.from_numpy(self.weights[rows]),
             None if teacher_NC is None else torch.from_numpy(teacher_NC[rows]),
+            seeds=tuple(rows),
         )
 
-    def batches_by_length(self, batch_size: int) -> Iterator[tuple[list[int], Batch]]:
-        """Yield every example once, in order of length, as batches with their indices."""
+    def batches_by_length(
+        self, batch_size: int, first: int = 0, every: int = 1
+    ) -> Iterator[tuple[list[int], Batch]]:
+        """Yield every example once, in order of length, as batches with their indices.
+
+        Args:
+            batch_size: Examples per batch.
+            first: Number of the first batch to yield.
+            every: Distance to the next one; 1 for all.
+        """
         order = np.argsort(self.lengths, kind="stable").tolist()
-        for start in range(0, len(order), batch_size):
+        for start in range(first * batch_size, len(order), every * batch_size):
             indices = order[start : start + batch_size]
             yield indices, self.batch(indices)
 
@@ -180,12 +215,22 @@ class BatchStream:
         return math.ceil(size_of_pass(self.dataset.shares, len(self.dataset)) / self.batch_size)
 
     def next(self) -> Batch:
-        """Take a batch."""
+        """Take a batch; of several ranks, each takes its share of it."""
         number, offset = divmod(self.position, self.num_batches)
         if self._order[0] != number:
             self._order = (number, self._shuffled(number))
+        rows = self._order[1][offset]
+        random = np.random.default_rng((*self.seed, self.position, len(rows)))
+        seeds = random.integers(2**62, size=len(rows)).tolist()
         self.position += 1
-        return self.dataset.batch(self._order[1][offset])
+        own = ranks.share(range(len(rows)))
+        chosen = own or [0]
+        # Padded as in the whole batch, so that its parts compute what it computes.
+        length = int(self.dataset.lengths[rows].max())
+        batch = self.dataset.batch([rows[i] for i in chosen], length)
+        return replace(
+            batch, seeds=tuple(seeds[i] for i in chosen), whole=len(rows), is_idle=not own
+        )
 
     def rows(self, num_batches: int) -> npt.NDArray[np.int64]:
         """Find the rows of the stream's first batches, in ascending order, (R,)."""

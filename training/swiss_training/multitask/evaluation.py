@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from swiss_training.distributed import ranks
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
@@ -17,14 +18,19 @@ BATCH_SIZE = 128
 def predict_logits(
     model: MultitaskModel, dataset: TaskDataset, autocast: torch.amp.autocast_mode.autocast
 ) -> npt.NDArray[np.float32]:
-    """Compute the logits of all examples in order, (N, C), without dropout."""
+    """Compute the logits of all examples in order, (N, C), without dropout.
+
+    Each of several ranks computes some of the batches; the batches are those of one rank, so the
+    logits are the same.
+    """
     device = next(model.parameters()).device
     model.eval()
-    logits_NC = np.empty((len(dataset), dataset.task.num_outputs), dtype=np.float32)
+    logits_NC = np.zeros((len(dataset), dataset.task.num_outputs), dtype=np.float32)
     with torch.inference_mode(), autocast:
-        for indices, batch in dataset.batches_by_length(BATCH_SIZE):
+        for indices, batch in dataset.batches_by_length(BATCH_SIZE, ranks.rank(), ranks.size()):
             logits_BC = model(dataset.task.name, *batch.to(device).inputs)
             logits_NC[indices] = logits_BC.float().cpu().numpy()
+    ranks.add_up(torch.from_numpy(logits_NC))  # a row's logits, and zeros from the other ranks
     return logits_NC
 
 

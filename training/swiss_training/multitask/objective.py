@@ -13,6 +13,8 @@ from torch.optim.swa_utils import AveragedModel
 from swiss_training import engine, fingerprint, optim
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.devices import choose_device, choose_precision, make_autocast
+from swiss_training.distributed import ranks
+from swiss_training.distributed.reduction import GradientSum
 from swiss_training.events import Event, Measurement
 from swiss_training.families.dropout import use_fast_dropout
 from swiss_training.families.pretrained import PretrainedEncoder, load_pretrained
@@ -98,6 +100,8 @@ class Multitask:
             layer_decay=config.layer_decay,
             by_row=words if self._reads_few_words() else None,
         )
+        self._words = words
+        self._sum = self._make_sum() if ranks.size() > 1 else None
         tokenizer = self._make_tokenizer()
         pad_token_id = self.model.config.encoder.pad_token_id
         datasets, self.dev = (
@@ -157,6 +161,13 @@ class Multitask:
         averages = config.ema_decay or vars(config)["bregman_weight"]
         reads_all = averages or config.freeze_encoder or config.aggregation != "none"
         return self.device.type == "cpu" and not reads_all
+
+    def _make_sum(self) -> GradientSum:
+        """The sum over all ranks of the gradients that no gradient surgery takes."""
+        named = self.model.named_parameters()
+        surgery = self.config.aggregation != "none"
+        own = [p for name, p in named if not surgery or name.startswith("heads.")]
+        return GradientSum([*own, *self.weighting.parameters()])
 
     def _make_tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer(self.pretrained.tokenizer, self.model.config.max_length)
@@ -240,38 +251,57 @@ class Multitask:
             self.model.encoder.eval()
 
     def backward(self, step: int) -> int:
-        """Compute the gradients of a step, task by task; returns its examples."""
-        updates, examples = self._updates_of(step), 0
-        drawn = Counter(task for tasks in updates for task in tasks)
+        """Compute the gradients of a step, task by task; returns its examples on all ranks."""
+        updates = self._updates_of(step)
         self.train()
         gradients = TaskGradients(self.model) if self.config.aggregation != "none" else None
-        for index, task in enumerate(self.tasks):
-            for _ in range(drawn[task]):
-                batch = self.streams[task].next().to(self.device)
-                examples += len(batch.targets_B)
-                self.optimizer.catch_up(batch.input_ids_ST)
-                for part in batch.split(self.config.micro_batch_tokens):
-                    share = len(part.targets_B) / len(batch.targets_B)
-                    torch.autograd.backward(self.loss(task, part, share) / len(updates))
-            if gradients and drawn[task]:
+        passes, examples = self._passes(updates)
+        for number, (index, part) in enumerate(passes, start=1):
+            is_last = number == len(passes)
+            if self._sum and is_last:
+                self._sum.open()
+            torch.autograd.backward(self.loss(self.tasks[index], part) / len(updates))
+            if gradients and (is_last or passes[number][0] != index):
                 gradients.take(index)
+        self.losses.add_up()
+        if self._sum:
+            self._sum.finish()
         if gradients:
             generator = torch.Generator()
             generator.manual_seed(self.config.seed + step)
             gradients.give(self.aggregation, generator)
+        if self._sum and self._words.sparse and self._words.weight.grad is not None:
+            # Rows that only other ranks read.
+            self.optimizer.catch_up(self._words.weight.grad.coalesce().indices())
         return examples
 
-    def loss(self, task: str, batch: Batch, share: float = 1.0) -> Tensor:
-        """Compute the weighted and regularized loss of a share of a batch, a scalar."""
+    def _passes(self, updates: list[tuple[str, ...]]) -> tuple[list[tuple[int, Batch]], int]:
+        """Take the batches of a step, in parts that a pass may compute, task by task.
+
+        Returns:
+            The number of each part's task and the part; the number of examples on all ranks.
+        """
+        drawn = Counter(task for tasks in updates for task in tasks)
+        passes, examples = [], 0
+        for index, task in enumerate(self.tasks):
+            for _ in range(drawn[task]):
+                batch = self.streams[task].next().to(self.device)
+                examples += batch.whole
+                self.optimizer.catch_up(batch.input_ids_ST)
+                passes += [(index, part) for part in batch.split(self.config.micro_batch_tokens)]
+        return passes, examples
+
+    def loss(self, task: str, batch: Batch) -> Tensor:
+        """Compute the weighted and regularized loss of a batch, times its share, a scalar."""
         index = self.tasks.index(task)
         with self.autocast:
             output_BC = self.model.output(task, *batch.inputs)
             loss = self.model.head(task).loss(output_BC, batch.targets_B, batch.weights_B)
-            self.losses.add(index, share * loss, share)
+            self.losses.add(index, batch.share * loss, batch.share)
             for regularizer in self.regularizers:
                 loss = regularizer(loss, self.model, task, batch, output_BC)
         number_1 = torch.tensor([index], device=self.device)
-        return share * self.weighting(loss[None], number_1).sum()
+        return batch.share * self.weighting(loss[None], number_1).sum()
 
     def after_step(self) -> None:
         """Update the moving averages."""

@@ -11,6 +11,7 @@ import torch
 
 from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
+from swiss_training.distributed import ranks
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import BATCH_SIZE
 from swiss_training.multitask.examples import Examples
@@ -81,15 +82,19 @@ class Teacher:
         if path.is_file() and (kept := checkpoint.read(path)).record == record:
             logits = {name: tensor.numpy() for name, tensor in kept.tensors.items()}
         if any(np.isnan(logits[name][rows[name]]).any() for name in datasets):
+            kept_before = {name: ~np.isnan(logits_NC) for name, logits_NC in logits.items()}
             # A run that resumes with cached logits builds no teacher, but must draw the same.
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._directory).to(device)
             saved = time.monotonic()
             for _ in self._compute(model, datasets, rows, logits, autocast):
-                if time.monotonic() - saved > SAVE_SECONDS:
+                if ranks.is_first() and time.monotonic() - saved > SAVE_SECONDS:
                     _save(path, logits, record)
                     saved = time.monotonic()
-            _save(path, logits, record)
+            for name, is_kept_NC in kept_before.items():
+                _add_up(logits[name], is_kept_NC)
+            if ranks.is_first():
+                _save(path, logits, record)
         for name, dataset in datasets.items():
             dataset.teacher_NC = logits[name]
 
@@ -101,7 +106,7 @@ class Teacher:
         logits: Mapping[str, npt.NDArray[np.float32]],
         autocast: torch.autocast,
     ) -> Iterator[None]:
-        """Fill in the missing logits, batch by batch."""
+        """Fill in the missing logits, batch by batch; each of several ranks does some batches."""
         tokenizer = Tokenizer.of(self._directory)
         config = self._directory.config
         for name, dataset in datasets.items():
@@ -112,7 +117,7 @@ class Teacher:
             )
             with torch.inference_mode(), autocast:
                 # The batches are the same ones however often the run was stopped.
-                for indices, batch in own.batches_by_length(BATCH_SIZE):
+                for indices, batch in own.batches_by_length(BATCH_SIZE, ranks.rank(), ranks.size()):
                     of_batch = rows[name][indices]
                     if np.isnan(logits[name][of_batch]).any():
                         logits_BC = model(name, *batch.to(next(model.parameters()).device).inputs)
@@ -125,6 +130,18 @@ def _empty(datasets: Mapping[str, TaskDataset]) -> dict[str, npt.NDArray[np.floa
         name: np.full((len(dataset), dataset.task.num_outputs), np.nan, dtype=np.float32)
         for name, dataset in datasets.items()
     }
+
+
+def _add_up(logits_NC: npt.NDArray[np.float32], is_kept_NC: npt.NDArray[np.bool_]) -> None:
+    """Give every rank the logits that the others have computed; kept ones are on all ranks."""
+    if ranks.size() == 1:
+        return
+    is_own_NC = ~np.isnan(logits_NC) & (ranks.is_first() | ~is_kept_NC)
+    sums_NC = torch.from_numpy(np.where(is_own_NC, logits_NC, np.float32(0)))
+    count_NC = torch.from_numpy(is_own_NC.astype(np.float32))
+    ranks.add_up(sums_NC)
+    ranks.add_up(count_NC)
+    logits_NC[:] = np.where(count_NC.numpy() > 0, sums_NC.numpy(), np.nan)
 
 
 def _save(

@@ -47,8 +47,7 @@ class Smart(nn.Module):
         model.eval()
         with torch.autocast(loss.device.type, enabled=False):
             clean_BC = self._logits(model, task, batch, None)
-            shape = (*batch.input_ids_ST.shape, model.config.encoder.hidden_size)
-            noise_STD = torch.randn(shape, device=loss.device) * self.radius
+            noise_STD = self._noise(batch, model.config.encoder.hidden_size)
             noise_STD.requires_grad_()
             distance = divergence(
                 spec, self._logits(model, task, batch, noise_STD), clean_BC.detach()
@@ -61,6 +60,18 @@ class Smart(nn.Module):
         for module, training in modes:
             module.training = training
         return loss + self.weight * penalty
+
+    def _noise(self, batch: Batch, hidden_size: int) -> Tensor:
+        """Draw noise, (S, T, D), of each example by its seed: it is the same in any part."""
+        sequences, length = batch.input_ids_ST.shape
+        shape = (sequences // len(batch.targets_B), length, hidden_size)
+        device = batch.input_ids_ST.device
+        generator = torch.Generator(device)
+        drawn = [
+            torch.randn(shape, generator=generator.manual_seed(seed), device=device)
+            for seed in batch.seeds
+        ]
+        return torch.cat(drawn) * self.radius
 
     @staticmethod
     def _logits(model: MultitaskModel, task: str, batch: Batch, noise_STD: Tensor | None) -> Tensor:

@@ -1,6 +1,8 @@
 """Loss weighting methods, one per file.
 
-A weighting is a module that is made with the number of tasks N and its options.
+A weighting is a module that is made with the number of tasks N and its options. A term is affine in
+its loss, so the terms of a batch's parts, each times its share of the examples, add up to the
+batch's: several ranks need not exchange losses before the backward pass.
 """
 
 from typing import Protocol

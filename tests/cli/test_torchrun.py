@@ -1,0 +1,118 @@
+"""`swiss train` under torchrun: a killed rank, another number of ranks, one message, Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.paths import DATA, ENCODER, ROOT
+from tests.support.program import wait_for
+
+TINY = (
+    *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean", "--awl", "--batch-size", 8),
+    *("--learning-rate", 1e-3, "--precision", "fp32", "--device", "cpu", "--log-every", 1),
+)
+LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+
+
+@pytest.fixture
+def torchrun(tmp_path: Path) -> Any:
+    """Start `swiss train` on two ranks in an empty folder."""
+
+    def start(*arguments: object, restarts: int = 0) -> "subprocess.Popen[str]":
+        words = [*LAUNCHER, "--max-restarts", restarts, "-m", "swisscli", "train", *arguments]
+        paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+        return subprocess.Popen(
+            [sys.executable, *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def steps(run: Path) -> list[int]:
+    log = run / "log.jsonl"
+    lines = log.read_text().splitlines() if log.is_file() else []
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    return [entry["step"] for entry in entries if entry["event"] == "StepsDone"]
+
+
+def ranks_of(process: "subprocess.Popen[str]") -> list[int]:
+    """The processes of the ranks, in order."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = {}
+    for child in map(int, children):
+        environment = Path(f"/proc/{child}/environ").read_bytes()
+        if found := re.search(rb"(?:^|\0)RANK=(\d+)", environment):
+            ranks[int(found[1])] = child
+    return [ranks[number] for number in sorted(ranks)]
+
+
+def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_it_had_lived(
+    torchrun: Any, swiss: Any, tmp_path: Path
+) -> None:
+    options = (*TINY, "--max-steps", 60, "--eval-every", 20, "--save-every", 7)
+    whole = torchrun(*options, "--output", "whole")
+    process = torchrun(*options, "--output", "run", restarts=1)
+    wait_for(lambda: 25 in steps(tmp_path / "run"), process)
+    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert stdout.count("overall\tmean") == 1
+    whole_stdout, whole_stderr = whole.communicate(timeout=300)
+    assert whole.returncode == 0, whole_stderr
+    assert whole_stdout == stdout
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "run"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert steps(tmp_path / "run") == list(range(1, 61))
+
+
+def test_a_run_without_restarts_says_what_happened_and_resumes_with_one_rank(
+    torchrun: Any, swiss: Any, tmp_path: Path
+) -> None:
+    process = torchrun(*TINY, "--max-steps", 60, "--eval-every", 30, "--output", "run")
+    wait_for(lambda: 10 in steps(tmp_path / "run"), process)
+    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert stderr.count("another rank ended, or its machine cannot be reached") == 1
+    outcome = swiss("train", "--resume", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "warning: ranks is 1, it was 2; the weights can differ in the last bits" in (
+        outcome.stderr
+    )
+    assert "dropout masks are others too" in outcome.stderr
+    assert steps(tmp_path / "run") == list(range(1, 61))
+    assert "batch_size = 16\n" in (tmp_path / "run" / "train_config.toml").read_text()
+
+
+def test_an_error_of_all_ranks_is_said_once(torchrun: Any) -> None:
+    process = torchrun("--data", "absent", "--output", "run")
+    stdout, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert stdout == ""
+    assert stderr.count("absent: no such folder") == 1
+
+
+def test_an_interrupt_saves_once_and_every_rank_ends(torchrun: Any, tmp_path: Path) -> None:
+    rare = ("--eval-every", 6000, "--save-every", 6000)
+    process = torchrun(*TINY, "--epochs", 1000, *rare, "--output", "run")
+    wait_for(lambda: 5 in steps(tmp_path / "run"), process)
+    ranks = ranks_of(process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=300)
+    assert len(re.findall(r"interrupted; saved after step \d+ in run\n", stderr)) == 1
+    assert (tmp_path / "run" / "checkpoints" / "last.safetensors").is_file()
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)

@@ -1,0 +1,72 @@
+"""Trains the runs that the golden test of several ranks compares; a program for torchrun.
+
+python tests/golden/train_in_ranks.py FOLDER ENCODER TRAIN_FILE
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from swiss_training.distributed import ranks
+from swiss_training.multitask import objective as multitask
+from tests.support.training import tiny_config
+
+WHOLE_BATCH = 16
+"""Examples of a batch of all ranks; a task's last batch has one, fewer than there are ranks."""
+CASES: dict[str, dict[str, object]] = {
+    "plain": {},
+    "pcgrad": {
+        "aggregation": "pcgrad",
+        "weighting": "learnable",
+        "sampler": "proportional",
+        "smart_weight": 1.0,
+    },
+    "gradvac": {
+        "aggregation": "gradvac",
+        "weighting": "uncertainty",
+        "sampler": "square-root",
+        "r_drop_weight": 1.0,
+    },
+    "cagrad": {
+        "aggregation": "cagrad",
+        "weighting": "none",
+        "sampler": "annealed",
+        "bregman_weight": 1.0,
+        "gradient_accumulation_steps": 2,
+    },
+    "parts": {
+        "sampler": "biased",
+        "sampling_weights": {"sentiment": 2.0},
+        "micro_batch_tokens": 60,
+        "heads": "layer-sharing",
+        "smart_weight": 1.0,
+    },
+    "distillation": {"distillation_weight": 0.5, "ema_decay": 0.5, "pooling": "cls"},
+}
+
+
+def main() -> None:
+    """Train every case, without dropout and clipping."""
+    folder, encoder, train_file = map(Path, sys.argv[1:])
+    torch.set_num_threads(1)
+    with ranks.joined():
+        for name, values in CASES.items():
+            if name == "distillation":
+                values = {**values, "teacher": str(folder.parent / "teacher")}
+            common = {
+                "encoder": str(encoder),
+                "train_files": {"sentiment": [str(train_file)]},
+                "pooling": "mean",
+                "dropout": 0.0,
+                "max_grad_norm": 0.0,
+                "batch_size": WHOLE_BATCH // ranks.size(),
+                "max_steps": 4,
+                "eval_every": 4,
+            }
+            for _ in multitask.fit(tiny_config(folder / name, **{**common, **values})):
+                pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The processes that train one run together, as torchrun starts them.
+
+Without torchrun there is one rank, and nothing here communicates.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from swisscli.core.errors import SwissError
+
+T = TypeVar("T")
+TIMEOUT = timedelta(hours=2)
+"""Longest wait for another rank, which may be computing a teacher's logits or writing a file."""
+HEAD_START = 1.0
+"""Seconds that the first rank has to report an error that all ranks share."""
+_store: Store | None = None
+
+
+class LostRankError(SwissError):
+    """Another process of the run ended, or its machine cannot be reached."""
+
+
+def started_by_torchrun() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def restarts() -> int:
+    """How often torchrun has restarted the processes."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Join the other processes of torchrun for a block; do nothing without torchrun.
+
+    Tensors on a CPU are exchanged by gloo, those on a GPU by NCCL.
+    """
+    global _store
+    if not started_by_torchrun():
+        yield
+        return
+    with _exchange():
+        store, number, count = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+        # torchrun keeps its store when it restarts the processes.
+        _store = PrefixStore(f"swiss/{restarts()}", store)
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        if torch.cuda.is_available():
+            torch.cuda.set_device(local_rank())
+        dist.init_process_group(
+            backend,
+            store=_store,
+            rank=number,
+            world_size=count,
+            timeout=TIMEOUT,
+        )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def size() -> int:
+    """Number of ranks."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this rank, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def is_first() -> bool:
+    """Whether this is the rank that writes and reports."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """Number of this rank among those of its machine, which is that of its GPU."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def name() -> str:
+    """This rank and its machine, for messages."""
+    return f"rank {rank()} of {size()} ({socket.gethostname()}, process {os.getpid()})"
+
+
+def seed(number: int, step: int) -> None:
+    """Give each of several ranks random numbers of its own for a step.
+
+    They depend on nothing else, so no rank's random state needs to be saved.
+    """
+    if size() > 1:
+        state = np.random.SeedSequence((number, step, rank())).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]) >> 1)
+
+
+def share(rows: Sequence[T]) -> list[T]:
+    """This rank's share of some rows. The shares of all ranks are the rows, each once."""
+    return list(rows[rank() :: size()])
+
+
+def any_of(*facts: bool) -> tuple[bool, ...]:
+    """Whether each fact holds on any rank; every rank must ask."""
+    if size() == 1:
+        return facts
+    facts_F = torch.tensor(facts, dtype=torch.uint8)
+    with _exchange():
+        dist.all_reduce(facts_F, dist.ReduceOp.MAX)
+    return tuple(bool(fact) for fact in facts_F)
+
+
+def from_first(value: T) -> T:
+    """The first rank's value; every rank must ask."""
+    if size() == 1:
+        return value
+    values: list[Any] = [value]
+    with _exchange():
+        dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+    return values[0]
+
+
+def add_up(tensor: Tensor) -> None:
+    """Replace a tensor by its sum over all ranks; every rank must ask."""
+    if size() > 1:
+        wait(*start_sum(tensor))
+
+
+def start_sum(tensor: Tensor) -> tuple[dist.Work]:
+    """Start to replace a tensor by its sum over all ranks, in the same order on all of them."""
+    with _exchange():
+        work = dist.all_reduce(tensor, async_op=True)
+    assert work is not None
+    return (work,)
+
+
+def wait(*works: dist.Work) -> None:
+    """Wait for sums that were started; on a GPU, only its stream waits."""
+    with _exchange():
+        for work in works:
+            work.wait()
+
+
+def speaks_first() -> bool:
+    """Whether no other rank has reported an error yet: one failure is reported once."""
+    if size() == 1 or _store is None:
+        return True
+    if not is_first():
+        time.sleep(HEAD_START)
+    with suppress(RuntimeError):  # the store is gone if its machine is
+        return _store.add("failures", 1) == 1
+    return True
+
+
+@contextmanager
+def _exchange() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostRankError(
+            "another rank ended, or its machine cannot be reached; training stops",
+            hint="see the message of torchrun, then resume with the same command and `resume=RUN`;"
+            " torchrun's --max-restarts does so by itself",
+            details=[str(error).splitlines()[0]],
+        ) from None
