@@ -47,7 +47,7 @@ def is_complete(line: str) -> bool:
     if not re.match(r"(cat examples/\S+ \| )?swiss (predict|doctor)\b", line):
         return False
     words = shlex.split(line)
-    files = [word for word in words if re.search(r"\.(txt|tsv|csv|jsonl)$", word)]
+    files = [word for word in words if re.search(r"\.(txt|tsv|csv|jsonl|parquet)$", word)]
     return "--model" not in words and all((ROOT / file).is_file() for file in files)
 
 
