@@ -29,7 +29,7 @@ FILES: dict[str, tuple[str, int | None]] = {
 
 
 def folder() -> Path:
-    """Where the files are in the cache."""
+    """The folder of the files in the cache."""
     return cache_folder() / "data" / f"cs224n-{REVISION[:7]}"
 
 
@@ -49,5 +49,5 @@ def files(names: Sequence[str] = ()) -> list[RemoteFile]:
 
 
 def lacking(names: Sequence[str] = ()) -> list[RemoteFile]:
-    """Those that the cache lacks or holds with another content."""
+    """The files that are missing from the cache, or differ there."""
     return [file for file in files(names) if not file.matches(folder() / file.name)]

@@ -1,4 +1,4 @@
-"""Encoders on the Hugging Face Hub: where one is on this machine, and its files on the Hub."""
+"""Encoders of the Hugging Face Hub: their files there, and their folders on this machine."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from swisscli.core.errors import ModelError
 from swisscli.core.io import atomic
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
-"""What is needed of an encoder."""
+"""The files that an encoder needs."""
 ENDPOINT_VARIABLE = "HF_ENDPOINT"
 """The environment variable of the Hub's own library that names another Hub."""
 RECORD = "download.json"
-"""The file in an encoder's folder that says what is to be there; written before the others."""
+"""The file in an encoder's folder that lists the others; it is written first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Revision:
 
     @property
     def folder(self) -> Path:
-        """Where it is in the cache."""
+        """Its folder in the cache."""
         return _folder(self.repository) / self.commit
 
     def remote_files(self) -> list[RemoteFile]:
@@ -49,11 +49,11 @@ class Revision:
         return [RemoteFile(name, f"{base}/{name}", *about) for name, about in self.files.items()]
 
     def lacking(self) -> list[RemoteFile]:
-        """Those that the cache lacks or holds with another content."""
+        """The files that are missing from the cache, or differ there."""
         return [file for file in self.remote_files() if not file.matches(self.folder / file.name)]
 
     def write_record(self) -> None:
-        """Note what is to be in the folder."""
+        """Write the list of the files that belong into the folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic.open_beside(self.folder / RECORD) as sink:
             sink.write(json.dumps(asdict(self), indent=2).encode() + b"\n")

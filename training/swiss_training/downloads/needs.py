@@ -1,4 +1,4 @@
-"""What a run needs and this machine lacks: one list, fetched together or told together."""
+"""Files that a run needs and this machine lacks: fetched together, or listed in one error."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -41,12 +41,12 @@ class Needs:
         return Needs(self.data + other.data, self.encoders + other.encoders)
 
     def lines(self) -> list[str]:
-        """What is missing, a line each."""
+        """The missing files, one line each."""
         lines = [f"data: {', '.join(self.data)} of the CS224N project"] if self.data else []
         return lines + [f"encoder: {name}" for name in self.encoders]
 
     def error(self, reason: str) -> SwissError:
-        """That it is missing, why it cannot be fetched, and every way to go on."""
+        """The error: the missing files, why they cannot be fetched, and every remedy."""
         words = ["data"] * bool(self.data)
         words += ["encoder", *self.encoders] if self.encoders else []
         ways = [
@@ -93,7 +93,7 @@ def of_data(config: TrainConfig) -> tuple[TrainConfig, Needs]:
 
 
 def of_cached_data(config: TrainConfig) -> Needs:
-    """What the cache lacks of the data of a run that takes it from there."""
+    """The data files that are missing from the cache, of a run that reads them there."""
     names = _names(config)
     if not names or Path(config.data) != course_data.folder():
         return Needs()
@@ -112,7 +112,7 @@ def _names(config: TrainConfig) -> list[str]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far fetching is.
+    """The progress of fetching.
 
     Attributes:
         name: The file that is being fetched.
@@ -201,7 +201,7 @@ def _report(
 
 @contextmanager
 def _locked(wait: Callable[[], None]) -> Iterator[None]:
-    """Keep other processes from fetching into the cache meanwhile."""
+    """Lock the cache against other processes that fetch."""
     folder = cache_folder()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,14 +13,14 @@ from swisscli.core.errors import OutputError
 from swisscli.core.io.sink import FULL
 
 PARTIAL = ".partial"
-"""The ending of a file that is not whole yet."""
+"""The extension of a partial file."""
 _FULL = {*FULL, errno.EFBIG}
 _ATTEMPTS = 3
 """How often in a row a server may break off without having sent anything; and how often a file may
 be begun, as when the server has another one."""
 
 Report = Callable[[int, int | None], None]
-"""Takes how many bytes of the file are there, and how many it has; None if that is not known."""
+"""Called with the bytes fetched so far, and the size of the file, None if it is unknown."""
 
 
 class TransferError(Exception):
@@ -147,7 +147,7 @@ def _discard(partial: Path) -> int:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say where and what to do if a file of the cache cannot be written."""
+    """Raise an error with path and remedy if a file of the cache cannot be written."""
     try:
         yield
     except OSError as error:

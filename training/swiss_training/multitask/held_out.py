@@ -13,7 +13,7 @@ Texts = tuple[str, ...]
 
 
 def held_out(texts: Sequence[Texts], targets: Sequence[Hashable], seed: int) -> set[Texts]:
-    """Choose a share of every class by the seed and the text alone.
+    """Choose a share of every class that depends only on the seed and the texts.
 
     Rows whose texts differ only in case and white space are together on one side, whatever their
     labels, and the order of the rows changes nothing.

@@ -69,7 +69,7 @@ def _arity(config: TrainConfig, name: str, text: str) -> int:
     try:
         next(table_rows(draft_task(name, text, 2), file), None)
     except (DataError, ConfigurationError):
-        return 1  # what is wrong besides is said when the rows are read
+        return 1  # other mistakes are reported when the rows are read
     return 2
 
 
