@@ -87,11 +87,12 @@ def predict_parts(
         DataError: if a part cannot be read, or records were lost or doubled.
         SwissError: if a part cannot be predicted otherwise.
     """
-    job.begin(resume=resume)
+    job.check(resume=resume)
     done = job.done()
     missing = [number for number in range(len(job.parts)) if number not in done]
     show(sum(report.count.records for report in done.values()), len(done) / len(job.parts))
     with _cluster(resources) as ray:
+        job.begin()
         size = min(resources.concurrency or _available(ray, resources), max(1, len(missing)))
         # Needs no core of its own: reading is a small share of predicting.
         count = ray.remote(num_cpus=0)(counted)
@@ -160,7 +161,8 @@ def _cluster(resources: Resources) -> Iterator[Any]:
             reason = str(error).partition("\n")[0]
             raise ConfigurationError(
                 f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}: {reason}",
-                hint="start the cluster, or unset RAY_ADDRESS for an embedded one",
+                hint="start the cluster, set RAY_AUTH_TOKEN if it asks for a token, or unset"
+                " RAY_ADDRESS for an embedded one",
             ) from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

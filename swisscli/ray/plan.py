@@ -118,8 +118,8 @@ class Job:
             if self._report(number).is_file() and self.output(number).is_file()
         }
 
-    def begin(self, *, resume: bool) -> None:
-        """Make the folder, or hold a folder that exists to the same plan.
+    def check(self, *, resume: bool) -> None:
+        """Check that the folder can be made, or that one that exists has the same plan.
 
         Raises:
             ConfigurationError: if the folder holds other things than results of the same plan.
@@ -149,9 +149,15 @@ class Job:
                 f"{self.folder}: has no {_STATE}/{_PLAN}, so it cannot be resumed",
                 hint="name another folder",
             )
+
+    def begin(self) -> None:
+        """Make the folder and write the plan, unless it is there."""
+        path = self.folder / _STATE / _PLAN
+        if path.is_file():
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_beside(path) as stream:
-            stream.write(json.dumps(plan, indent=1).encode())
+            stream.write(json.dumps(self._plan(), indent=1).encode())
 
     def end(self) -> None:
         """Remove what a killed worker left half written."""
