@@ -8,7 +8,6 @@ stars are measured as negative, neutral and positive, bare polarity as negative 
 Printed are set, metric, value, rows and, for classes, the expected calibration error in ten bins.
 """
 
-import csv
 import sys
 from pathlib import Path
 
@@ -16,6 +15,9 @@ import numpy as np
 
 from swiss_training.multitask.reliability import reliability
 from swisscli import Predictor
+from swisscli.core.io.formats import InputFormat
+from swisscli.core.io.tables import read_table
+from swisscli.core.tasks import TASKS, input_columns
 
 GROUPS = {
     2: [[0, 1], [3, 4]],
@@ -26,8 +28,10 @@ GROUPS = {
 
 def read(path: Path) -> list[dict[str, str]]:
     """The rows of a file that `prepare_default_data.py` wrote."""
-    with path.open(encoding="utf-8", newline="") as source:
-        return list(csv.DictReader(source, delimiter="\t"))
+    task = TASKS[path.name.partition("-")[0]]
+    with path.open("rb") as stream:
+        rows = read_table(stream, str(path), InputFormat.TSV, input_columns([task]))
+        return [dict(zip(row.names, row.fields, strict=True)) for row in rows]
 
 
 def sentiment(predictor: Predictor, rows: list[dict[str, str]]) -> tuple[str, float, float]:
