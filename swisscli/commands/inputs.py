@@ -181,6 +181,22 @@ OutputFormatOption = Annotated[
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace an existing FILE.", rich_help_panel=OUTPUT)
 ]
+FullTextOption = Annotated[
+    bool,
+    typer.Option(
+        "--full-text",
+        help="Show all of a long text in the table on a terminal.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+SafeCsvOption = Annotated[
+    bool,
+    typer.Option(
+        "--safe-csv",
+        help="Put ' before each cell that a spreadsheet would run as a formula.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 
 EngineOption = Annotated[
     Engine,
@@ -264,6 +280,8 @@ class OutputOptions:
     output: OutputFileOption = None
     output_format: OutputFormatOption = None
     force: ForceOption = False
+    full_text: FullTextOption = False
+    safe_csv: SafeCsvOption = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,13 @@ from swisscli.commands.inputs import (
     TableOptions,
 )
 from swisscli.commands.option_groups import with_option_groups
-from swisscli.commands.prediction import column_choice, find_output_format, open_predictor, tell
+from swisscli.commands.prediction import (
+    Tally,
+    column_choice,
+    find_output_format,
+    open_predictor,
+    tell,
+)
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.columns import TEXT, InputColumns
 from swisscli.core.errors import ConfigurationError, Problems
@@ -28,7 +33,7 @@ from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.tables import Heading
 from swisscli.core.io.text import is_blank, visible
 from swisscli.core.model.directory import ModelDirectory, find_model
-from swisscli.core.records import Predictions, Record
+from swisscli.core.records import Prediction
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.inference.chunks import Flush, chunks, eager_chunks
 from swisscli.inference.devices import parse_device
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
 _READING = InputColumns(
     "match", (TEXT,), remedy="name the column to read with `columns`, by name or by number from 1"
 )
-_COLUMNS = ("rank", "match_line", "match", "cosine")
+_COLUMNS = ("rank", "match_line", "match_id", "match", "cosine")
 _MAX_LINES = 3
 
 
@@ -116,9 +121,9 @@ def match(
     The embeddings of the texts choose candidates, and a task scores each of them together with
     the text: paraphrase, or similarity. Every text gives at least one row, in order. With -o, and
     with --format csv, jsonl or parquet, a row has the columns of the text's table, then rank,
-    match_line, match, cosine, the label and score of the task, error, flags and line. A text
-    without a match has an empty match_line: with --self and --threshold, these are the texts that
-    repeat none before them.
+    match_line, match_id (the id in its table), match, cosine, the label and score of the task,
+    error, flags and line. A text without a match has an empty match_line: with --self and
+    --threshold, these are the texts that repeat none before them.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no usable
     model; 5 an extra is not installed; 6 the device does not exist.
@@ -163,13 +168,12 @@ def match(
         matcher = Matcher(
             predictor, searched, specs[0].name, top, candidates, threshold, among_itself
         )
-        writer = _writer(layout, target.output, specs[0])
-        counts = _match(matcher, sources[0], choice, target.output, writer)
-    console.note(
-        f"{counts['read']:,} texts, {counts['matched']:,} with a match, among {len(searched):,} on"
-        f" {predictor.device}: {counts['failed']:,} failed, {counts['blank']:,} blank"
-    )
-    if counts["failed"]:
+        tally = _match(
+            matcher, sources[0], choice, target.output, _writer(layout, target, specs[0])
+        )
+        console.note(f"{tally.counts['matched']:,} with a match among {len(searched):,} texts")
+    tally.report(predictor.device, predictor.config.max_length)
+    if tally.counts["failed"]:
         raise typer.Exit(1)
 
 
@@ -232,10 +236,10 @@ _FATES = {"failed": "cannot be read", "blank": "are blank"}
 
 def _match(
     matcher: "Matcher", source: Source, choice: ColumnChoice, output: Path | None, writer: Writer
-) -> Counter[str]:
+) -> Tally:
     """Match and write; returns what became of the queries."""
     tell(source)
-    counts: Counter[str] = Counter()
+    tally = Tally("texts", strict_language=False)
     records = _Queries(source, _READING, choice, keep_fields=True)
     shows_results = output is None and console.is_terminal(sys.stdout)
     progress = nullcontext(console.ignore_progress) if shows_results else console.progress("texts")
@@ -244,61 +248,47 @@ def _match(
         for chunk in (eager_chunks if source.is_pipe() else chunks)(records):
             if isinstance(chunk, Flush):
                 continue
-            rows = list(_rows(matcher, chunk, records.source, counts))
-            write(writer.rows(rows))
-            counts["read"] += len(chunk)
+            found = list(matcher.match(chunk))
+            write(writer.rows([(_with_match(match),) for match in found]))
+            tally.add(source, [(match.prediction,) for match in found if match.rank <= 1])
+            tally.counts["matched"] += sum(match.rank == 1 for match in found)
             show(len(chunk), records.share_read())
         write(writer.end())
-    return counts
+    return tally
 
 
-def _rows(
-    matcher: "Matcher", chunk: list[Record], source: Source, counts: Counter[str]
-) -> Iterator[Predictions]:
-    for found in matcher.match(chunk):
-        prediction = found.prediction
-        counts["matched"] += found.rank == 1
-        counts["blank"] += prediction.skipped == "empty"
-        if prediction.error:
-            counts["failed"] += 1
-            console.warning(
-                f"{source.name}:{prediction.record.line}: {prediction.error.code}:"
-                f" {prediction.error.message}"
-            )
-        yield (replace(prediction, record=_with_match(found)),)
-
-
-def _with_match(found: "Match") -> Record:
-    """The record of the query with the cells of its match."""
+def _with_match(found: "Match") -> Prediction:
+    """The answer, whose record has the cells of the match behind those of the query."""
     record = found.prediction.record
     names = record.names or ("text",)
     fields = [*record.fields[: len(names)]] or [*record.texts[:1]]
     fields += [None] * (len(names) - len(fields))
-    values = (found.rank, found.line, record.texts[1], found.cosine)
+    values = (found.rank, found.line, found.id, record.texts[1], found.cosine)
     matched = values if found.rank else (None,) * len(_COLUMNS)
+    names = (*names, *fresh_names(_COLUMNS, names))
     return replace(
-        record, names=(*names, *fresh_names(_COLUMNS, names)), fields=(*fields, *matched)
+        found.prediction, record=replace(record, names=names, fields=(*fields, *matched))
     )
 
 
-def _writer(layout: OutputFormat, output: Path | None, task: TaskSpec) -> Writer:
-    to_terminal = output is None and console.is_terminal(sys.stdout)
+def _writer(layout: OutputFormat, target: OutputOptions, task: TaskSpec) -> Writer:
+    to_terminal = target.output is None and console.is_terminal(sys.stdout)
     clean = visible if to_terminal else str
     if layout is OutputFormat.TABLE:
         return TableWriter(
             [task],
             with_texts=True,
-            colored=output is None and console.is_colored(sys.stdout),
-            max_lines=_MAX_LINES,
+            colored=target.output is None and console.is_colored(sys.stdout),
+            max_lines=None if target.full_text else _MAX_LINES,
         )
     if layout is OutputFormat.JSONL:
         keys = TableKeys([task], with_file=False, warn=console.warning)
         return JsonlWriter(keys, clean)
     if layout is OutputFormat.PARQUET:
         return TableParquetWriter([task], with_file=False, warn=console.warning)
-    if layout is OutputFormat.TSV and output is None:
-        return PlainWriter(ResultColumns([task], with_texts=True), clean, is_safe=False)
+    if layout is OutputFormat.TSV and target.output is None:
+        return PlainWriter(ResultColumns([task], with_texts=True), clean, is_safe=target.safe_csv)
     columns = TableColumns([task], with_file=False, warn=console.warning)
     return DelimitedWriter(
-        columns, "," if layout is OutputFormat.CSV else "\t", clean, is_safe=False
+        columns, "," if layout is OutputFormat.CSV else "\t", clean, is_safe=target.safe_csv
     )

@@ -92,22 +92,6 @@ def predict(
             "--no-text", help="Leave the texts out of the results.", rich_help_panel=OUTPUT
         ),
     ] = False,
-    full_text: Annotated[
-        bool,
-        typer.Option(
-            "--full-text",
-            help="Show all of a long text in the table on a terminal.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
-    safe_csv: Annotated[
-        bool,
-        typer.Option(
-            "--safe-csv",
-            help="Put ' before each cell that a spreadsheet would run as a formula.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = False,
     summary: Annotated[
         bool,
         typer.Option(
@@ -154,8 +138,8 @@ def predict(
             "--keep": keep,
             "--only-results": only_results,
             "--no-text": no_text,
-            "--full-text": full_text,
-            "--safe-csv": safe_csv,
+            "--full-text": target.full_text,
+            "--safe-csv": target.safe_csv,
             "--summary": summary,
             "--force": target.force,
         }
@@ -172,8 +156,8 @@ def predict(
         format=layout,
         keep=has_columns and not only_results and (keep or not is_plain),
         with_texts=not no_text,
-        full_text=full_text,
-        safe_csv=safe_csv,
+        full_text=target.full_text,
+        safe_csv=target.safe_csv,
     )
     with problems.collected():
         if ray != RayOptions():
@@ -233,13 +217,6 @@ def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
             "--keep: the table on a terminal has no room for other columns",
             hint="write a file with -o, or add --format csv",
         )
-    if output.safe_csv and output.format not in (OutputFormat.CSV, OutputFormat.TSV):
-        raise ConfigurationError(
-            f"--safe-csv has no meaning for the format {output.format}", hint="leave it out"
-        )
-    to_terminal = output.path is None and console.is_terminal(sys.stdout)
-    if to_terminal and output.format is OutputFormat.PARQUET:
-        raise ConfigurationError("Parquet is not for a terminal", hint="add -o FILE.parquet")
 
 
 def _predict(

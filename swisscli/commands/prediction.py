@@ -142,6 +142,15 @@ def find_output_format(
             layout = OutputFormat.TABLE
         if layout is OutputFormat.PARQUET:
             require_pyarrow("the output")
+            if options.output is None and console.is_terminal(sys.stdout):
+                raise ConfigurationError(
+                    "Parquet is not for a terminal", hint="add -o FILE.parquet"
+                )
+    with problems.collected():
+        if options.safe_csv and layout not in (OutputFormat.CSV, OutputFormat.TSV):
+            raise ConfigurationError(
+                f"--safe-csv has no meaning for the format {layout}", hint="leave it out"
+            )
     return layout
 
 

@@ -1,5 +1,6 @@
 """Finds for each text its nearest texts of a corpus: embeddings choose, a task's head decides."""
 
+import json
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
@@ -37,12 +38,14 @@ class Match:
             text. Without a match the label and the score are None, and `skipped` says why.
         rank: From 1, the best match of the query; 0 without a match.
         line: Line of the match in its file; 0 without a match.
+        id: The match's own identifier, if it has one.
         cosine: Cosine of the two embeddings, to four decimals; 0 without a match.
     """
 
     prediction: Prediction
     rank: int = 0
     line: int = 0
+    id: str | int | float | None = None
     cosine: float = 0.0
 
 
@@ -81,17 +84,17 @@ class Corpus:
         self._vectors.write(vectors_ND.tobytes())
         self._texts.seek(0, 2)
         for record, text in zip(records, texts, strict=True):
-            encoded = text.encode("utf-8", "surrogatepass")
-            self._texts.write(encoded)
-            self._ends.append(self._ends[-1] + len(encoded))
+            self._texts.write(json.dumps([record.id, text]).encode())
+            self._ends.append(self._texts.tell())
             self.lines.append(record.line)
         return vectors_ND
 
-    def text(self, index: int) -> str:
-        """Read a text."""
+    def record(self, index: int) -> Record:
+        """Read a text, with its line and id."""
         start, end = self._ends[index], self._ends[index + 1]
         self._texts.seek(start)
-        return self._texts.read(end - start).decode("utf-8", "surrogatepass")
+        identifier, text = json.loads(self._texts.read(end - start))
+        return Record(self.lines[index], (text,), identifier)
 
     def vectors(self, start: int, stop: int) -> Floats:
         """Read the embeddings from `start` up to `stop`, (stop - start, D)."""
@@ -200,7 +203,8 @@ class Matcher:
         for record, indices, cosines in self._candidates(asked):
             counts.append(len(indices))
             for index, cosine in zip(indices, cosines, strict=True):
-                pairs.append(Record(record.line, (record.texts[0], self.corpus.text(index))))
+                candidate = self.corpus.record(index)
+                pairs.append(Record(record.line, record.texts + candidate.texts))
                 found.append((index, cosine))
         answers = zip(self.predictor.predict(self.task, pairs), found, strict=True)
         counted = iter(counts)
@@ -242,11 +246,13 @@ class Matcher:
         for rank, (_, cosine, index, prediction) in enumerate(scored[: self.top], start=1):
             pair = replace(record, texts=prediction.record.texts)
             answer = replace(prediction, record=pair)
-            yield Match(answer, rank, self.corpus.lines[index], -cosine)
+            matched = self.corpus.record(index)
+            yield Match(answer, rank, matched.line, matched.id, -cosine)
         if scored:
             return
-        failed = next((prediction for prediction, _ in answers if prediction.error), None)
-        yield Match(failed or self._unanswered(record, NO_MATCH))
+        error = next((prediction.error for prediction, _ in answers if prediction.error), None)
+        reason = None if error else NO_MATCH
+        yield Match(self._unanswered(replace(record, error=error), reason))
 
     def _unanswered(self, record: Record, reason: str | None) -> Prediction:
         texts = (next(iter(record.texts), ""), "")

@@ -32,7 +32,7 @@ def test_each_text_has_its_nearest_in_order(swiss: Any) -> None:
     assert outcome.exit_code == 0, outcome.stderr
     rows = rows_of(outcome.stdout)
     assert list(rows[0]) == [
-        *("text", "rank", "match_line", "match", "cosine"),
+        *("text", "rank", "match_line", "match_id", "match", "cosine"),
         *("paraphrase_label", "paraphrase_score", "error", "flags", "line"),
     ]
     assert [(row["line"], row["rank"]) for row in rows] == [
@@ -60,6 +60,28 @@ def test_a_table_keeps_its_columns_and_a_taken_name_gets_a_number(
         *(("9", "good film", "FR"), ("8", "bad", "IT"))
     ]
     assert [row["rank_2"] for row in rows] == ["1", "1"]
+
+
+@pytest.mark.usefixtures("files")
+def test_a_match_has_the_id_of_its_own_table(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "corpus.csv").write_text("id,text\n=7,=good film\nb8,bad\n")
+    options = ("--top", 1, "--format", "csv")
+    rows = rows_of(swiss("match", "questions.txt", "corpus.csv", *options).stdout)
+    ids = {"": "", "=good film": "=7", "bad": "b8"}
+    assert [row["match_id"] for row in rows] == [ids[row["match"]] for row in rows]
+    safe = rows_of(swiss("match", "bad good", "corpus.csv", *options, "--safe-csv").stdout)
+    formulas = [cell for cell in safe[0].values() if cell.startswith("=")]
+    assert (safe[0]["match"].lstrip("'"), formulas) in [("=good film", []), ("bad", [])]
+    assert swiss("match", "a b", "corpus.csv", "--safe-csv", "--format", "jsonl").exit_code == 2
+
+
+@pytest.mark.usefixtures("files")
+def test_foreign_and_cut_texts_are_counted_once(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("это плохой фильм\n" + "good " * 40 + "\n")
+    outcome = swiss("match", "in.txt", "corpus.txt", "--top", 3, "--format", "csv")
+    assert outcome.exit_code == 0
+    assert "1 of 2 texts do not look like English" in outcome.stderr
+    assert "cut to 16 tokens: 1 of 2 records" in outcome.stderr
 
 
 @pytest.mark.usefixtures("files")
