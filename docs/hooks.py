@@ -19,7 +19,7 @@ PAGES = {
     "evaluation/README.md": "evaluation.md",
     "export/README.md": "export.md",
     "swisscli/models/CHANGELOG.md": "model/changelog.md",
-    "swisscli/models/minilm-l6-v1/README.md": "model/card.md",
+    "swisscli/models/minilm-l6-v2/README.md": "model/card.md",
     "training/README.md": "training.md",
 }
 """The site's page of each file; README.md has a page of its own there."""

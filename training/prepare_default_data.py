@@ -3,7 +3,7 @@
     python training/prepare_default_data.py SOURCE ENCODER data/default
 
 SOURCE holds `cs224n/`, `quora-train-partial.tsv`, `sst-train-phrases.tsv` and `extra/`; ENCODER is
-a Hugging Face style directory. Written are:
+a Hugging Face style directory, or a model directory whose encoder is trained further. Written are:
 
 * `encoder/`: the encoder, with a tokenizer that spells emoji (`swiss_training/emoji.py`);
 * `train/TASK-SOURCE.tsv`: a training file per data set, labels as they came; the recipe maps them;
@@ -25,6 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swiss_training.emoji import spell_emoji
+from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.metrics import Metrics
+from swiss_training.multitask.model import load_model, save_model
+from swisscli.core.model.directory import ModelDirectory, is_model_directory
 
 Row = dict[str, str]
 WILD_SHARE = 0.08
@@ -178,16 +182,27 @@ def digests(paths: Iterator[Path], base: Path) -> dict[str, str]:
     }
 
 
+def write_encoder(encoder: Path, target: Path) -> None:
+    """Copy an encoder, with a tokenizer that spells emoji; an int8 graph's weights as float32."""
+    target.mkdir(parents=True, exist_ok=True)
+    tokenizer = target / "tokenizer.json"
+    spelled = spell_emoji((encoder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer.write_text(spelled, encoding="utf-8")
+    if is_model_directory(encoder):
+        model = ModelDirectory.open(encoder)
+        origin = {"name": encoder.name, "sha256": model.manifest.files["model.onnx"].sha256}
+        save_model(target, load_model(model), tokenizer, TrainConfig(), Metrics(seed=0), origin)
+        return
+    for name in ("config.json", "model.safetensors"):
+        shutil.copyfile(encoder / name, target / name)
+
+
 def main() -> None:
     """Write everything."""
     if len(sys.argv) != 4:
         raise SystemExit(__doc__)
     source, encoder, target = map(Path, sys.argv[1:])
-    (target / "encoder").mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "model.safetensors"):
-        shutil.copyfile(encoder / name, target / "encoder" / name)
-    spelled = spell_emoji((encoder / "tokenizer.json").read_text(encoding="utf-8"))
-    (target / "encoder" / "tokenizer.json").write_text(spelled, encoding="utf-8")
+    write_encoder(encoder, target / "encoder")
     rows: dict[str, int] = {}
     for data in DATA_SETS:
         train, wild = split(source, data)
@@ -202,7 +217,7 @@ def main() -> None:
         "sources": digests((source / path for path in sorted(paths)), source)
         | {
             f"encoder/{name}": digest
-            for name, digest in digests(encoder.iterdir(), encoder).items()
+            for name, digest in digests(filter(Path.is_file, encoder.iterdir()), encoder).items()
         },
         "rows": rows,
     }

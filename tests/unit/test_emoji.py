@@ -1,13 +1,24 @@
 """Emoji are words to the tokenizer, at no cost to other text."""
 
+import json
+
 import pytest
 import tokenizers
 
 from swiss_training.emoji import WORDS, spell_emoji
 from tests.support.paths import ROOT
 
-TOKENIZER = ROOT / "swisscli/models/minilm-l6-v1/tokenizer.json"
-PLAIN = TOKENIZER.read_text(encoding="utf-8")
+TOKENIZER = ROOT / "swisscli/models/minilm-l6-v2/tokenizer.json"
+
+
+def _plain() -> str:
+    """The packaged model's tokenizer without the normalizer of emoji."""
+    values = json.loads(TOKENIZER.read_text(encoding="utf-8"))
+    _, values["normalizer"] = values["normalizer"]["normalizers"]
+    return json.dumps(values, ensure_ascii=False)
+
+
+PLAIN = _plain()
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +53,10 @@ def test_text_without_emoji_is_read_as_before(spelled: tokenizers.Tokenizer) -> 
     plain = tokenizers.Tokenizer.from_str(PLAIN)
     text = "It lands at 7:45; it cost $1,299.99 \u2014 \u00fcber \u65e5\u672c \u0928\u092e"
     assert spelled.encode(text).ids == plain.encode(text).ids
+
+
+def test_the_packaged_model_spells_emoji() -> None:
+    assert json.loads(spell_emoji(PLAIN)) == json.loads(TOKENIZER.read_text(encoding="utf-8"))
 
 
 def test_a_tokenizer_that_spells_emoji_stays_as_it_is() -> None:
