@@ -18,6 +18,7 @@ def run(code):
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     environment = os.environ | {
         "PYTHONPATH": paths,
+        "RAY_ADDRESS": "local",  # not a cluster that happens to be known on this machine
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
     }

@@ -36,7 +36,7 @@ def names(requirements: list[str], platform: dict[str, str]) -> list[str]:
 def test_a_platform_gets_one_onnx_runtime_and_the_rest_in_any_case(name: str) -> None:
     platform, runtime = PLATFORMS[name]
     found = names(PROJECT["dependencies"], platform)
-    assert sorted(found) == sorted(["typer", "rich", "tokenizers", "numpy", runtime])
+    assert sorted(found) == sorted(["typer", "shellingham", "rich", "tokenizers", "numpy", runtime])
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
