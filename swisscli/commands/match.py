@@ -2,8 +2,10 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +17,7 @@ from swisscli.commands.inputs import (
     AnswerOptions,
     ModelOptions,
     OutputOptions,
+    StrictOption,
     TableOptions,
 )
 from swisscli.commands.option_groups import with_option_groups
@@ -24,6 +27,7 @@ from swisscli.commands.prediction import (
     find_output_format,
     open_predictor,
     tell,
+    unreadable,
 )
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.columns import TEXT, InputColumns
@@ -33,7 +37,7 @@ from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.tables import Heading
 from swisscli.core.io.text import is_blank, visible
 from swisscli.core.model.directory import ModelDirectory, find_model
-from swisscli.core.records import Prediction
+from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.inference.chunks import Flush, chunks, eager_chunks
 from swisscli.inference.devices import parse_device
@@ -107,6 +111,7 @@ def match(
         ),
     ] = 20,
     table: TableOptions,
+    strict: StrictOption = False,
     target: OutputOptions,
     model: ModelOptions,
 ) -> None:
@@ -164,13 +169,12 @@ def match(
     predictor = open_predictor(model, AnswerOptions())
     with closing(Corpus(predictor)) as searched:
         if not among_itself:
-            _fill(searched, sources[1], choice)
+            _fill(searched, sources[1], choice, strict=strict)
         matcher = Matcher(
             predictor, searched, specs[0].name, top, candidates, threshold, among_itself
         )
-        tally = _match(
-            matcher, sources[0], choice, target.output, _writer(layout, target, specs[0])
-        )
+        writer = _writer(layout, target, specs[0])
+        tally = _match(matcher, sources[0], choice, target.output, writer, strict=strict)
         console.note(f"{tally.counts['matched']:,} with a match among {len(searched):,} texts")
     tally.report(predictor.device, predictor.config.max_length)
     if tally.counts["failed"]:
@@ -210,13 +214,15 @@ class _Queries(RecordStream):
         return (*own, *fresh_names(_COLUMNS, own))
 
 
-def _fill(corpus: "Corpus", source: Source, choice: ColumnChoice) -> None:
+def _fill(corpus: "Corpus", source: Source, choice: ColumnChoice, *, strict: bool) -> None:
     """Read the file to search in."""
     tell(source)
     records = RecordStream(source, _READING, choice)
     counts: Counter[str] = Counter()
     with console.progress("texts to search in") as show:
         for chunk in chunks(records):
+            if strict:
+                _check_readable(source, chunk)
             known = [item for item in chunk if not item.error and not is_blank(item.texts[0])]
             corpus.add(known)
             counts["read"] += len(chunk)
@@ -234,8 +240,25 @@ def _fill(corpus: "Corpus", source: Source, choice: ColumnChoice) -> None:
 _FATES = {"failed": "cannot be read", "blank": "are blank"}
 
 
+def _check_readable(source: Source, records: Sequence[Record]) -> None:
+    """Find the first record that cannot be read.
+
+    Raises:
+        DataError: if one cannot.
+    """
+    for record in records:
+        if record.error:
+            raise unreadable(source, record.line, record.error)
+
+
 def _match(
-    matcher: "Matcher", source: Source, choice: ColumnChoice, output: Path | None, writer: Writer
+    matcher: "Matcher",
+    source: Source,
+    choice: ColumnChoice,
+    output: Path | None,
+    writer: Writer,
+    *,
+    strict: bool,
 ) -> Tally:
     """Match and write; returns what became of the queries."""
     tell(source)
@@ -248,11 +271,15 @@ def _match(
         for chunk in (eager_chunks if source.is_pipe() else chunks)(records):
             if isinstance(chunk, Flush):
                 continue
-            found = list(matcher.match(chunk))
+            readable = chunk
+            if strict:
+                readable = list(takewhile(lambda record: not record.error, chunk))
+            found = list(matcher.match(readable))
             write(writer.rows([(_with_match(match),) for match in found]))
             tally.add(source, [(match.prediction,) for match in found if match.rank <= 1])
             tally.counts["matched"] += sum(match.rank == 1 for match in found)
             show(len(chunk), records.share_read())
+            _check_readable(source, chunk[len(readable) :])
         write(writer.end())
     return tally
 

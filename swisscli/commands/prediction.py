@@ -23,7 +23,7 @@ from swisscli.core.io.formats import ColumnChoice, parse_delimiter
 from swisscli.core.io.parquet import require_pyarrow
 from swisscli.core.model.directory import ModelDirectory, find_model
 from swisscli.core.model.model_config import parse_long_text
-from swisscli.core.records import Predictions, failure_of
+from swisscli.core.records import Predictions, RecordError, failure_of
 from swisscli.core.tasks import TaskSpec, input_columns, resolve_tasks
 from swisscli.inference.chunks import chunks, eager_chunks
 from swisscli.inference.decision import Decision
@@ -215,10 +215,8 @@ def predicted_chunks(
                     share = (sum(weights[:index]) + share * weights[index]) / sum(weights)
                 show(len(readable), share)
                 if len(readable) < len(chunk):
-                    raise DataError(
-                        _describe(source, chunk[len(readable)]),
-                        hint="correct the record, or leave out --strict to answer the others",
-                    )
+                    failed = chunk[len(readable)]
+                    raise unreadable(source, failed[0].record.line, failure_of(failed))
 
 
 def tell(source: Source) -> None:
@@ -245,10 +243,17 @@ def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
     return records[: next(failed, len(records))]
 
 
-def _describe(source: Source, predictions: Predictions) -> str:
-    error = failure_of(predictions)
+def unreadable(source: Source, line: int, error: RecordError | None) -> DataError:
+    """The error that ends a strict run at a record."""
+    return DataError(
+        _describe(source, line, error),
+        hint="correct the record, or leave out --strict to answer the others",
+    )
+
+
+def _describe(source: Source, line: int, error: RecordError | None) -> str:
     assert error is not None
-    return f"{source.name}:{predictions[0].record.line}: {error.code}: {error.message}"
+    return f"{source.name}:{line}: {error.code}: {error.message}"
 
 
 class Tally:
@@ -274,10 +279,10 @@ class Tally:
             self.counts["truncated"] += predictions[0].truncated
             self.counts["blank"] += predictions[0].skipped == "empty"
             self.counts["out_of_domain"] += predictions[0].out_of_domain
-            if failure_of(predictions):
+            if error := failure_of(predictions):
                 self.counts["failed"] += 1
                 if self.counts["failed"] <= MAX_WARNINGS:
-                    console.warning(_describe(source, predictions))
+                    console.warning(_describe(source, predictions[0].record.line, error))
 
     def report(self, device: str, max_length: int) -> None:
         """Warn about what was not answered as it stands; on a terminal, sum up."""

@@ -154,6 +154,19 @@ def test_what_cannot_be_found_is_counted_and_what_cannot_be_read_is_marked(
 
 
 @pytest.mark.usefixtures("files")
+def test_strict_stops_at_the_first_record_that_cannot_be_read(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"text": "good"}\n{broken\n{"text": "bad"}\n{broken\n')
+    outcome = swiss("match", "in.jsonl", "corpus.txt", "--top", 1, "--strict")
+    assert outcome.exit_code == 3
+    assert "in.jsonl:2: invalid_json" in outcome.stderr
+    assert [row.split(b"\t")[2] for row in outcome.stdout.splitlines()] == [b"good"]
+    outcome = swiss("match", "questions.txt", "in.jsonl", "--strict", "-o", "out.csv")
+    assert outcome.exit_code == 3
+    assert "in.jsonl:2: invalid_json" in outcome.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.usefixtures("files")
 def test_an_empty_file_of_either_kind(swiss: Any, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
     assert swiss("match", "empty.txt", "corpus.txt").stdout == b""
