@@ -65,8 +65,11 @@ class _Group(TyperGroup):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Parse the options before the command; `--install-completion` may lack its value."""
-        if args[-1:] == ["--install-completion"]:
-            args = [*args, running_shell()]
+        flag = "--install-completion"
+        if flag in args and all(word.startswith("-") for word in args[args.index(flag) + 1 :][:1]):
+            args = [word for word in args if word != flag]
+            if "--help" not in args:
+                args += [flag, running_shell()]
         return super().parse_args(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, **_: Any) -> NoReturn:  # type: ignore[override]

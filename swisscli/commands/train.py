@@ -234,6 +234,9 @@ def train(
                     f" {_TASK_NAMES}",
                 )
             )
+        for key, why in what.unused_options().items():
+            if key in given:  # with its default value, which a recipe may hold as well
+                problems.add(ConfigurationError(f"{flag_of(key)} is given, but {why}"))
     problems.check()
     assert what is not None
     chosen = {}

@@ -71,7 +71,7 @@ def candidates(words: Sequence[str], last: str) -> list[str]:
         return _starting((task.name for task in _known_tasks(words) if task.arity == 2), last)
     if last.startswith("-"):
         return _starting([*_options(command), *_EVERYWHERE], last)
-    if before.startswith("--"):
+    if before.startswith("-"):
         kind = _options(command).get(before)
         if kind is not None and bool not in (kind, *get_args(kind)):
             return _starting(_choices(kind), last)
@@ -84,7 +84,7 @@ def _starting(names: Iterable[str], beginning: str) -> list[str]:
 
 
 def _options(command: str) -> dict[str, Any]:
-    """The options of a command, and the type of each."""
+    """The options of a command, long and short, and the type of each."""
     function = getattr(import_module(f"swisscli.commands.{command}"), command)
     options: dict[str, Any] = {}
     for name, parameter in signature(function).parameters.items():
@@ -93,8 +93,10 @@ def _options(command: str) -> dict[str, Any]:
                 # Typer takes the first flag for a default until it builds the command.
                 declared = [option.default, *(option.param_decls or ())]
                 flags = " ".join(map(str, declared)).replace("/", " ").split()
-                long = _starting(flags, "--") or [f"--{name.replace('_', '-')}"]
-                options |= dict.fromkeys(long, get_args(parameter.annotation)[0])
+                if not _starting(flags, "--"):
+                    flags.append(f"--{name.replace('_', '-')}")
+                named = _starting(flags, "-")  # the others are defaults
+                options |= dict.fromkeys(named, get_args(parameter.annotation)[0])
     return options
 
 

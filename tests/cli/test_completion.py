@@ -50,6 +50,11 @@ def folder(tmp_path, monkeypatch):
         (["predict", "sst"], "--fo", ["--format", "--force"]),
         (["predict", "sst"], "--no-h", ["--no-header"]),
         (["predict", "sst"], "in", []),
+        (["predict", "sst"], "-o", ["-o"]),
+        (["predict", "-o"], "", []),
+        (["predict", "--output"], "", []),
+        (["predict", "-r"], "sim", ["similarity"]),
+        (["predict", "-"], "sim", ["similarity"]),
         (["predict", "sst", "missing.csv", "--columns"], "", []),
     ],
 )
@@ -106,6 +111,14 @@ def test_a_shell_that_is_not_known_is_refused(swiss, tmp_path):
     outcome = swiss("--install-completion", "csh", HOME=str(tmp_path))
     assert outcome.exit_code == 2
     assert "'bash', 'zsh', 'fish'" in outcome.stderr
+
+
+def test_the_option_that_installs_can_be_asked_for_help(swiss, tmp_path):
+    for args in (("--install-completion", "--help"), ("--help", "--install-completion")):
+        outcome = swiss(*args, HOME=str(tmp_path))
+        assert outcome.exit_code == 0, outcome.stderr
+        assert b"--install-completion [bash|zsh|fish]" in outcome.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_installation_changes_nothing(swiss, tmp_path):

@@ -73,6 +73,12 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
         (("--data", DATA, "--train", "sst=no.tsv"), 3, ("no.tsv: cannot be read",)),
         (("--weighting", "none", "--awl"), 2, ("contradict each other",)),
         (("--weighting", "x", "--epochs", 0), 2, ("weighting is 'x'", "epochs is 0")),
+        (("--awl-lr", 0.1), 2, ("--awl-lr is given, but the weighting is 'none'",)),
+        (
+            ("--smart-radius", 0.01, "--bregman-momentum", 0.99),
+            2,
+            ("--smart-radius is given, but smart is off", "--bregman-momentum is given"),
+        ),
         (
             ("--tasks", "qa", "--train", "sst", "--sampling-weights", "sst=x", "--epochs", 0),
             2,

@@ -107,6 +107,9 @@ def test_recipes_are_valid(recipe: Path) -> None:
         ),
         ({"teacher": "runs/large"}, "distillation needs both"),
         ({"distillation_weight": 0.5}, "distillation needs both"),
+        ({"smart_radius": 0.1}, "smart_radius is given, but smart is off: smart_weight is 0"),
+        ({"bregman_momentum": 0.9, "smart_weight": 1.0}, "bregman is off: bregman_weight is 0"),
+        ({"distillation_temperature": 1.0}, "distillation is off: distillation_weight is 0"),
     ],
 )
 def test_combinations_that_make_no_sense(values: dict[str, Any], reason: str) -> None:
@@ -116,6 +119,14 @@ def test_combinations_that_make_no_sense(values: dict[str, Any], reason: str) ->
 
 def test_a_shared_layer_over_a_frozen_encoder_has_gradients_to_combine() -> None:
     TrainConfig(heads="layer-sharing", aggregation="pcgrad", freeze_encoder=True)
+
+
+_SWITCHES: dict[str, dict[str, Any]] = {
+    "smart_radius": {"smart_weight": 1.0},
+    "bregman_momentum": {"bregman_weight": 1.0},
+    "distillation_temperature": {"distillation_weight": 0.5, "teacher": "runs/large"},
+}
+"""What turns the method of an option on."""
 
 
 @pytest.mark.parametrize(
@@ -139,7 +150,7 @@ def test_a_shared_layer_over_a_frozen_encoder_has_gradients_to_combine() -> None
 def test_ranges_of_the_methods(name: str, wrong: Any, right: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"^{name} is {wrong!r}, "):
         TrainConfig(**{name: wrong})
-    assert getattr(TrainConfig(**{name: right}), name) == right
+    assert getattr(TrainConfig(**{name: right}, **_SWITCHES.get(name, {})), name) == right
 
 
 def test_combinations_and_values_are_listed_with_unknown_keys(tmp_path: Path) -> None:

@@ -201,22 +201,38 @@ class TrainConfig(RunConfig):
                 f"r_drop_weight is {r_drop}, but without dropout and with a frozen"
                 " encoder both passes are the same"
             )
-        for spec in METHODS:
-            chosen = getattr(self, spec.kind, spec.name)  # regularizers are not chosen by name
-            for option in spec.options:
-                value = getattr(self, option.key)
-                if chosen != spec.name and value != option.default:
-                    yield (
-                        f"{option.key} is given, but the {spec.kind} is {chosen!r},"
-                        f" not {spec.name!r}"
-                    )
-                for task in value.keys() - set(self.tasks) if option.is_per_task else ():
-                    yield f"{option.key} names {task!r}, which is not among the tasks"
+        unused = self.unused_options()
+        for option in method_options():
+            value = getattr(self, option.key)
+            if option.key in unused and value != option.default:
+                yield f"{option.key} is given, but {unused[option.key]}"
+            for task in value.keys() - set(self.tasks) if option.is_per_task else ():
+                yield f"{option.key} names {task!r}, which is not among the tasks"
         if bool(self.teacher) != (distillation > 0):
             yield (
                 f"teacher is {self.teacher!r} and distillation_weight is {distillation}:"
                 " distillation needs both"
             )
+
+    def unused_options(self) -> dict[str, str]:
+        """The options that do nothing because their method is off, by key, and why.
+
+        `awl_learning_rate` is among them, which recipes with and without a weighting share.
+        """
+        unused: dict[str, str] = {}
+        for spec in METHODS:
+            chosen = getattr(self, spec.kind, spec.name)  # regularizers are not chosen by name
+            if chosen != spec.name:
+                why = f"the {spec.kind} is {chosen!r}, not {spec.name!r}"
+                unused |= {option.key: why for option in spec.options}
+            elif spec.kind == "regularizer" and not spec.is_on(vars(self)):
+                switch, *others = spec.options
+                unused |= {
+                    option.key: f"{spec.name} is off: {switch.key} is 0" for option in others
+                }
+        if self.weighting == "none":
+            unused["awl_learning_rate"] = "the weighting is 'none', which learns nothing"
+        return unused
 
     def _all_names(self) -> list[str]:
         """The built-in tasks, and those of one's own that anything names."""
