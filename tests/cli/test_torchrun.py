@@ -63,11 +63,12 @@ def ranks_of(process: "subprocess.Popen[str]") -> list[int]:
 def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_it_had_lived(
     torchrun: Any, swiss: Any, tmp_path: Path
 ) -> None:
-    options = (*TINY, "--max-steps", 60, "--eval-every", 20, "--save-every", 7)
+    options = (*TINY, "--max-steps", 80, "--eval-every", 20, "--save-every", 7)
     whole = torchrun(*options, "--output", "whole")
-    process = torchrun(*options, "--output", "run", restarts=1)
-    wait_for(lambda: 25 in steps(tmp_path / "run"), process)
-    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    process = torchrun(*options, "--output", "run", restarts=2)
+    for step, rank in ((25, 1), (45, 0)):  # rank 0 is the one that writes
+        wait_for(lambda step=step: step in steps(tmp_path / "run"), process)
+        os.kill(ranks_of(process)[rank], signal.SIGKILL)
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0, stderr
     assert stdout.count("overall\tmean") == 1
@@ -76,7 +77,7 @@ def test_a_killed_rank_is_restarted_and_the_run_ends_as_if_it_had_lived(
     assert whole_stdout == stdout
     one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("whole", "run"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert steps(tmp_path / "run") == list(range(1, 61))
+    assert steps(tmp_path / "run") == list(range(1, 81))
 
 
 def test_a_run_without_restarts_says_what_happened_and_resumes_with_one_rank(
@@ -98,12 +99,25 @@ def test_a_run_without_restarts_says_what_happened_and_resumes_with_one_rank(
     assert "batch_size = 16\n" in (tmp_path / "run" / "train_config.toml").read_text()
 
 
-def test_an_error_of_all_ranks_is_said_once(torchrun: Any) -> None:
-    process = torchrun("--data", "absent", "--output", "run")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "absent"), "absent: no such folder"),
+        (
+            (*TINY, "--contrastive-weight", 1, "--micro-batch-tokens", 64),
+            "several ranks compare all examples of a batch with --contrastive-weight, but"
+            " --micro-batch-tokens cuts the batch",
+        ),
+    ],
+)
+def test_an_error_of_all_ranks_is_said_once(
+    torchrun: Any, arguments: tuple[object, ...], message: str
+) -> None:
+    process = torchrun(*arguments, "--output", "run")
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 1
     assert stdout == ""
-    assert stderr.count("absent: no such folder") == 1
+    assert stderr.count(message) == 1, stderr
 
 
 def test_an_interrupt_saves_once_and_every_rank_ends(torchrun: Any, tmp_path: Path) -> None:

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import torch
 
-from swiss_training.distributed import ranks
+from swiss_training.distributed import ranks, reduction
 from swiss_training.multitask import objective as multitask
 from tests.support.training import tiny_config
 
 WHOLE_BATCH = 16
 """Examples of a batch of all ranks; a task's last batch has one, fewer than there are ranks."""
+BUCKET_BYTES = 4096
+"""Cuts the gradients of the tiny encoder into many pieces, as those of a real one are."""
 CASES: dict[str, dict[str, object]] = {
     "plain": {},
+    "contrastive": {"contrastive_weight": 1.0},
     "pcgrad": {
         "aggregation": "pcgrad",
         "weighting": "learnable",
@@ -46,15 +49,20 @@ CASES: dict[str, dict[str, object]] = {
 }
 
 
+def configure(case: str, teacher: Path) -> dict[str, object]:
+    """The configuration of a case, which may have a teacher."""
+    values = CASES[case]
+    return {**values, "teacher": str(teacher)} if "distillation_weight" in values else values
+
+
 def main() -> None:
     """Train every case, without dropout and clipping."""
     folder, encoder, train_file = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
+    reduction.BUCKET_BYTES = BUCKET_BYTES
     with ranks.joined():
-        for name, values in CASES.items():
-            if name == "distillation":
-                values = {**values, "teacher": str(folder.parent / "teacher")}
-            common = {
+        for name in CASES:
+            common: dict[str, object] = {
                 "encoder": str(encoder),
                 "train_files": {"sentiment": [str(train_file)]},
                 "pooling": "mean",
@@ -64,7 +72,8 @@ def main() -> None:
                 "max_steps": 4,
                 "eval_every": 4,
             }
-            for _ in multitask.fit(tiny_config(folder / name, **{**common, **values})):
+            values = common | configure(name, folder.parent / "teacher")
+            for _ in multitask.fit(tiny_config(folder / name, **values)):
                 pass
 
 

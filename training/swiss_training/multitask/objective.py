@@ -69,6 +69,7 @@ class Multitask:
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = make_autocast(self.precision, self.device)
+        _check_parts(config)
         train, dev = read_tasks(config)
         # Before the encoder, which may have to be downloaded.
         self.teacher = Teacher(Path(config.teacher), config.tasks) if config.teacher else None
@@ -348,6 +349,16 @@ class Multitask:
             self.config,
             Metrics(self.config.seed, TrainMetrics(step, measured)),
             self.pretrained.source,
+        )
+
+
+def _check_parts(config: TrainConfig) -> None:
+    """Refuse parts of batches where all examples of the whole batch are compared."""
+    if ranks.size() > 1 and config.micro_batch_tokens and vars(config)["contrastive_weight"]:
+        raise ConfigurationError(
+            "several ranks compare all examples of a batch with `contrastive_weight`, but"
+            " `micro_batch_tokens` cuts the batch",
+            hint="leave out `micro_batch_tokens` and use more ranks, or `contrastive_weight=0`",
         )
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from swiss_training.distributed import ranks
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.tasks import TaskSpec
@@ -20,6 +21,9 @@ class Contrastive(nn.Module):
     further pass. Pairs of a class and the others are averaged separately, however many there are.
     The cosine of two scores should be 1 less their distance, as a share of the score range. With a
     frozen encoder and linear heads it is a constant, which changes nothing.
+
+    Several ranks compare the examples of the whole batch: each computes all pairs, with gradients
+    of its own examples. Their sum over the ranks is the gradient of the whole.
 
     Args:
         model: The model in training, whose heads are watched for what they read.
@@ -42,9 +46,15 @@ class Contrastive(nn.Module):
         """Add the differences of all pairs of the batch."""
         assert self._features_BI is not None
         features_BI, self._features_BI = self._features_BI.float(), None
+        targets_B = batch.targets_B
+        if ranks.size() > 1:
+            features_BI, targets_B = (
+                _of_all_ranks(features_BI, batch),
+                _of_all_ranks(targets_B, batch),
+            )
         unit_BI = F.normalize(features_BI, dim=1)
         first_P, second_P = torch.triu_indices(len(unit_BI), len(unit_BI), 1, device=loss.device)
-        wanted_P = _wanted(model.config.task(task), batch.targets_B)[first_P, second_P]
+        wanted_P = _wanted(model.config.task(task), targets_B)[first_P, second_P]
         error_P = ((unit_BI @ unit_BI.T)[first_P, second_P] - wanted_P) ** 2
         same_P = wanted_P == 1
         means = [each.mean() for each in (error_P[same_P], error_P[~same_P]) if len(each)]
@@ -52,6 +62,22 @@ class Contrastive(nn.Module):
 
     def after_step(self, model: MultitaskModel) -> None:
         """Do nothing."""
+
+
+def _of_all_ranks(rows_B: Tensor, batch: Batch) -> Tensor:
+    """The rows of the whole batch, (W, ...), in the order of one process.
+
+    This rank's rows keep their gradients, divided by the share that the batch's loss is multiplied
+    with: the pairs are already those of the whole.
+    """
+    own = slice(ranks.rank(), None, ranks.size())
+    whole_W = rows_B.new_zeros(batch.whole, *rows_B.shape[1:])
+    if not batch.is_idle:
+        whole_W[own] = rows_B.detach()
+    ranks.add_up(whole_W)
+    if not batch.is_idle:
+        whole_W[own] = rows_B.detach() + (rows_B - rows_B.detach()) / batch.share
+    return whole_W
 
 
 def _wanted(task: TaskSpec, targets_B: Tensor) -> Tensor:
