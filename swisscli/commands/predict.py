@@ -191,7 +191,7 @@ def predict(
 def _summary_of(task: TaskSpec, decision: Decision) -> "Summary":
     from swisscli.inference.summary.statistics import Summary
 
-    return Summary(decision.shown(task), None, _TOP)
+    return Summary(decision.shown(task), (), _TOP)
 
 
 def _show_summary(summary: "Summary") -> None:

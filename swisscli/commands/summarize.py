@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,11 +51,11 @@ def summarize(
     answers: AnswerOptions,
     *,
     by: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="COLUMN[:PERIOD]",
             help="Also a summary for each value of a column, or for each day, week, month, "
-            "quarter or year of its dates (2024-05-31): --by date:month.",
+            "quarter or year of its dates (2024-05-31): --by date:month. May be repeated.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
@@ -98,9 +99,10 @@ def summarize(
     problems = Problems()
     inputs = find_inputs(problems, reading, model.model)
     check_model_options(problems, model, answers, inputs.tasks)
-    grouping = None
-    with problems.collected():
-        grouping = Grouping.parse(by) if by is not None else None
+    groupings: list[Grouping] = []
+    for text in by or []:
+        with problems.collected():
+            groupings.append(Grouping.parse(text))
     with problems.collected():
         if len(inputs.tasks) > 1:
             raise ConfigurationError(
@@ -111,13 +113,15 @@ def summarize(
         check_output(html, force=force, inputs=reading.files or ["-"])
     problems.check()
     decision = Decision(answers.classes, answers.threshold)
-    summary = Summary(decision.shown(inputs.tasks[0]), grouping, top)
-    num_failed = _collect(inputs, model, answers, summary, grouping, strict=reading.strict)
+    summary = Summary(decision.shown(inputs.tasks[0]), groupings, top)
+    num_failed = _collect(inputs, model, answers, summary, groupings, strict=reading.strict)
     found = summary.as_json()
-    if any(group["group"] == NO_DATE for group in found.get("groups", ())):
-        console.warning(
-            f"--by {by}: some records have no date that is read; write dates as 2024-05-31"
-        )
+    for grouped in found["by"]:
+        if any(group["group"] == NO_DATE for group in grouped["groups"]):
+            console.warning(
+                f"--by {grouped['column']}:{grouped['period']}: some records have no date that is"
+                " read; write dates as 2024-05-31"
+            )
     with open_output(None) as write:
         write(_written(found, summary.scale, output_format).encode("utf-8", "replace"))
     if html is not None:
@@ -132,7 +136,7 @@ def _collect(
     model: ModelOptions,
     answers: AnswerOptions,
     summary: Summary,
-    grouping: Grouping | None,
+    groupings: Sequence[Grouping],
     *,
     strict: bool,
 ) -> int:
@@ -141,14 +145,14 @@ def _collect(
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
 
     def begin(records: RecordStream) -> None:
-        if grouping:
+        for grouping in groupings:
             grouping.check(records)
 
     with console.progress("records") as show:
         predicted = predicted_chunks(
             inputs,
             predictor,
-            keep_fields=grouping is not None,
+            keep_fields=bool(groupings),
             strict=strict,
             begin=begin,
             show=show,

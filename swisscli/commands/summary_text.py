@@ -29,10 +29,11 @@ def summary_text(found: dict[str, Any], scale: Scale, stream: TextIO) -> str:
         ]
         parts.append(console.bar_table("labels", rows, stream))
     parts.append(console.histogram(scale.name, found["histogram"], stream))
-    groups = found.get("groups", [])
-    if groups:
+    for grouped in found["by"]:
+        groups = grouped["groups"]
         shown = list(map(group_row, groups[:_MAX_SHOWN_GROUPS]))
-        parts.append(console.text_table(f"by {by_of(found)}", group_header(found), shown, stream))
+        header = group_header(found, grouped)
+        parts.append(console.text_table(f"by {by_of(grouped)}", header, shown, stream))
         if len(groups) > len(shown):
             parts[-1] += f"{len(groups) - len(shown):,} more: add --format json\n"
     for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):

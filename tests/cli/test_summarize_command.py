@@ -63,29 +63,47 @@ def test_counts_shares_mean_and_histogram(swiss, jsonl, reviews):
 
 def test_groups(swiss, reviews):
     found = summary_of(swiss, reviews, "--by", "Country", "--classes", 3)
-    assert [group["group"] for group in found["groups"]] == ["France", "Italy", "(none)"]
-    assert sum(group["records"] for group in found["groups"]) == 700
+    groups = found["by"][0]["groups"]
+    assert [group["group"] for group in groups] == ["France", "Italy", "(none)"]
+    assert sum(group["records"] for group in groups) == 700
     for part in ("answered", "failed", "skipped"):
-        assert sum(group[part] for group in found["groups"]) == found[part]
+        assert sum(group[part] for group in groups) == found[part]
     assert [label["label"] for label in found["labels"]] == ["negative", "neutral", "positive"]
 
 
 def test_periods_are_in_order_of_time(swiss, reviews):
     found = summary_of(swiss, reviews, "--by", "date:month")
-    names = [group["group"] for group in found["groups"]]
+    names = [group["group"] for group in found["by"][0]["groups"]]
     assert names == [*(f"2024-{month:02}" for month in range(1, 13)), "(no date)"]
-    quarters = summary_of(swiss, reviews, "--by", "date:quarter")["groups"]
+    quarters = summary_of(swiss, reviews, "--by", "date:quarter")["by"][0]["groups"]
     assert [group["group"] for group in quarters][:2] == ["2024-Q1", "2024-Q2"]
     outcome = swiss("summarize", "sst", reviews, "--by", "date:month")
     assert "some records have no date" in outcome.stderr
+
+
+def test_several_columns_are_summarized_each_on_its_own(swiss, reviews, tmp_path):
+    by = ("--by", "Country", "--by", "date:quarter")
+    both = summary_of(swiss, reviews, *by)["by"]
+    assert [(grouped["column"], grouped["period"]) for grouped in both] == [
+        *(("Country", None), ("date", "quarter"))
+    ]
+    for grouped, option in zip(both, by[1::2], strict=True):
+        assert grouped == summary_of(swiss, reviews, "--by", option)["by"][0]
+    for layout in ("text", "md"):
+        shown = swiss("summarize", "sst", reviews, *by, "--format", layout).stdout.decode().lower()
+        assert shown.index("by country") < shown.index("by quarter of date")
+    swiss("summarize", "sst", reviews, *by, "--html", "both.html")
+    page = (tmp_path / "both.html").read_text("utf-8")
+    assert page.index("By Country") < page.index("By quarter of date")
 
 
 def test_many_groups_stay_bounded(swiss, tmp_path):
     data = "text,user\n" + "".join(f"good,u{n}\n" for n in range(1200))
     (tmp_path / "many.csv").write_text(data)
     found = summary_of(swiss, "many.csv", "--by", "user", exit_code=0)
-    assert len(found["groups"]) == 1001
-    assert (found["groups"][-1]["group"], found["groups"][-1]["records"]) == ("(other)", 200)
+    groups = found["by"][0]["groups"]
+    assert len(groups) == 1001
+    assert (groups[-1]["group"], groups[-1]["records"]) == ("(other)", 200)
 
 
 def test_text_and_markdown(swiss, reviews):

@@ -27,12 +27,12 @@ def markdown(summary: dict[str, Any], scale: Scale) -> str:
             for label in summary["labels"]
         )
         parts.append(_table(("label", "records", "share"), rows))
-    if "groups" in summary:
-        shown = summary["groups"][:_MAX_GROUPS]
-        parts.append(f"## By {by_of(summary)}")
-        parts.append(_table(group_header(summary), map(group_row, shown)))
-        if len(summary["groups"]) > len(shown):
-            parts.append(f"{len(summary['groups']) - len(shown):,} more groups are not shown.")
+    for grouped in summary["by"]:
+        shown = grouped["groups"][:_MAX_GROUPS]
+        parts.append(f"## By {by_of(grouped)}")
+        parts.append(_table(group_header(summary, grouped), map(group_row, shown)))
+        if len(grouped["groups"]) > len(shown):
+            parts.append(f"{len(grouped['groups']) - len(shown):,} more groups are not shown.")
     for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
         if summary[key]:
             rows = (
@@ -60,15 +60,16 @@ def mean_of(group: dict[str, Any]) -> str:
     return f"{mean} (95 % interval {low:.3f} to {high:.3f})"
 
 
-def by_of(summary: dict[str, Any]) -> str:
-    """By what the records are grouped."""
-    return f"{summary['period']} of {summary['by']}" if summary["period"] else str(summary["by"])
+def by_of(grouped: dict[str, Any]) -> str:
+    """By what records are grouped: an item of a summary's `by`, in words."""
+    column = str(grouped["column"])
+    return f"{grouped['period']} of {column}" if grouped["period"] else column
 
 
-def group_header(summary: dict[str, Any]) -> list[str]:
+def group_header(summary: dict[str, Any], grouped: dict[str, Any]) -> list[str]:
     """The columns of a table of groups."""
     labels = [label["label"] for label in summary["labels"]]
-    return [str(summary["period"] or summary["by"]), "records", *labels, "mean", "± 95 %"]
+    return [str(grouped["period"] or grouped["column"]), "records", *labels, "mean", "± 95 %"]
 
 
 def group_row(group: dict[str, Any]) -> list[str]:

@@ -30,8 +30,9 @@ def page(summary: dict[str, Any], scale: Scale) -> str:
     if summary["labels"]:
         sections.append(f"<h2>Labels</h2>{_label_bars(summary['labels'])}")
     sections.append(f"<h2>{_text(scale.name.capitalize())}</h2>{_histogram(summary)}")
-    if "groups" in summary:
-        sections.append(f"<h2>By {_text(by_of(summary))}</h2>{_groups(summary, scale)}")
+    for grouped in summary["by"]:
+        groups = _groups(summary["labels"], grouped, scale)
+        sections.append(f"<h2>By {_text(by_of(grouped))}</h2>{groups}")
     for name, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
         if summary[key]:
             sections.append(f"<h2>{_text(name.capitalize())}</h2>{_texts(summary[key])}")
@@ -93,17 +94,16 @@ def _histogram(summary: dict[str, Any]) -> str:
     )
 
 
-def _groups(summary: dict[str, Any], scale: Scale) -> str:
-    shown = summary["groups"][:_MAX_GROUPS]
-    curve = _curve(shown, scale) if summary["period"] else ""
+def _groups(labels: Sequence[dict[str, Any]], grouped: dict[str, Any], scale: Scale) -> str:
+    shown = grouped["groups"][:_MAX_GROUPS]
+    curve = _curve(shown, scale) if grouped["period"] else ""
     legend = "".join(
-        f'<span><i class="tone{_tone(index, len(summary["labels"]))}"></i>{_text(item["label"])}'
-        "</span>"
-        for index, item in enumerate(summary["labels"])
+        f'<span><i class="tone{_tone(index, len(labels))}"></i>{_text(item["label"])}</span>'
+        for index, item in enumerate(labels)
     )
-    rest = len(summary["groups"]) - len(shown)
+    rest = len(grouped["groups"]) - len(shown)
     more = f"<p>{rest:,} more groups are not shown.</p>" if rest else ""
-    shares = "<th>labels</th>" if summary["labels"] else ""
+    shares = "<th>labels</th>" if labels else ""
     header = f"<tr><th></th><th>records</th>{shares}<th>mean</th><th>95 % interval</th></tr>"
     rows = "".join(map(_group_row, shown))
     return (

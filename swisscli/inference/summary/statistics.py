@@ -172,16 +172,15 @@ class Summary:
 
     Args:
         task: The task, with the labels that its answers have.
-        grouping: By what records are grouped, if they are.
+        groupings: By what records are grouped, each on its own.
         num_extremes: How many of the lowest and the highest are kept.
     """
 
-    def __init__(self, task: TaskSpec, grouping: Grouping | None, num_extremes: int) -> None:
+    def __init__(self, task: TaskSpec, groupings: Sequence[Grouping], num_extremes: int) -> None:
         self.task = task
         self.scale = Scale.of(task)
-        self._grouping = grouping
         self._all = Group()
-        self._groups: dict[str, Group] = {}
+        self._groups: list[tuple[Grouping, dict[str, Group]]] = [(each, {}) for each in groupings]
         self._bins = [0] * _NUM_BINS
         self._lowest = _Extremes(num_extremes)
         self._highest = _Extremes(num_extremes)
@@ -191,19 +190,13 @@ class Summary:
         for prediction in predictions:
             value = None if prediction.score is None else self.scale.value(prediction)
             self._all.add(prediction, value)
-            if self._grouping:
-                self._group(self._grouping.value(prediction.record)).add(prediction, value)
+            for grouping, groups in self._groups:
+                _group(groups, grouping.value(prediction.record)).add(prediction, value)
             if value is not None:
                 number = self._all.counts["records"]
                 self._bins[self._bin(value)] += 1
                 self._lowest.add(-value, number, prediction, value)
                 self._highest.add(value, number, prediction, value)
-
-    def _group(self, name: str) -> Group:
-        """A record's group; the values that come when there are many are one group."""
-        if name not in self._groups and len(self._groups) >= _MAX_GROUPS:
-            name = OTHER
-        return self._groups.setdefault(name, Group())
 
     def _bin(self, value: float) -> int:
         share = (value - self.scale.low) / (self.scale.high - self.scale.low)
@@ -213,7 +206,7 @@ class Summary:
         """All of it, as JSON has it."""
         scale, labels = self.scale, self.task.labels
         width = (scale.high - scale.low) / _NUM_BINS
-        found: dict[str, Any] = {
+        return {
             "task": self.task.name,
             "scale": scale.name,
             **self._all.as_json(labels),
@@ -227,21 +220,32 @@ class Summary:
             ],
             "lowest": self._lowest.listed(),
             "highest": self._highest.listed(),
+            "by": [
+                {
+                    "column": grouping.column,
+                    "period": grouping.period,
+                    "groups": [
+                        {"group": name, **group.as_json(labels)}
+                        for name, group in _in_order(groups, by_time=grouping.period is not None)
+                    ],
+                }
+                for grouping, groups in self._groups
+            ],
         }
-        if self._grouping:
-            found["by"] = self._grouping.column
-            found["period"] = self._grouping.period
-            found["groups"] = [
-                {"group": name, **group.as_json(labels)} for name, group in self._ordered()
-            ]
-        return found
 
-    def _ordered(self) -> list[tuple[str, Group]]:
-        """By time if that is what they are, else the largest first; the rest always last."""
 
-        def order(entry: tuple[str, Group]) -> tuple[bool, int, str]:
-            name, group = entry
-            in_time = self._grouping is not None and self._grouping.period is not None
-            return name.startswith("("), 0 if in_time else -group.counts["records"], name
+def _group(groups: dict[str, Group], name: str) -> Group:
+    """The group of a name; once there are many groups, new names share one."""
+    if name not in groups and len(groups) >= _MAX_GROUPS:
+        name = OTHER
+    return groups.setdefault(name, Group())
 
-        return sorted(self._groups.items(), key=order)
+
+def _in_order(groups: dict[str, Group], *, by_time: bool) -> list[tuple[str, Group]]:
+    """By time, or else the largest first; groups without a value come last."""
+
+    def order(entry: tuple[str, Group]) -> tuple[bool, int, str]:
+        name, group = entry
+        return name.startswith("("), 0 if by_time else -group.counts["records"], name
+
+    return sorted(groups.items(), key=order)
