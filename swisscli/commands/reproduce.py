@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swiss_training.experiments import comparison, ledger
+from swiss_training import ledger
+from swiss_training.experiments import comparison
 from swiss_training.experiments.comparison import Comparison
+from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.paper_tables import TABLES, Table
 from swiss_training.experiments.selection import (
     OUTPUT,
@@ -28,7 +30,6 @@ from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
-    from swiss_training.experiments.ledger import Entry
     from swiss_training.experiments.selection import Experiment
 
 _CHANGES = ("encoder", "pooling", "data", "max_steps", "precision", "device")
@@ -199,7 +200,7 @@ def run(request: _Request) -> None:
     with requires_extra("train"):
         from swiss_training.experiments import reproduction
     selection = request.selection
-    entries = ledger.read(selection.folder)
+    entries = ledger.read(selection.folder, Entry.from_json)
     check_ledger(selection, entries)
     plan = reproduction.plan(selection, entries)
     if request.dry_run:
@@ -223,7 +224,7 @@ def run(request: _Request) -> None:
     )
 
 
-def _run_one(experiment: "Experiment", count: str, request: _Request) -> "Entry":
+def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
     """Run one experiment to its end, and write it into the ledger."""
     from swiss_training.events import Interrupted
     from swiss_training.experiments import reproduction
@@ -258,7 +259,7 @@ def show_ledger(table: Table, small: bool, output: Path | None, layout: TableFor
     """
     name = full_name(table, small)
     folder = output or OUTPUT / name
-    entries = ledger.read(folder)
+    entries = ledger.read(folder, Entry.from_json)
     if other := sorted({entry.table for entry in entries} - {name}):
         raise ConfigurationError(
             f"{folder / ledger.FILE}: holds entries of {', '.join(other)}, not of {name}",

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from swiss_training import ledger
 from swiss_training.events import Saved, Started
-from swiss_training.experiments import comparison, ledger, reproduction, selection
+from swiss_training.experiments import comparison, reproduction, selection
 from swiss_training.experiments.comparison import Measured, compare
-from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.experiments.selection import Selection
 from swiss_training.multitask.config import TrainConfig
@@ -159,18 +160,18 @@ def test_the_order_of_the_rows() -> None:
 
 
 def test_the_ledger_survives_half_a_line(tmp_path: Path) -> None:
-    assert ledger.read(tmp_path) == []
+    assert ledger.read(tmp_path, Entry.from_json) == []
     ledger.append(tmp_path, ENTRIES[0])
     path = tmp_path / ledger.FILE
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:100])
-    assert ledger.read(tmp_path) == ENTRIES[:1]
+    assert ledger.read(tmp_path, Entry.from_json) == ENTRIES[:1]
     ledger.append(tmp_path, ENTRIES[1])
-    assert ledger.read(tmp_path) == ENTRIES[:2]
+    assert ledger.read(tmp_path, Entry.from_json) == ENTRIES[:2]
     assert path.read_bytes().startswith(whole)
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(DataError, match=r"ledger\.jsonl:1: no entry of a ledger"):
-        ledger.read(tmp_path)
+        ledger.read(tmp_path, Entry.from_json)
 
 
 def test_what_makes_a_configuration_another() -> None:

@@ -1,7 +1,7 @@
 """The run's log: one line with a JSON object per event."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -61,6 +61,16 @@ def read(run: Path) -> list[dict[str, Any]]:
     lines = path.read_bytes().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith(b"\n")]
     return [_entry(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def seconds(entries: Sequence[dict[str, Any]]) -> float:
+    """Seconds from entry to entry, without the time between a break and the resumption."""
+    times = [datetime.fromisoformat(entry["time"]) for entry in entries]
+    return sum(
+        (times[index] - times[index - 1]).total_seconds()
+        for index in range(1, len(entries))
+        if entries[index]["event"] != Started.__name__
+    )
 
 
 def newest_finished(runs: Path) -> Path:

@@ -1,18 +1,16 @@
 """The folder of a run: its lock, its checkpoints, and the removal of a killed run's leftovers."""
 
 import errno
-import os
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.config import RunConfig
+from swiss_training.folder_lock import FolderLock, LockedError
 from swisscli.core.errors import ConfigurationError, ModelError, OutputError
 from swisscli.core.io.sink import FULL
 
@@ -41,7 +39,7 @@ class RunFolder:
         self.config = path / CHECKPOINTS / kind.file_name
         """File of the run's configuration, written before the first step."""
         self.resumed_from: Path | None = None
-        self._lock: IO[bytes] | None = None
+        self._lock = FolderLock(path / CHECKPOINTS / _LOCK)
 
     @property
     def resuming(self) -> str:
@@ -61,8 +59,8 @@ class RunFolder:
         """
         if not self.path.exists():
             return
-        if self.path.is_dir() and (self.path / CHECKPOINTS / _LOCK).is_file():
-            held = self._lock is not None
+        if self.path.is_dir() and self._lock.path.is_file():
+            held = self._lock.is_held
             self.lock()
             if not held:
                 self.release()
@@ -83,7 +81,7 @@ class RunFolder:
 
     def _is_unused(self) -> bool:
         own = self.path / CHECKPOINTS
-        mine = {own / _LOCK, *self._leftovers()}
+        mine = {self._lock.path, *self._leftovers()}
         return all(
             (path == own and own.is_dir() and set(own.iterdir()) <= mine) or path in mine
             for path in self.path.iterdir()
@@ -114,33 +112,18 @@ class RunFolder:
         Raises:
             ConfigurationError: if another process has locked it.
         """
-        if self._lock:
-            return
-        path = self.path / CHECKPOINTS / _LOCK
-        with self.writing(path):
-            lock = path.open("a+b")
         try:
-            _take(lock)
-        except (BlockingIOError, PermissionError):
-            lock.seek(0)
-            owner = lock.read(32).decode(errors="replace").strip()
-            lock.close()
+            with self.writing(self._lock.path):
+                self._lock.acquire()
+        except LockedError as error:
             raise ConfigurationError(
-                f"{self.path}: another process is training in this folder (process {owner})",
+                f"{self.path}: another process is training in this folder (process {error.owner})",
                 hint="wait until it ends, or choose another `output`",
             ) from None
-        except OSError:
-            pass  # some network file systems have no locks
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n".encode())
-        lock.flush()
-        self._lock = lock
 
     def release(self) -> None:
         """Unlock the folder."""
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def clean(self) -> None:
         """Remove the leftovers of a killed process."""
@@ -230,16 +213,3 @@ def remove_checkpoints(run: Path) -> None:
     """Remove the checkpoints of a finished run, the last one at the end."""
     for path in (PREVIOUS, LAST):
         (run / path).unlink(missing_ok=True)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _take(lock: IO[bytes]) -> None:
-        msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _take(lock: IO[bytes]) -> None:
-        """Lock a file until it is closed or its process ends, in whatever way."""
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from itertools import combinations
 from math import hypot, sqrt
 from statistics import mean, stdev
 
-from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.paper_tables import OVERALL, Column, Row, Table
 
 QUORA_ROWS = 141_500

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import torch
 
-from swiss_training import log
+from swiss_training import ledger, log
 from swiss_training.devices import choose_device
 from swiss_training.events import Event
-from swiss_training.experiments import ledger
-from swiss_training.experiments.ledger import Entry
+from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
 from swiss_training.interruption import Interruption
 from swiss_training.multitask import objective
@@ -135,7 +134,7 @@ def make_entry(selection: Selection, experiment: Experiment, command: str) -> En
         best_step=best.step,
         train_rows=started["train_rows"],
         dev_rows=started["dev_rows"],
-        seconds=_seconds(events),
+        seconds=log.seconds(events),
         encoder=model.manifest.source_encoder,
         config=ledger.settings(experiment.config),
         config_sha256=ledger.settings_sha256(experiment.config),
@@ -145,16 +144,6 @@ def make_entry(selection: Selection, experiment: Experiment, command: str) -> En
         precision=started["precision"],
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
-    )
-
-
-def _seconds(events: Sequence[dict[str, Any]]) -> float:
-    """Seconds from event to event, without the time between a break and the resumption."""
-    times = [datetime.fromisoformat(event["time"]) for event in events]
-    return sum(
-        (times[index] - times[index - 1]).total_seconds()
-        for index in range(1, len(events))
-        if events[index]["event"] != "Started"
     )
 
 

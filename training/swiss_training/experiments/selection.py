@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from swiss_training.experiments import ledger
-from swiss_training.experiments.ledger import Entry
+from swiss_training import ledger
+from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import ConfigurationError, Problems

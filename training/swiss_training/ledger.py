@@ -1,15 +1,14 @@
-"""The ledger of a reproduction: one line with a JSON object per finished run."""
+"""A ledger: one line with a JSON object per finished run, and what its runs must have in common."""
 
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from swiss_training.experiments.paper_tables import OVERALL
 from swiss_training.multitask.config import TrainConfig
-from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import DataError, ModelError
 from swisscli.core.model.schema import Place
 
@@ -19,62 +18,22 @@ _NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every", "save_mi
 """Keys that may differ between runs of one configuration; entries record seed and device."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A finished run.
+class LedgerEntry(Protocol):
+    """What a ledger says of a run."""
 
-    Attributes:
-        table: Name of the table, with `-small` for its small recipes.
-        row: Slug of the row.
-        recipe: Stem of the recipe.
-        seed: The run's seed.
-        metrics: Dev metrics of the best state.
-        steps: Optimizer steps taken.
-        best_step: The step of the best state.
-        train_rows: Training examples per task.
-        dev_rows: Dev examples per task.
-        seconds: Seconds of training and evaluation, by the run's log.
-        encoder: Name and sha256 of the encoder.
-        config: The configuration without the keys that may differ.
-        config_sha256: Hash of that configuration.
-        versions: Versions of the packages.
-        machine: Platform, processor, threads, GPU.
-        device: Device that it trained on.
-        precision: fp32 or bf16.
-        date: Time of completion, in UTC.
-        command: Command that started it.
-    """
-
-    table: str
-    row: str
-    recipe: str
-    seed: int
-    metrics: Evaluation
-    steps: int
-    best_step: int
-    train_rows: dict[str, int]
-    dev_rows: dict[str, int]
-    seconds: float
-    encoder: dict[str, str]
-    config: dict[str, Any]
-    config_sha256: str
-    versions: dict[str, str]
-    machine: dict[str, Any]
-    device: str
-    precision: str
-    date: str
-    command: str
-
-    def score(self, name: str) -> float | None:
-        """Return a task's dev metric, or the overall score; None if the run lacks it."""
-        if name == OVERALL:
-            return self.metrics.overall
-        score = self.metrics.scores.get(name)
-        return score.value if score else None
+    def to_json(self) -> dict[str, Any]:
+        """The entry as a JSON object."""
 
 
-def read(folder: Path) -> list[Entry]:
+E = TypeVar("E", bound=LedgerEntry)
+
+
+def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[E]:
     """Read the entries of a folder's ledger; an empty list if the ledger is missing.
+
+    Args:
+        folder: The folder.
+        from_json: Makes an entry of its JSON object.
 
     Raises:
         DataError: if a line is not an entry; names file and line.
@@ -85,9 +44,7 @@ def read(folder: Path) -> list[Entry]:
     entries = []
     for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
         try:
-            values = json.loads(line)
-            values["metrics"] = Evaluation.from_json(values["metrics"], Place(path, "metrics"))
-            entries.append(Entry(**{f.name: values[f.name] for f in fields(Entry)}))
+            entries.append(from_json(json.loads(line), Place(path)))
         except (ModelError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}:{number}: no entry of a ledger ({error!r})",
@@ -96,15 +53,14 @@ def read(folder: Path) -> list[Entry]:
     return entries
 
 
-def append(folder: Path, entry: Entry) -> None:
+def append(folder: Path, entry: LedgerEntry) -> None:
     """Append an entry, and wait until it is on disk."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / FILE
     if path.is_file():
         os.truncate(path, len(_complete(path.read_bytes())))
-    values = asdict(entry) | {"metrics": entry.metrics.to_json()}
     with path.open("a", encoding="utf-8") as sink:
-        sink.write(json.dumps(values, ensure_ascii=False) + "\n")
+        sink.write(json.dumps(entry.to_json(), ensure_ascii=False) + "\n")
         sink.flush()
         os.fsync(sink.fileno())
 
