@@ -1,7 +1,7 @@
 """The two ways to run a trained model: its ONNX graph, and its weights in torch."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Literal, Protocol
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.events import Advance
 from swisscli.core.model.directory import GRAPH, WEIGHTS, ModelDirectory
 from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding, pad
@@ -152,7 +153,7 @@ def predict_logits(
     task: TaskSpec,
     encodings: Sequence[tuple[Encoding, ...]],
     pad_token_id: int,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> Logits:
     """Compute the logits of all rows, in their order, (N, C).
 

@@ -1,12 +1,13 @@
 """Measures how often a model fails in each bucket of errors. It needs no torch."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from swiss_training.synthesis.example import TASK_OF, ContrastSet, Example, Grain
 from swiss_training.synthesis.generate import Made
+from swisscli.core.events import Advance
 from swisscli.core.records import Prediction
 from swisscli.inference.predictor import Predictor
 
@@ -18,7 +19,6 @@ MOST_PROBABILITY_CHANGE = 0.2
 """Largest allowed change of a probability if the answer must not change."""
 
 _POLARITY_OF_CLASS = (0, 0, 1, 2, 2)
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)

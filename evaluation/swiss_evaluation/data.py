@@ -1,6 +1,6 @@
 """Reads the model directory and the rows of its tasks, before the model runs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from swiss_training.multitask.labels import stack_targets
 from swiss_training.multitask.metrics import Score, score
 from swiss_training.multitask.rows import DataRow, read_split
 from swisscli.core.errors import DataError, Problems
+from swisscli.core.events import Advance, Note, Step
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.model.model_config import ModelConfig, parse_long_text
 from swisscli.core.tasks import Split, TaskSpec
@@ -30,8 +31,6 @@ from swisscli.core.tokenization import Encoding, Tokenizer
 from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.devices import parse_device
 from swisscli.inference.long_text import flattened, merged
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -154,6 +153,12 @@ class EvaluationInput:
     def open(self) -> Backend:
         """Open the model."""
         return open_backend(self.backend, self.model, self.source.device)
+
+    def announce(self, backend: Backend) -> Iterator[Step | Note]:
+        """Yield what runs the model, and the messages on it and on the data."""
+        name, precision, device = backend.name, backend.precision, backend.device
+        yield Step(f"{self.source.model} by {name}, {precision} on {device}")
+        yield from map(Note, (*backend.notes, *self.notes))
 
     def predict(self, backend: Backend, rows: TaskRows, advance: Advance) -> PredictedRows:
         """Predict rows.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swiss_evaluation import leaderboard
-from swiss_evaluation.backends import Backend
-from swiss_evaluation.data import Advance, EvaluationInput, EvaluationSource, read_input
+from swiss_evaluation.data import EvaluationInput, EvaluationSource, read_input
 from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import Problems
+from swisscli.core.events import Advance, Note, Step
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tasks import TASKS, Split
 
@@ -31,20 +31,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Note:
-    """A message for the user."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The model is open."""
-
-    backend: Backend
-
-
-@dataclass(frozen=True)
 class Evaluated:
     """The evaluation is complete and its files are written.
 
@@ -57,7 +43,7 @@ class Evaluated:
     files: dict[Path, int]
 
 
-Event = Note | Opened | Evaluated
+Event = Step | Note | Evaluated
 
 
 def prepare(request: Request) -> EvaluationInput:
@@ -96,9 +82,7 @@ def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Ite
         ConfigurationError: if a prediction file cannot be written.
     """
     backend = inputs.open()
-    yield Opened(backend)
-    for message in (*backend.notes, *inputs.notes):
-        yield Note(message)
+    yield from inputs.announce(backend)
     scores, contents, files = {}, {}, {}
     for split, tasks in inputs.rows.items():
         for name, rows in tasks.items():

@@ -22,6 +22,7 @@ from swiss_training.multitask.labels import DataFile
 from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, Score
 from swiss_training.multitask.model import MultitaskModel, load_model
 from swisscli.core.errors import DataError, Problems, SwissError
+from swisscli.core.events import Note, Step
 from swisscli.core.model.directory import (
     CONFIG,
     GRAPH,
@@ -68,20 +69,6 @@ class Request:
     data: DataChoice = field(default_factory=DataChoice)
     calibrate: bool = True
     calibration_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Step:
-    """The next step of the work begins."""
-
-    description: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """A message for the user."""
-
-    message: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,8 +102,7 @@ def check(
     made = list(
         generate(choice.buckets, seed=examples.seed, per_bucket=count, part=choice.part, rows=rows)
     )
-    shown = console.progress("texts") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
-    with shown as advance:
+    with console.progress("texts") as advance:
         tested = list(cases(Answers(predictor, made, advance), made))
     if not tested:
         raise ConfigurationError(
@@ -119,10 +117,6 @@ def check(
         with atomic.open_beside(failures) as stream:
             stream.write(_tsv(failed).encode("utf-8"))
         console.note(f"wrote {failures}, {len(failed):,} failed cases")
-
-
-def _ignore(count: int) -> None:
-    """Show no progress."""
 
 
 def _show(
@@ -151,9 +145,7 @@ def _show(
         counts = (sum(t.cases for t in matching), sum(t.failures for t in matching))
         rows.append(("all", task, test, *map(str, counts), f"{rate:.3f}"))
     if output_format == "table":
-        layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
-        cells = [[(text, "") for text in row] for row in rows]
-        typer.echo(layout.header() + layout.rows(cells), nl=False)
+        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
     else:
         typer.echo("\n".join("\t".join(row) for row in rows))
 

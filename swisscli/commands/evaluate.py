@@ -2,7 +2,6 @@
 
 import json
 import sys
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,10 +16,11 @@ from swisscli.commands.options import (
     DeviceOption,
     LongTextOption,
     ModelArgument,
-    parse_files,
+    parse_dev_data,
     run_or_newest,
 )
 from swisscli.core.errors import Problems
+from swisscli.core.events import Note, Step
 
 if TYPE_CHECKING:
     from swiss_evaluation.evaluate import Evaluated, Request
@@ -84,20 +84,15 @@ def evaluate(
     5 --backend torch needs torch, which is not installed; 6 the device is not available.
     """  # noqa: D301
     problems = Problems()
-    dev_files: dict[str, list[str]] = {}
-    extra_dev_files: dict[str, list[str]] = {}
-    with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
     with requires_extra("train"):
         from swiss_evaluation.data import EvaluationSource
         from swiss_evaluation.evaluate import Request
-        from swiss_training.multitask.data_files import DataChoice
 
         source = EvaluationSource(
             model=run_or_newest(model),
             backend=backend,
             device=device,
-            data=DataChoice(data, dev_files, extra_dev_files),
+            data=parse_dev_data(data, dev, problems),
             long_text=long_text,
         )
         on_terminal = console.is_terminal(sys.stdout)
@@ -114,18 +109,13 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
         inputs = evaluate.prepare(request)
     problems.check()
     assert inputs is not None
-    # The progress would run through messages that are printed meanwhile.
-    shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
     done = None
-    with shown as advance:
+    with console.progress("rows") as advance:
         for event in evaluate.evaluate(request, inputs, advance):
             match event:
-                case evaluate.Opened(backend):
-                    console.status(
-                        f"{request.source.model} by {backend.name}, {backend.precision} on"
-                        f" {backend.device}"
-                    )
-                case evaluate.Note(message):
+                case Step(description):
+                    console.status(description)
+                case Note(message):
                     console.warning(message)
                 case evaluate.Evaluated():
                     done = event
@@ -133,10 +123,6 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
     _show(done, output_format)
     for path, rows in done.files.items():
         console.note(f"wrote {path}, {rows:,} rows")
-
-
-def _ignore(count: int) -> None:
-    """Show no progress."""
 
 
 def _show(done: "Evaluated", output_format: FiguresFormat) -> None:
@@ -147,8 +133,6 @@ def _show(done: "Evaluated", output_format: FiguresFormat) -> None:
     rows = [line for task, score in scores for line in score.lines(task)]
     rows.append(("overall", "mean", f"{done.evaluation.overall:.4f}", ""))
     if output_format is FiguresFormat.TABLE:
-        layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
-        cells = [[(text, "") for text in row] for row in rows]
-        typer.echo(layout.header() + layout.rows(cells), nl=False)
+        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
     else:
         typer.echo("\n".join("\t".join(filter(None, row)) for row in rows))

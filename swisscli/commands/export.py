@@ -10,8 +10,9 @@ import typer
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import with_flags
-from swisscli.commands.options import parse_files, run_or_newest
+from swisscli.commands.options import parse_dev_data, parse_files, run_or_newest
 from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.events import Note, Step
 
 if TYPE_CHECKING:
     from swiss_export.pipeline import Exported, Request
@@ -114,7 +115,6 @@ def export(
         from swiss_export.bundle import check_output
         from swiss_export.pipeline import Request, open_run
         from swiss_export.precision import BACKENDS
-        from swiss_training.multitask.data_files import DataChoice
 
     problems = Problems()
     if not max_drop >= 0:
@@ -127,11 +127,7 @@ def export(
         problems.add(
             ConfigurationError("--force replaces a directory", hint="name it with --output DIR")
         )
-    dev_files: dict[str, list[str]] = {}
-    extra_dev_files: dict[str, list[str]] = {}
-    with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
-    choice = DataChoice(data, dev_files, extra_dev_files)
+    choice = parse_dev_data(data, dev, problems)
     calibration_files: dict[str, list[str]] = {}
     with problems.collected():
         named, besides = parse_files("--calibration", calibration or [], may_be_own=True)
@@ -173,9 +169,9 @@ def _export(request: "Request") -> None:
 
     for event in pipeline.export(request):
         match event:
-            case pipeline.Step():
+            case Step():
                 console.note(event.description)
-            case pipeline.Note():
+            case Note():
                 console.warning(with_flags(event.message))
             case pipeline.Calibrated(task, calibration):
                 _tell(task, calibration)
@@ -213,9 +209,7 @@ def _show(exported: "Exported") -> None:
             )
         )
     if console.is_terminal(sys.stdout):
-        layout = console.TableLayout(_COLUMNS, console.is_colored(sys.stdout))
-        cells = [[(text, "") for text in row] for row in rows]
-        typer.echo(layout.header() + layout.rows(cells), nl=False)
+        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
     else:
         typer.echo("\n".join(map("\t".join, rows)))
     graph = exported.directory / "model.onnx"

@@ -2,13 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swisscli import console
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.tasks import resolve_task, task_name
+
+if TYPE_CHECKING:
+    from swiss_training.multitask.data_files import DataChoice
 
 
 class Backend(StrEnum):
@@ -122,3 +125,20 @@ def parse_files(
             problems.add(ConfigurationError(f"{option} {spec!r}: {error.message}", hint=error.hint))
     problems.check()
     return own, extra
+
+
+def parse_dev_data(data: str | None, dev: list[str] | None, problems: Problems) -> "DataChoice":
+    """The data that `--data` and `--dev` name.
+
+    Args:
+        data: Value of `--data`.
+        dev: Values of `--dev`.
+        problems: Takes the error for values that are wrong.
+    """
+    from swiss_training.multitask.data_files import DataChoice
+
+    files: dict[str, list[str]] = {}
+    extra: dict[str, list[str]] = {}
+    with problems.collected():
+        files, extra = parse_files("--dev", dev or [], may_be_own=True)
+    return DataChoice(data, files, extra)

@@ -1,7 +1,5 @@
 """`swiss report`: read options, measure, write the page."""
 
-import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +13,11 @@ from swisscli.commands.options import (
     DeviceOption,
     ForceOption,
     ModelArgument,
-    parse_files,
+    parse_dev_data,
     run_or_newest,
 )
 from swisscli.core.errors import ConfigurationError, DataError, Problems
+from swisscli.core.events import Note, Step
 
 if TYPE_CHECKING:
     from swiss_evaluation.report.build import Request
@@ -89,27 +88,22 @@ def report(
     5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
     problems = Problems()
-    dev_files: dict[str, list[str]] = {}
-    extra_dev_files: dict[str, list[str]] = {}
-    with problems.collected():
-        dev_files, extra_dev_files = parse_files("--dev", dev or [], may_be_own=True)
-    chosen_layers = _numbers("--layers", layers, problems) if layers is not None else ()
-    chosen_heads = _numbers("--heads", heads, problems)
-    texts: tuple[tuple[str, ...], ...] = ()
-    with problems.collected():
-        texts = _texts(pair, pairs)
     with requires_extra("report"):
         from swiss_evaluation.data import EvaluationSource
         from swiss_evaluation.report.attention_views import Choice
         from swiss_evaluation.report.build import Request
-        from swiss_training.multitask.data_files import DataChoice
 
         source = EvaluationSource(
             model=run_or_newest(model),
             backend=backend,
             device=device,
-            data=DataChoice(data, dev_files, extra_dev_files),
+            data=parse_dev_data(data, dev, problems),
         )
+        chosen_layers = _numbers("--layers", layers, problems) if layers is not None else ()
+        chosen_heads = _numbers("--heads", heads, problems)
+        texts: tuple[tuple[str, ...], ...] = ()
+        with problems.collected():
+            texts = _texts(pair, pairs)
         choice = Choice(texts, chosen_layers, chosen_heads)
         _report(Request(source, output, force, choice, errors), problems)
 
@@ -166,17 +160,12 @@ def _report(request: "Request", problems: Problems) -> None:
         prepared = build.prepare(request)
     problems.check()
     assert prepared is not None
-    shown = console.progress("rows") if console.is_terminal(sys.stderr) else nullcontext(_ignore)
-    with shown as advance:
+    with console.progress("rows") as advance:
         for event in build.report(request, prepared, advance):
             match event:
-                case build.Step(description):
+                case Step(description):
                     console.status(description)
-                case build.Note(message):
+                case Note(message):
                     console.warning(message)
                 case build.Written(path, num_bytes):
                     console.status(f"wrote {path}, {num_bytes / 1e6:.1f} MB")
-
-
-def _ignore(count: int) -> None:
-    """Show no progress."""

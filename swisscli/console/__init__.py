@@ -18,7 +18,7 @@ from swisscli.console.messages import (
     warning,
 )
 from swisscli.console.summary import bar_table, histogram, text_table
-from swisscli.console.tables import TableLayout, heat_table
+from swisscli.console.tables import TableLayout, fixed_table, heat_table
 from swisscli.console.transfer import ShowTransfer, transfer
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "block",
     "choose_color",
     "error",
+    "fixed_table",
     "heat_table",
     "histogram",
     "ignore_progress",

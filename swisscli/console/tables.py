@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from swisscli.console.messages import is_colored
 from swisscli.core.io.text import visible
@@ -89,6 +89,20 @@ class TableLayout:
 
     def _render(self, table: "Table") -> str:
         return rendered(table, self.colored, "standard")
+
+
+def fixed_table(
+    columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]], stream: TextIO
+) -> str:
+    """Rows of text under a header.
+
+    Args:
+        columns: Name and width in cells of every column.
+        rows: The cells.
+        stream: Where it will be written, which decides about colours.
+    """
+    layout = TableLayout(tuple(columns), is_colored(stream))
+    return layout.header() + layout.rows([[(text, "") for text in row] for row in rows])
 
 
 def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]]) -> str:

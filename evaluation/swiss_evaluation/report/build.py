@@ -11,7 +11,6 @@ from typing import Any
 from swiss_evaluation.attention.reader import AttentionReader, read_size
 from swiss_evaluation.backends import Backend
 from swiss_evaluation.data import (
-    Advance,
     EvaluationInput,
     EvaluationSource,
     TaskRows,
@@ -31,6 +30,7 @@ from swiss_training import log
 from swiss_training.multitask.metrics import Evaluation, Metrics, Score
 from swisscli import __version__
 from swisscli.core.errors import DataError, ModelError, Problems, SwissError
+from swisscli.core.events import Advance, Note, Step
 from swisscli.core.io.atomic import check_output, open_beside
 from swisscli.core.model.directory import GRAPH, METRICS, WEIGHTS, ModelDirectory
 
@@ -54,20 +54,6 @@ class Request:
     force: bool = False
     choice: Choice = field(default_factory=Choice)
     num_errors: int = 10
-
-
-@dataclass(frozen=True)
-class Step:
-    """The next step of the work begins."""
-
-    description: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """A message for the user."""
-
-    message: str
 
 
 @dataclass(frozen=True)
@@ -151,9 +137,7 @@ def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[E
         for texts in choice.texts:
             reader.check(texts)
     facts = _facts(inputs, backend)
-    yield Step(f"{source.model} by {backend.name}, {backend.precision} on {backend.device}")
-    for message in (*backend.notes, *inputs.notes):
-        yield Note(message)
+    yield from inputs.announce(backend)
 
     scores: dict[str, Score] = {}
     tasks: list[Section] = []
