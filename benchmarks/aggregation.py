@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from swiss_training.engine import take_step
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.objective import Multitask
+from swiss_training.step import take_step
 from swisscli.commands.options import parse_files
 from swisscli.core.methods import method_names
 

@@ -74,7 +74,7 @@ class SwissTrainer:
 
     def train(self, records: Records) -> Epoch:
         """See `Trainer`."""
-        from swiss_training.engine import take_step
+        from swiss_training.step import take_step
 
         objective = self._objective(records)
         start = time.perf_counter()
@@ -86,7 +86,7 @@ class SwissTrainer:
     def profile(self, records: Records) -> dict[str, float]:
         """Return the seconds of some steps by kind of operator; see `training_step.py`."""
         from benchmarks.training_step import seconds_by_kind
-        from swiss_training.engine import take_step
+        from swiss_training.step import take_step
 
         objective = self._objective(records)
         steps = iter(range(objective.num_steps))

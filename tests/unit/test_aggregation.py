@@ -14,9 +14,9 @@ from swiss_training.aggregation.cagrad import RADIUS, CAGrad
 from swiss_training.aggregation.gradients import TaskGradients
 from swiss_training.aggregation.gradvac import MOMENTUM, GradVac
 from swiss_training.aggregation.pcgrad import PCGrad
-from swiss_training.engine import take_step
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.step import take_step
 from swisscli.core.methods import find_method, method_names
 from tests.support.training import make_model, tiny_config
 

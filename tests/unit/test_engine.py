@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from swiss_training import log
-from swiss_training.engine import fit, take_step
+from swiss_training.engine import fit
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swiss_training.interruption import Interruption
 from swiss_training.multitask import objective as multitask
@@ -21,6 +21,7 @@ from swiss_training.multitask.evaluation import evaluate
 from swiss_training.multitask.metrics import Evaluation
 from swiss_training.multitask.model import load_model
 from swiss_training.run_folder import LAST
+from swiss_training.step import take_step
 from swisscli.core.errors import ConfigurationError, DataError, DeviceError, ModelError, SwissError
 from swisscli.core.methods import MethodKind, find_method, method_names
 from swisscli.core.model.directory import ModelDirectory

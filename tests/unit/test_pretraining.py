@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from swiss_training import log
-from swiss_training.engine import take_step
 from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
 from swiss_training.families.pretrained import load_pretrained
 from swiss_training.masked_lm import objective as masked_lm
@@ -21,6 +20,7 @@ from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.run_folder import LAST
+from swiss_training.step import take_step
 from swisscli.core.errors import ConfigurationError, DataError, ModelError, SwissError
 from swisscli.core.model.manifest import sha256_of
 from tests.support.paths import DATA, ENCODER
