@@ -1,10 +1,12 @@
 """Fetching what a command needs, with a bar, for every command that begins from an encoder."""
 
+from swiss_training.downloads import needs
 from swiss_training.downloads.needs import Needs, Progress, fetch_needs
+from swiss_training.multitask.config import TrainConfig
 from swisscli import console
 
 
-def fetch(needs: Needs, *, offline: bool = False) -> None:
+def fetch(missing: Needs, *, offline: bool = False) -> None:
     """Fetch what is missing, and show it on standard error.
 
     Raises:
@@ -19,7 +21,35 @@ def fetch(needs: Needs, *, offline: bool = False) -> None:
             console.status("another process fetches into the cache: waiting for it")
 
         try:
-            fetch_needs(needs, show_progress, offline=offline, wait=wait)
+            fetch_needs(missing, show_progress, offline=offline, wait=wait)
         except KeyboardInterrupt:
             console.status("interrupted; what has come is kept, the same command fetches the rest")
             raise
+
+
+def check_inputs(config: TrainConfig, *, data_is_named: bool) -> tuple[TrainConfig, Needs]:
+    """Check what a run is going to use before anything is fetched.
+
+    Args:
+        config: The configuration.
+        data_is_named: Whether the user named the data folder, so that no data is fetched.
+
+    Returns:
+        The configuration, with the folder in the cache if the data is taken from there; and what is
+        to be fetched.
+
+    Raises:
+        SwissError: if the device, the tracker's library or a data file is missing.
+    """
+    from swiss_training.devices import choose_device
+    from swiss_training.multitask.examples import check_files
+    from swiss_training.tracking import find_tracker
+
+    choose_device(config.device)
+    find_tracker(config.track)
+    data = Needs()
+    if not data_is_named:
+        config, data = needs.of_data(config)
+    if not data:
+        check_files(config)
+    return config, data + needs.of_encoder(config)

@@ -1,0 +1,287 @@
+"""The options of `swiss train`, which `swiss tune` shares, and the configuration that they make."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swiss_training.multitask.config import OWN_LABELS, TrainConfig
+from swisscli.commands.config_options import (
+    COMMON,
+    DATA,
+    METHOD,
+    MODEL,
+    OPTIMIZATION,
+    RUN,
+    RUN_OPTIONS,
+    RUN_PANELS,
+    given_options,
+)
+from swisscli.commands.flags import flag_of
+from swisscli.commands.options import parse_files
+from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
+from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
+from swisscli.core.tasks import DEFAULT_TASKS, TASKS, task_name, task_names
+
+
+def _listed(specs: Iterable[MethodSpec | HeadSpec]) -> str:
+    return ", ".join(spec.name for spec in specs)
+
+
+def _help_of_methods() -> Iterator[tuple[str, str]]:
+    """The options that the methods declare; a regularizer's first one introduces it."""
+    for spec in METHODS:
+        for option in spec.options:
+            introduces = spec.kind == "regularizer" and option is spec.options[0]
+            about = f"{spec.summary[0].upper()}{spec.summary[1:]}: "
+            yield option.key, f"{about}{option.help}" if introduces else option.help
+
+
+OPTIONS = {
+    "text_columns": "Columns of the texts in the files of --train and --dev: one, or two with a"
+    " comma; names, or numbers from 1. Without it: by their names.",
+    "label_column": "Column of the labels in them.",
+    "regression": "Take whole numbers as scores in tasks of your own; numbers with a fraction are.",
+    "data": "Folder with the files of the CS224N project. Without it they are fetched into the"
+    " cache, unless the folder data has them.",
+    "encoder": RUN_OPTIONS["encoder"],
+    "output": "Run folder to create; it becomes the model directory.",
+    "pooling": "cls: first token through the pooler; mean: mean of the last hidden states.",
+    "pair_encoding": "Encode two texts as one sequence, or separately.",
+    "heads": f"{_listed(HEADS)}.",
+    "long_text": "What prediction reads of a text longer than the model: head, head-tail or"
+    " chunks.",
+    "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
+    "weighting": f"Loss weighting: {_listed(methods_of('weighting'))}.",
+    "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
+    "aggregation": f"Gradient aggregation: {_listed(methods_of('aggregation'))}.",
+    "sampler": f"Task sampler: {_listed(methods_of('sampler'))}.",
+    "teacher": "Run folder of a trained model to distil from.",
+    **dict(_help_of_methods()),
+    "ema_decay": "Keep a moving average of the weights: the share that stays at each step; 0: off.",
+    "layer_decay": "Factor of the learning rate from each layer to the one below it; 1: off.",
+    "dropout": "Dropout before the heads.",
+    "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
+    "min_steps": "Fewest optimizer steps, however few --epochs need; 0: no minimum.",
+    "class_weights": "Weight examples by how rare their class is: none, sqrt (the root of it) or"
+    " balanced.",
+    "max_dev_rows": "Number of dev rows per task to evaluate, evenly spaced; 0: all.",
+    **RUN_OPTIONS,
+    "epochs": "Epochs, as the task sampler defines them.",
+    "batch_size": "Examples per task and batch.",
+    "micro_batch_tokens": "Most tokens that a pass computes: a larger batch is cut into parts whose"
+    " gradients add up; 0: no limit.",
+    "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
+}
+"""The options that set one configuration key each, and what they say of it."""
+PANELS = {
+    **dict.fromkeys(OPTIONS, METHOD),
+    **RUN_PANELS,
+    "data": COMMON,
+    **dict.fromkeys(("text_columns", "label_column", "regression", "class_weights"), DATA),
+    **dict.fromkeys(("pooling", "pair_encoding", "heads", "long_text", "dropout"), MODEL),
+    **dict.fromkeys(("freeze_encoder",), MODEL),
+    **dict.fromkeys(("ema_decay", "layer_decay", "fast_dropout", "min_steps"), OPTIMIZATION),
+    **dict.fromkeys(("micro_batch_tokens",), OPTIMIZATION),
+    "max_dev_rows": RUN,
+}
+"""The group of each option in `--help`."""
+_TASK_NAMES = ", ".join(task_names())
+_TRAIN_TABLES = ("train_files", "extra_train_files")
+
+TrainFilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train",
+        help="A training file instead of the task's file in --data; TASK+=FILE adds one."
+        " Repeat for several. Any other name makes a task of your own: its classes are the"
+        " labels in its files.",
+        metavar="TASK=FILE",
+        rich_help_panel=COMMON,
+    ),
+]
+DevFilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dev",
+        help="The same for dev files. Without one, a task of your own holds out a tenth of its"
+        " training rows.",
+        metavar="TASK=FILE",
+        rich_help_panel=DATA,
+    ),
+]
+TasksOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Tasks to train, of: {', '.join(TASKS)}, and tasks of your own. Default:"
+        f" {','.join(DEFAULT_TASKS)}; tasks of your own replace them, or add to them if --data"
+        " is set.",
+        metavar="TASK[,TASK]",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
+    ),
+]
+AwlOption = Annotated[
+    bool,
+    typer.Option(
+        "--awl",
+        help="Automatic weighted loss; short for --weighting awl.",
+        rich_help_panel=COMMON,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the options of a command line make of a configuration.
+
+    Attributes:
+        recipe: The recipe that they override; None for the defaults.
+        given: The values that they set, by key.
+    """
+
+    recipe: Path | None
+    given: dict[str, Any]
+
+    def with_tasks_of_files(self) -> "TrainOptions":
+        """Train the tasks of one's own that files are given for, if no tasks are named.
+
+        If those are all, their recipe is taken.
+        """
+        if self.recipe:
+            return self
+        given = dict(self.given)
+        named = list(dict.fromkeys(name for key in _TRAIN_TABLES for name in given.get(key, {})))
+        own = [name for name in named if name not in TASKS]
+        if own and "tasks" not in given:
+            given["tasks"] = [*DEFAULT_TASKS, *own] if "data" in given else named
+        is_own = bool(own) and not set(given["tasks"]) & TASKS.keys()
+        return TrainOptions(OWN_LABELS if is_own else None, given)
+
+    def read(self, **changes: Any) -> TrainConfig:
+        """Make the configuration.
+
+        Args:
+            changes: Values that override the recipe's and those of the options.
+
+        Raises:
+            ConfigurationError: if the recipe or a value is wrong; lists all problems.
+        """
+        values = self.given | changes
+        return TrainConfig.read(self.recipe, **values) if self.recipe else TrainConfig(**values)
+
+    def chosen(self, config: TrainConfig) -> dict[str, Any]:
+        """The values that were chosen by the recipe for tasks of one's own, by key."""
+        keys = TrainConfig.keys_of(OWN_LABELS) if self.recipe == OWN_LABELS else []
+        values = {key: vars(config)[key] for key in keys if key not in self.given}
+        return {key: value for key, value in values.items() if value != ""}
+
+
+def read_options(
+    problems: Problems,
+    *,
+    recipe: Path | None,
+    train_files: list[str] | None,
+    dev_files: list[str] | None,
+    tasks: str | None,
+    awl: bool,
+    options: dict[str, Any],
+) -> TrainOptions:
+    """Read what was typed.
+
+    Args:
+        problems: Where wrong values are collected.
+        recipe: The value of `ConfigOption`; so on for the next four.
+        train_files: Training files.
+        dev_files: Dev files.
+        tasks: Tasks, with commas.
+        awl: Whether `--awl` was given.
+        options: The values of the options that `OPTIONS` declares, by key.
+    """
+    given = given_options(options)
+    if tasks is not None:
+        wanted = [name.strip() for name in tasks.split(",")]
+        known = []
+        for name in wanted:
+            with problems.collected():
+                known.append(task_name(name))
+        if len(known) == len(wanted):
+            given["tasks"] = known
+    for split, specs in (("train", train_files), ("dev", dev_files)):
+        with problems.collected():
+            own, extra = parse_files(f"--{split}", specs or [], may_be_own=True)
+            tables = {f"{split}_files": own, f"extra_{split}_files": extra}
+            given |= {name: files for name, files in tables.items() if files}
+    for option in method_options():
+        if option.is_per_task and option.key in given:
+            text = given.pop(option.key)
+            with problems.collected():
+                given[option.key] = parse_task_numbers(flag_of(option.key), text)
+    if given.get("encoder") == PACKAGED and not recipe and "pooling" not in given:
+        with problems.collected():  # it was made for this pooling, and the other one is not in it
+            given["pooling"] = ModelDirectory.open(packaged_model()).config.pooling
+    if awl:
+        weighting = given.setdefault("weighting", "awl")
+        if weighting != "awl":
+            problems.add(
+                ConfigurationError(
+                    f"--awl and --weighting {weighting} contradict each other",
+                    hint="give one of them",
+                )
+            )
+    return TrainOptions(recipe, given)
+
+
+def check_dev_files(config: TrainConfig, problems: Problems) -> None:
+    """Check that dev files are of tasks that exist."""
+    for name in {*config.dev_files, *config.extra_dev_files} - {*TASKS, *config.tasks}:
+        problems.add(
+            ConfigurationError(
+                f"--dev names {name!r}, which is not among the tasks",
+                hint=f"a task of your own needs --train {name}=FILE; built in are: {_TASK_NAMES}",
+            )
+        )
+
+
+def parse_task_numbers(option: str, text: str) -> dict[str, float]:
+    """Read `TASK=N,TASK=N`.
+
+    Args:
+        option: The option's name, for errors.
+        text: What was given to it.
+
+    Raises:
+        ConfigurationError: naming all parts that have another form, name no task or name one again.
+    """
+    numbers: dict[str, float] = {}
+    problems = Problems()
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        problem = ""
+        try:
+            task = task_name(name.strip())
+            if task in numbers:
+                problem = f" names {task} again"
+            numbers[task] = float(number)
+        except ConfigurationError as error:
+            problem = f": {error.message}"
+        except ValueError:
+            problem = " is not TASK=N"
+        if problem:
+            problems.add(
+                ConfigurationError(
+                    f"{option} {part!r}{problem}",
+                    hint=f"type for example: {option} sst=1,para=1.7,sts=1; tasks: {_TASK_NAMES}",
+                )
+            )
+    problems.check()
+    return numbers
