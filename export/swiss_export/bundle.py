@@ -21,7 +21,7 @@ from swisscli.core.model.directory import (
     TRAIN_CONFIG,
     WEIGHTS,
     ModelDirectory,
-    updating,
+    update_directory,
 )
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.model.schema import write_json
@@ -72,7 +72,7 @@ def add_to_run(run: Path, graph: Path, manifest: Manifest, metrics: Metrics) -> 
         ModelError: if the run's weights changed during the export.
     """
     _check_unchanged(run, manifest)
-    with updating(run, manifest) as staging:
+    with update_directory(run, manifest) as staging:
         graph.replace(staging / GRAPH)
         write_json(staging / METRICS, metrics.to_json())
 
@@ -90,7 +90,7 @@ def write_directory(
     _check_unchanged(run, manifest)
     with tempfile.TemporaryDirectory(prefix=".staging-", dir=output.parent) as folder:
         staged, replaced = Path(folder) / "new", Path(folder) / "old"
-        with updating(staged, manifest) as staging:
+        with update_directory(staged, manifest) as staging:
             for name in COPIED:
                 shutil.copyfile(run / name, staging / name)
             shutil.move(graph, staging / GRAPH)

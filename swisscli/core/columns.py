@@ -60,7 +60,7 @@ _ID = "id"
 _SEPARATORS = re.compile(r"[\s_.-]+")
 
 
-def folded(name: str) -> str:
+def fold_name(name: str) -> str:
     """Fold a name for comparison: `Review Text`, `review_text` and `reviewText` become equal."""
     return _SEPARATORS.sub("", name).casefold()
 
@@ -119,8 +119,8 @@ class InputColumns:
 
     def knows(self, names: Sequence[str]) -> bool:
         """Whether these names include all the columns that are needed."""
-        keys = [*map(folded, names)]
-        has_label = not self.labels or any(folded(name) in keys for name in self.labels)
+        keys = [*map(fold_name, names)]
+        has_label = not self.labels or any(fold_name(name) in keys for name in self.labels)
         return has_label and self._known_texts(keys) is not None
 
     def layout(
@@ -142,22 +142,24 @@ class InputColumns:
         Raises:
             ColumnError: if a column is missing or its name occurs twice.
         """
-        keys = [*map(folded, names)]
+        keys = [*map(fold_name, names)]
         if chosen:
-            texts: tuple[int, ...] | None = tuple(_chosen(names, keys, name) for name in chosen)
+            texts: tuple[int, ...] | None = tuple(
+                _find_chosen(names, keys, name) for name in chosen
+            )
         else:
             texts = self._known_texts(keys)
-            if texts is None and any_name and len(_filled(names)) == self.arity:
+            if texts is None and any_name and len(_drop_blank_end(names)) == self.arity:
                 texts = tuple(range(self.arity))
         if texts is None:
-            raise self.missing()
+            raise self.no_text_error()
         label_at = None
         if label:
-            label_at = _chosen(names, keys, label)
+            label_at = _find_chosen(names, keys, label)
         elif self.labels:
-            label_at = next((i for i in _indexes(keys, self.labels) if i not in texts), None)
+            label_at = next((i for i in _find_indexes(keys, self.labels) if i not in texts), None)
             if label_at is None:
-                raise ColumnError(f"no column has the label: {_listed(self.labels)}")
+                raise ColumnError(f"no column has the label: {_join_with_or(self.labels)}")
         by_known_name = () if chosen or self.every else texts
         for index in (*by_known_name, *(() if label or label_at is None else (label_at,))):
             if keys[index] and keys.count(keys[index]) > 1:
@@ -179,11 +181,11 @@ class InputColumns:
                 column is not chosen.
         """
         if self.labels and not (label and chosen):
-            raise self.missing()
+            raise self.no_text_error()
         if chosen:
             texts = tuple(int(number) - 1 for number in chosen)
             return Layout(texts, int(label) - 1 if label else None)
-        count = len(_filled(first_row))
+        count = len(_drop_blank_end(first_row))
         if count > self.arity:
             raise ColumnError(
                 f"the table has {count} columns, {self.name} reads {self.arity}, and no column has"
@@ -191,37 +193,37 @@ class InputColumns:
             )
         return Layout(tuple(range(self.arity)))
 
-    def missing(self) -> ColumnError:
+    def no_text_error(self) -> ColumnError:
         """Return the error for a table without a column that is known to hold a text."""
         return ColumnError(f"no column has {self._known_names()}")
 
     def _known_texts(self, keys: Sequence[str]) -> tuple[int, ...] | None:
         if self.every:
             (accepted,) = self.texts
-            known = set(map(folded, accepted))
+            known = set(map(fold_name, accepted))
             return tuple(index for index, key in enumerate(keys) if key in known) or None
         for names in zip(*self.texts, strict=True):
-            wanted = [*map(folded, names)]
+            wanted = [*map(fold_name, names)]
             if all(key in keys for key in wanted):
                 return tuple(keys.index(key) for key in wanted)
         return None
 
     def _known_names(self) -> str:
         some = [" and ".join(names) for names in zip(*self.texts, strict=True)]
-        return f"a name such as {_listed(some[:3])}"
+        return f"a name such as {_join_with_or(some[:3])}"
 
 
-def _indexes(keys: Sequence[str], names: Sequence[str]) -> list[int]:
-    return [keys.index(key) for key in map(folded, names) if key in keys]
+def _find_indexes(keys: Sequence[str], names: Sequence[str]) -> list[int]:
+    return [keys.index(key) for key in map(fold_name, names) if key in keys]
 
 
-def _chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
+def _find_chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
     if name.isdecimal():
         if not 1 <= int(name) <= len(names):
             raise ColumnError(f"there is no column {name!r}", is_choice=True)
         return int(name) - 1
     exact = [index for index, other in enumerate(names) if other == name]
-    found = exact or [index for index, key in enumerate(keys) if key == folded(name)]
+    found = exact or [index for index, key in enumerate(keys) if key == fold_name(name)]
     if not found:
         raise ColumnError(f"there is no column {name!r}", is_choice=True)
     if len(found) > 1:
@@ -229,11 +231,11 @@ def _chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
     return found[0]
 
 
-def _filled(fields: Sequence[str]) -> Sequence[str]:
+def _drop_blank_end(fields: Sequence[str]) -> Sequence[str]:
     """Return the fields up to the last one that is not blank; all fields if all are blank."""
     last = max((index for index, field in enumerate(fields) if field.strip()), default=len(fields))
     return fields[: last + 1]
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_with_or(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + (" or " if len(names) > 1 else "") + names[-1]

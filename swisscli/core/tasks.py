@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from itertools import chain
 from typing import Literal
 
-from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, folded
+from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, fold_name
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.text import visible
 
@@ -121,9 +121,9 @@ class TaskSpec:
         """
         if self.own:
             return self.labels.index(label) if label in self.labels else None
-        key = folded(label)
-        names = {folded(name): index for index, name in enumerate(self.labels)}
-        return names.get(key, names.get(folded(LABEL_ALIASES.get(key, ""))))
+        key = fold_name(label)
+        names = {fold_name(name): index for index, name in enumerate(self.labels)}
+        return names.get(key, names.get(fold_name(LABEL_ALIASES.get(key, ""))))
 
     def fold(self, num_classes: int) -> Fold | None:
         """How it is answered in so many classes; None if it is not."""
@@ -152,7 +152,7 @@ LABEL_ALIASES = {
     **dict.fromkeys(("entails", "entailed", "entail"), "entailment"),
     **dict.fromkeys(("contradicts", "contradicted", "contradict"), "contradiction"),
 }
-"""Other names of classes, as `folded` writes them."""
+"""Other names of classes, as `fold_name` writes them."""
 
 _LABEL = ("label", "labels", "class", "gold_label", "target", "category")
 

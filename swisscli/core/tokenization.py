@@ -14,7 +14,7 @@ from swisscli.core.errors import ModelError
 from swisscli.core.io.text import visible
 from swisscli.core.model.directory import TOKENIZER, ModelDirectory
 from swisscli.core.model.model_config import LongText
-from swisscli.core.model.schema import shown
+from swisscli.core.model.schema import format_value
 
 Int64 = npt.NDArray[np.int64]
 
@@ -102,7 +102,7 @@ class Tokenizer:
         token = getattr(self._tokenizer.model, "unk_token", None)
         if token is not None and self.token_id(token) is None:
             raise ModelError(
-                f"{path}: model.unk_token is {shown(token)}, which is not in model.vocab",
+                f"{path}: model.unk_token is {format_value(token)}, which is not in model.vocab",
                 hint="copy, train or export the model again",
             )
 
@@ -133,8 +133,8 @@ class Tokenizer:
             ModelError: if the tokenizer fails, for example because it has no unknown token.
         """
         inputs = [item[0] if len(item) == 1 else item for item in texts]
-        with self._naming_the_file():
-            return list(map(_encoding, self._tokenizer.encode_batch_fast(inputs)))
+        with self._name_file_in_errors():
+            return list(map(_make_encoding, self._tokenizer.encode_batch_fast(inputs)))
 
     def encode_examples(
         self, texts: Sequence[tuple[str, ...]], pair_encoding: bool
@@ -168,10 +168,12 @@ class Tokenizer:
         """
         if long_text == "head" or len(texts[0]) > 1:
             return [(sequences,) for sequences in self.encode_examples(texts, pair_encoding)]
-        with self._naming_the_file():
+        with self._name_file_in_errors():
             encodings = self._tokenizer.encode_batch_fast([text for (text,) in texts])
         return [
-            _parts(encoding, long_text) if encoding.overflowing else ((_encoding(encoding),),)
+            _split_long_text(encoding, long_text)
+            if encoding.overflowing
+            else ((_make_encoding(encoding),),)
             for encoding in encodings
         ]
 
@@ -181,14 +183,14 @@ class Tokenizer:
         Returns:
             For each text the ids of its sequences, with special tokens, (T,) each.
         """
-        with self._naming_the_file():
+        with self._name_file_in_errors():
             return [
                 [np.array(piece.ids, dtype=np.int32) for piece in (encoding, *encoding.overflowing)]
                 for encoding in self._tokenizer.encode_batch_fast(list(texts))
             ]
 
     @contextmanager
-    def _naming_the_file(self) -> Iterator[None]:
+    def _name_file_in_errors(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # the library raises plain Exception
@@ -198,7 +200,7 @@ class Tokenizer:
             ) from None
 
 
-def _encoding(encoding: tokenizers.Encoding) -> Encoding:
+def _make_encoding(encoding: tokenizers.Encoding) -> Encoding:
     return Encoding(
         ids=np.array(encoding.ids, dtype=np.int32),
         type_ids=np.array(encoding.type_ids, dtype=np.int32),
@@ -206,7 +208,9 @@ def _encoding(encoding: tokenizers.Encoding) -> Encoding:
     )
 
 
-def _parts(encoding: tokenizers.Encoding, long_text: LongText) -> tuple[tuple[Encoding, ...], ...]:
+def _split_long_text(
+    encoding: tokenizers.Encoding, long_text: LongText
+) -> tuple[tuple[Encoding, ...], ...]:
     """A text that does not fit: its beginning and end in one part, or chunks of all of it."""
     pieces = [encoding, *encoding.overflowing]
     ids_T = np.concatenate([_text_ids(piece) for piece in pieces])

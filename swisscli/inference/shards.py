@@ -9,8 +9,8 @@ from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.io.lines import has_newlines
-from swisscli.core.io.parquet import row_groups
-from swisscli.core.io.parts import EveryNth, LineRange, Part, RowGroups, line_ranges
+from swisscli.core.io.parquet import count_group_rows
+from swisscli.core.io.parts import EveryNth, LineRange, Part, RowGroups, cut_lines
 from swisscli.core.io.tables import read_table
 from swisscli.inference.readers import STDIN, Source
 
@@ -134,7 +134,7 @@ def cut(
     size = source.size() or 0
     with source.open() as stream:
         if source.format is InputFormat.PARQUET:
-            return _row_groups(row_groups(stream, source.name), size, offsets)
+            return _row_groups(count_group_rows(stream, source.name), size, offsets)
 
         def row_lines() -> Iterator[int]:
             stream.seek(0)
@@ -142,7 +142,7 @@ def cut(
             return (row.line for row in table)
 
         has_rows = source.format.is_delimited
-        return line_ranges(stream, size, offsets, row_lines if has_rows else None)
+        return cut_lines(stream, size, offsets, row_lines if has_rows else None)
 
 
 def _row_groups(num_rows: Sequence[int], size: int, offsets: Sequence[int]) -> list[RowGroups]:

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, TOKENIZER, updating
+from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, TOKENIZER, update_directory
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.tasks import DEFAULT_TASKS
 from tests.support.paths import DATA, ENCODER
@@ -23,7 +23,7 @@ INT64, FLOAT, BOOL = TensorProto.INT64, TensorProto.FLOAT, TensorProto.BOOL
 
 def rewrite(model: Path, name: str, content: bytes) -> None:
     """Replace a file of a model directory, and its hash."""
-    with updating(model, Manifest({}, {}, {}, export={"precision": "fp32"})) as staging:
+    with update_directory(model, Manifest({}, {}, {}, export={"precision": "fp32"})) as staging:
         (staging / name).write_bytes(content)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swisscli.core.errors import ModelError
-from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, ModelDirectory, updating
+from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, ModelDirectory, update_directory
 from swisscli.core.model.encoder_config import EncoderConfig
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.model.model_config import ModelConfig
@@ -35,7 +35,7 @@ PLACE = Place("config.json")
 
 
 def write(directory: Path) -> None:
-    with updating(directory, WRITTEN) as staging:
+    with update_directory(directory, WRITTEN) as staging:
         write_json(staging / CONFIG, MODEL.to_json())
         (staging / TOKENIZER).write_text("{}")
 
@@ -87,7 +87,7 @@ OWN = {"name": "qa", "kind": "multiclass", "labels": ["no", "yes"]}
 def test_the_precision_is_the_exports_and_fp32_without_one(
     tmp_path: Path, export: dict[str, Any] | None, precision: str
 ) -> None:
-    with updating(tmp_path, replace(WRITTEN, export=export)) as staging:
+    with update_directory(tmp_path, replace(WRITTEN, export=export)) as staging:
         write_json(staging / CONFIG, MODEL.to_json())
     assert ModelDirectory.open(tmp_path).precision == precision
 
@@ -113,7 +113,7 @@ def test_an_update_that_fails_leaves_the_directory_as_it_was(tmp_path: Path) -> 
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def fail() -> None:
-        with updating(tmp_path, WRITTEN, remove=(TOKENIZER,)) as staging:
+        with update_directory(tmp_path, WRITTEN, remove=(TOKENIZER,)) as staging:
             (staging / CONFIG).write_text("other")
             raise ZeroDivisionError
 
@@ -124,7 +124,7 @@ def test_an_update_that_fails_leaves_the_directory_as_it_was(tmp_path: Path) -> 
 
 def test_an_update_removes_what_it_makes_wrong(tmp_path: Path) -> None:
     write(tmp_path)
-    with updating(tmp_path, WRITTEN, remove=(TOKENIZER,)) as staging:
+    with update_directory(tmp_path, WRITTEN, remove=(TOKENIZER,)) as staging:
         write_json(staging / CONFIG, MODEL.to_json())
     assert not (tmp_path / TOKENIZER).exists()
     assert set(ModelDirectory.open(tmp_path).manifest.files) == {CONFIG}
@@ -161,7 +161,7 @@ def test_an_update_removes_what_it_makes_wrong(tmp_path: Path) -> None:
 def test_a_configuration_that_is_not_understood(
     tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    with updating(tmp_path, WRITTEN) as staging:
+    with update_directory(tmp_path, WRITTEN) as staging:
         write_json(staging / CONFIG, MODEL.to_json() | change)
     with pytest.raises(ModelError, match=message):
         ModelDirectory.open(tmp_path)

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, updating
+from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, update_directory
 from swisscli.core.model.encoder_config import EncoderConfig
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.model.model_config import ModelConfig
@@ -98,7 +98,7 @@ def build_model(
         tasks=tuple(TASKS[name] for name in tasks),
     )
     manifest = Manifest({}, {}, {}, export={"precision": precision, "opset": 17, "parity": {}})
-    with updating(directory, manifest) as staging:
+    with update_directory(directory, manifest) as staging:
         write_json(staging / CONFIG, config.to_json())
         build_tokenizer().save(str(staging / TOKENIZER))
         onnx.save(build_graph(tasks), staging / GRAPH)

@@ -9,7 +9,7 @@ import pytest
 
 from swisscli import Predictor
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.model.directory import CONFIG, ModelDirectory, updating
+from swisscli.core.model.directory import CONFIG, ModelDirectory, update_directory
 from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TASKS
 from swisscli.inference.long_text import merged
@@ -79,7 +79,7 @@ def test_the_model_says_what_is_read_where_the_caller_does_not(make_model: Any) 
     directory = ModelDirectory.open(model)
     values = json.loads((model / CONFIG).read_text())
     assert directory.config.long_text == "head"
-    with updating(model, directory.manifest) as staging:
+    with update_directory(model, directory.manifest) as staging:
         write_json(staging / CONFIG, values | {"long_text": "chunks"})
     assert not answers(model, None, LONG)[0].truncated
     assert answers(model, "head", LONG)[0].truncated

@@ -88,7 +88,7 @@ def open_output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
     if path is None:
         if sys.stdout is None:
             raise ConfigurationError("standard output is closed", hint="add `output=FILE`")
-        yield _writing_to(sys.stdout.buffer)
+        yield _flushing_writer(sys.stdout.buffer)
         return
     with open_beside(path) as stream:
         if path.suffix.lower() == ".gz":
@@ -96,7 +96,7 @@ def open_output(path: Path | None) -> Iterator[Callable[[bytes], object]]:
             with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
                 yield packed.write
         else:
-            yield _writing_to(stream)
+            yield _flushing_writer(stream)
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def open_beside(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OutputError: if the file cannot be written.
     """
-    with _partial_of(path) as partial:
+    with _partial_file(path) as partial:
         with _create(partial, path) as stream:
             yield stream
         _rename(partial, path)
@@ -119,7 +119,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         OutputError: if a file cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        partials = {path: stack.enter_context(_partial_of(path)) for path in contents}
+        partials = {path: stack.enter_context(_partial_file(path)) for path in contents}
         for path, content in contents.items():
             with _create(partials[path], path) as stream:
                 stream.write(content)
@@ -128,7 +128,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _partial_of(path: Path) -> Iterator[Path]:
+def _partial_file(path: Path) -> Iterator[Path]:
     """Yield an unpredictable name beside a file, and remove the file of that name at the end."""
     partial = path.resolve().with_name(f".swiss-{os.urandom(8).hex()}.partial")
     try:
@@ -151,7 +151,7 @@ def _rename(partial: Path, path: Path) -> None:
         raise write_error(str(path), error) from None
 
 
-def _writing_to(stream: BinaryIO) -> Callable[[bytes], None]:
+def _flushing_writer(stream: BinaryIO) -> Callable[[bytes], None]:
     def write(data: bytes) -> None:
         stream.write(data)
         stream.flush()

@@ -101,7 +101,7 @@ class RowReader:
 
     def __iter__(self) -> Iterator[Row]:
         while (line := self._next_line()) is not None:
-            yield self._row(line)
+            yield self._read_row(line)
 
     def split(self, text: str) -> list[str]:
         """Return the fields of a row that is one line."""
@@ -113,13 +113,13 @@ class RowReader:
         self._before = self._ahead.popleft()
         return self._before.line
 
-    def _row(self, first: Line) -> Row:
+    def _read_row(self, first: Line) -> Row:
         if is_blank(first.text):
             return Row(first.number, [], first.error)
         fields, open_field = self._split(first.text, 0)
         error = first.error
-        if open_field >= 0 and (more := self._continuation(first, open_field)):
-            lines = [first, *(self._taken() for _ in range(more))]
+        if open_field >= 0 and (more := self._count_continuations(first, open_field)):
+            lines = [first, *(self._take_line() for _ in range(more))]
             fields = self._split(_join(lines), 0).fields
             error = next((line.error for line in lines if line.error), None)
         expected = self._num_columns = self._num_columns or len(fields)
@@ -129,7 +129,7 @@ class RowReader:
             error = RecordError("invalid_csv", message)
         return Row(first.number, fields, error)
 
-    def _taken(self) -> Line:
+    def _take_line(self) -> Line:
         line = self._next_line()
         assert line is not None
         return line
@@ -153,7 +153,7 @@ class RowReader:
                 return _Split(fields, open_field)
             start = end + 1
 
-    def _continuation(self, first: Line, open_field: int) -> int:
+    def _count_continuations(self, first: Line, open_field: int) -> int:
         """Count the lines after the first that belong to its row; 0 if its open quote is text."""
         before = self._before
         limit = _MAX_QUOTED_CHARS - len(first.text) + before.num_chars
@@ -168,7 +168,7 @@ class RowReader:
             line = next(self._lines, None)
             if line is None:
                 return 0
-            self._ahead.append(self._inside_quotes(line, last))
+            self._ahead.append(self._read_inside_quotes(line, last))
         num_fields = open_field + 1 + last.num_fields - before.num_fields
         if last.is_broken or last.num_chars > limit:
             return 0
@@ -180,7 +180,7 @@ class RowReader:
             return 0 if len(self.split(first.text)) == num_fields else len(self._ahead)
         return len(self._ahead)
 
-    def _inside_quotes(self, line: Line, before: _Continuation) -> _Continuation:
+    def _read_inside_quotes(self, line: Line, before: _Continuation) -> _Continuation:
         match = self._closing.match(line.text)
         num_fields, ends_row = 0, False
         if match and match[1]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from swisscli.core.columns import InputColumns, folded
+from swisscli.core.columns import InputColumns, fold_name
 from swisscli.core.io.delimited import TAB, RowReader
 from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.lines import Line
@@ -30,17 +30,17 @@ def find_delimiter(
         choice: The user's choice of columns.
     """
     splits = {
-        delimiter: next(iter(RowReader(_peeked(ahead, lines), delimiter))).fields
+        delimiter: next(iter(RowReader(_peek_lines(ahead, lines), delimiter))).fields
         for delimiter in delimiters
     }
     own, *others = delimiters
-    likely = [delimiter for delimiter in delimiters if _separates(splits[delimiter])]
+    likely = [delimiter for delimiter in delimiters if _looks_delimited(splits[delimiter])]
     if choice.has_header is not False:
         # By the names of all required columns, else by those of the texts.
         for wanted in (columns, replace(columns, labels=())):
             for delimiter in (own, *(other for other in others if other in likely)):
                 names = [name.strip() for name in splits[delimiter]]
-                if _names_all(names, wanted, choice):
+                if _has_names(names, wanted, choice):
                     return delimiter
     num_needed = max(map(int, filter(str.isdecimal, choice.columns)), default=columns.arity)
     if own == TAB and (own in ahead[0].text or num_needed == 1):
@@ -50,14 +50,14 @@ def find_delimiter(
     return [*exact, *enough, own][0]
 
 
-def _names_all(names: Sequence[str], columns: InputColumns, choice: ColumnChoice) -> bool:
+def _has_names(names: Sequence[str], columns: InputColumns, choice: ColumnChoice) -> bool:
     if not choice.by_name:
         return columns.knows(names)
-    keys = set(map(folded, names))
-    return all(folded(name) in keys for name in choice.columns if not name.isdecimal())
+    keys = set(map(fold_name, names))
+    return all(fold_name(name) in keys for name in choice.columns if not name.isdecimal())
 
 
-def _separates(fields: Sequence[str]) -> bool:
+def _looks_delimited(fields: Sequence[str]) -> bool:
     """Whether a separator of fields is likely to be a delimiter and not punctuation."""
     is_prose = any(field.startswith((" ", '"')) for field in fields) or any(
         _ENTITY.search(field) for field in fields[:-1]
@@ -65,7 +65,7 @@ def _separates(fields: Sequence[str]) -> bool:
     return len(fields) > 1 and not is_prose
 
 
-def _peeked(ahead: list[Line], lines: Iterator[Line]) -> Iterator[Line]:
+def _peek_lines(ahead: list[Line], lines: Iterator[Line]) -> Iterator[Line]:
     """Yield the first lines, and keep them."""
     for index in range(_MAX_LINES):
         if index == len(ahead):

@@ -36,7 +36,7 @@ def read_json_lines(lines: Iterator[Line]) -> Iterator[JsonRow]:
         elif is_blank(line.text):
             yield JsonRow(line.number, None, None)
         else:
-            yield _parsed(line.number, line.text)
+            yield _parse_row(line.number, line.text)
 
 
 def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
@@ -49,21 +49,21 @@ def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
     Raises:
         DataError: if the array is not valid JSON, after which its elements cannot be found.
     """
-    text = open_text(stream, name).past_space()
+    text = open_text(stream, name).skip_space()
     if text.head.lstrip().startswith(b"["):
-        yield from _Array(chunks_of(text, name), name).rows()
+        yield from _ArrayReader(chunks_of(text, name), name).rows()
     else:
         yield from read_json_lines(lines_of(text, name))
 
 
-def _parsed(number: int, text: str) -> JsonRow:
+def _parse_row(number: int, text: str) -> JsonRow:
     try:
-        return _row(number, _DECODER.decode(text))
+        return _check_object(number, _DECODER.decode(text))
     except (ValueError, RecursionError) as failure:
         return JsonRow(number, None, RecordError("invalid_json", f"not JSON: {failure}"))
 
 
-def _row(number: int, values: Any) -> JsonRow:
+def _check_object(number: int, values: Any) -> JsonRow:
     if isinstance(values, dict):
         return JsonRow(number, values, None)
     message = 'a JSON object is expected, such as {"text": "..."}'
@@ -77,7 +77,7 @@ def _refuse_constant(name: str) -> Any:
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-class _Array:
+class _ArrayReader:
     """Yield the elements of an array."""
 
     def __init__(self, chunks: Iterator[str], name: str) -> None:
@@ -89,16 +89,16 @@ class _Array:
 
     def rows(self) -> Iterator[JsonRow]:
         self._skip("[")
-        while self._next() != "]":
+        while self._peek() != "]":
             self._number += 1
-            yield _row(self._number, self._element())
-            if self._next() != "]":
+            yield _check_object(self._number, self._read_element())
+            if self._peek() != "]":
                 self._skip(",")
         self._skip("]")
-        if self._next():
+        if self._peek():
             raise self._error("text follows the array")
 
-    def _next(self) -> str:
+    def _peek(self) -> str:
         """Return the next character that is not a space; empty at the end."""
         while True:
             match = _SPACE.match(self._text, self._start)
@@ -110,7 +110,7 @@ class _Array:
                 return ""
 
     def _skip(self, character: str) -> None:
-        if self._next() != character:
+        if self._peek() != character:
             raise self._error(f"{character!r} is missing")
         self._start += 1
 
@@ -125,7 +125,7 @@ class _Array:
         self._text, self._start = "".join(parts), 0
         return count > 0
 
-    def _element(self) -> Any:
+    def _read_element(self) -> Any:
         while True:
             held = len(self._text) - self._start
             try:

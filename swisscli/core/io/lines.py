@@ -80,8 +80,8 @@ def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> It
     Raises:
         DataError: if the stream is not text, or is damaged.
     """
-    with _unpacked(name):
-        yield from _decoded(_blocks(*open_text(stream, name), name, has_quotes), 1)
+    with _report_damage(name):
+        yield from _decode_blocks(_read_blocks(*open_text(stream, name), name, has_quotes), 1)
 
 
 class TextStream(NamedTuple):
@@ -95,7 +95,7 @@ class TextStream(NamedTuple):
     stream: BinaryIO
     head: bytes
 
-    def past_space(self) -> "TextStream":
+    def skip_space(self) -> "TextStream":
         """Read ahead until the head has more than white space."""
         head = self.head
         while not head.strip() and (chunk := _read(self.stream)):
@@ -113,24 +113,26 @@ def open_text(stream: BinaryIO, name: str) -> TextStream:
     Raises:
         DataError: if the stream is not text.
     """
-    with _unpacked(name):
-        head = _first_bytes(stream)
+    with _report_damage(name):
+        head = _read_first_bytes(stream)
         if head.startswith(_GZIP):
-            unpacked = gzip.GzipFile(fileobj=cast(BinaryIO, _Rejoined(head, stream)))
+            unpacked = gzip.GzipFile(fileobj=cast(BinaryIO, _PrefixedStream(head, stream)))
             stream = cast(BinaryIO, unpacked)
-            head = _first_bytes(stream)
+            head = _read_first_bytes(stream)
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
             raise DataError(f"{name}: {what}, not a text that swiss reads", hint=remedy)
     if head.startswith(_UTF16_BOMS):
-        return TextStream(io.BufferedReader(_Utf16(_Rejoined(head, stream)), _CHUNK), b"")
+        return TextStream(
+            io.BufferedReader(_Utf16Reader(_PrefixedStream(head, stream)), _CHUNK), b""
+        )
     return TextStream(stream, head.removeprefix(_UTF8_BOM))
 
 
 def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
     """Yield the lines of an opened text; see `decode_lines`."""
-    with _unpacked(name):
-        yield from _decoded(_blocks(*text, name, has_quotes), 1)
+    with _report_damage(name):
+        yield from _decode_blocks(_read_blocks(*text, name, has_quotes), 1)
 
 
 def has_newlines(stream: BinaryIO, name: str, *, has_quotes: bool) -> bool:
@@ -146,10 +148,10 @@ def has_newlines(stream: BinaryIO, name: str, *, has_quotes: bool) -> bool:
     Raises:
         DataError: if the stream is not text.
     """
-    if _first_bytes(stream).startswith((_GZIP, *_UTF16_BOMS)):
+    if _read_first_bytes(stream).startswith((_GZIP, *_UTF16_BOMS)):
         return False
     stream.seek(0)
-    by_newlines, head = _newlines_end(*open_text(stream, name), has_quotes)
+    by_newlines, head = _detect_newlines(*open_text(stream, name), has_quotes)
     _refuse_utf16(head, name)
     return by_newlines
 
@@ -163,16 +165,16 @@ def lines_at(stream: BinaryIO, offset: int, number: int) -> Iterator[Line]:
         number: Number of that line, from 1.
     """
     stream.seek(offset)
-    return _decoded(_newline_blocks(stream, b""), number)
+    return _decode_blocks(_read_newline_blocks(stream, b""), number)
 
 
-def _decoded(blocks: Iterable[bytes], first: int) -> Iterator[Line]:
+def _decode_blocks(blocks: Iterable[bytes], first: int) -> Iterator[Line]:
     """Decode blocks of whole lines, each at once if all of it is plain."""
     number = first
     for block in blocks:
-        text = _plain_text(block)
+        text = _decode_plain(block)
         if text is None:
-            lines: Iterable[Line] = map(_decoded_line, count(number), io.BytesIO(block))
+            lines: Iterable[Line] = map(_decode_line, count(number), io.BytesIO(block))
         else:
             *whole, last = text.split("\n")
             yield from map(_line, zip(count(number), whole, repeat("\n"), repeat(None)))
@@ -183,7 +185,7 @@ def _decoded(blocks: Iterable[bytes], first: int) -> Iterator[Line]:
             number += 1
 
 
-def _plain_text(block: bytes) -> str | None:
+def _decode_plain(block: bytes) -> str | None:
     """The text of a block, if it is UTF-8 without carriage returns and NUL characters."""
     if b"\r" in block or b"\0" in block:
         return None
@@ -193,11 +195,11 @@ def _plain_text(block: bytes) -> str | None:
         return None
 
 
-def _decoded_line(number: int, raw: bytes) -> Line:
+def _decode_line(number: int, raw: bytes) -> Line:
     try:
         line = raw.decode()
     except UnicodeDecodeError as failure:
-        return _undecodable(number, raw, failure.start)
+        return _undecodable_line(number, raw, failure.start)
     body = line.rstrip("\r\n")
     return Line(number, body, line[len(body) :], _HAS_NULS if "\0" in line else None)
 
@@ -211,7 +213,7 @@ def chunks_of(text: TextStream, name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     chunk = text.head
     try:
-        with _unpacked(name):
+        with _report_damage(name):
             while chunk or (chunk := _read(text.stream)):
                 yield decoder.decode(chunk)
                 chunk = b""
@@ -221,7 +223,7 @@ def chunks_of(text: TextStream, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def _unpacked(name: str) -> Iterator[None]:
+def _report_damage(name: str) -> Iterator[None]:
     try:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -230,7 +232,7 @@ def _unpacked(name: str) -> Iterator[None]:
         ) from None
 
 
-def _first_bytes(stream: BinaryIO) -> bytes:
+def _read_first_bytes(stream: BinaryIO) -> bytes:
     """Read the first bytes, no more than it takes to detect a mark."""
     head = b""
     while not head or any(head != magic and magic.startswith(head) for magic in _MAGIC):
@@ -245,7 +247,7 @@ def _read(stream: BinaryIO) -> bytes:
     return cast(io.BufferedIOBase, stream).read1(_CHUNK)
 
 
-class _Rejoined:
+class _PrefixedStream:
     """A stream that begins with the bytes read ahead; reads never wait for a full block."""
 
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
@@ -259,10 +261,10 @@ class _Rejoined:
         return cast(io.BufferedIOBase, self._stream).read1(size)
 
 
-class _Utf16(io.RawIOBase):
+class _Utf16Reader(io.RawIOBase):
     """Converts UTF-16 to UTF-8. Half a character stays invalid, so that only its line fails."""
 
-    def __init__(self, source: _Rejoined) -> None:
+    def __init__(self, source: _PrefixedStream) -> None:
         self._source = source
         self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
         self._ready = b""
@@ -285,24 +287,26 @@ class _Utf16(io.RawIOBase):
         return count
 
 
-def _blocks(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
+def _read_blocks(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
     """Yield blocks of one or more whole lines with their ends."""
-    by_newlines, head = _newlines_end(stream, head, has_quotes)
+    by_newlines, head = _detect_newlines(stream, head, has_quotes)
     _refuse_utf16(head, name)
-    return _newline_blocks(stream, head) if by_newlines else _universal_lines(stream, head)
+    return (
+        _read_newline_blocks(stream, head) if by_newlines else _read_universal_lines(stream, head)
+    )
 
 
-def _newlines_end(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool, bytes]:
+def _detect_newlines(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool, bytes]:
     r"""Whether only `\n` ends a line, and the head, with the bytes that were read to know."""
-    newline = _Newline(has_quotes)
-    while not newline.is_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
+    newline = _NewlineFinder(has_quotes)
+    while not newline.find_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
         if not (chunk := _read(stream)):
             break
         head += chunk
     return newline.is_found or b"\r" not in head, head
 
 
-class _Newline:
+class _NewlineFinder:
     r"""Looks for a `\n` that ends a line: one that is not part of a quoted field.
 
     A quote within a word is text, so it is a quoted field's only if a field begins with it or a
@@ -317,7 +321,7 @@ class _Newline:
         self._has_cr = self._is_field = False
         self.is_found = False
 
-    def is_in(self, head: bytes) -> bool:
+    def find_in(self, head: bytes) -> bool:
         """Continue looking, in bytes that begin with those of the last call."""
         while not self.is_found and (end := head.find(b"\n", self._start)) >= 0:
             line = head[self._start : end].rstrip(b"\r")
@@ -331,7 +335,7 @@ class _Newline:
         return self.is_found
 
 
-def _newline_blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+def _read_newline_blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
     unfinished: list[bytes] = []
     while chunk := head or _read(stream):
         head = b""
@@ -344,7 +348,7 @@ def _newline_blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
         yield b"".join(unfinished)
 
 
-def _universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
+def _read_universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
     unfinished: list[bytes] = []
     chunk = head
     while chunk:
@@ -383,7 +387,7 @@ def _refuse_utf16(head: bytes, name: str) -> None:
             )
 
 
-def _undecodable(number: int, raw: bytes, position: int) -> Line:
+def _undecodable_line(number: int, raw: bytes, position: int) -> Line:
     message = f"byte {position + 1} of the record is not UTF-8 (0x{raw[position]:02x})"
     line = raw.decode("utf-8", "replace")
     body = line.rstrip("\r\n")

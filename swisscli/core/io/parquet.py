@@ -109,19 +109,19 @@ def read_parquet(stream: BinaryIO, name: str, groups: range | None = None) -> Pa
                 for index in range(batch.num_rows):
                     yield ParquetRow(batch, index)
         except (ArrowException, OSError) as error:
-            raise _damaged(name, error) from None
+            raise _damage_error(name, error) from None
 
     try:
         file = ParquetFile(stream)
         read = range(file.num_row_groups) if groups is None else groups
-        sizes = _group_sizes(file)
+        sizes = _count_group_rows(file)
         first = 1 + sum(sizes[: read.start])
         return ParquetTable(file.schema_arrow, sum(sizes[read.start : read.stop]), first, rows())
     except (ArrowException, OSError) as error:
-        raise _damaged(name, error) from None
+        raise _damage_error(name, error) from None
 
 
-def row_groups(stream: BinaryIO, name: str) -> list[int]:
+def count_group_rows(stream: BinaryIO, name: str) -> list[int]:
     """Return the number of rows of each row group.
 
     Args:
@@ -137,15 +137,15 @@ def row_groups(stream: BinaryIO, name: str) -> list[int]:
     from pyarrow.parquet import ParquetFile
 
     try:
-        return _group_sizes(ParquetFile(stream))
+        return _count_group_rows(ParquetFile(stream))
     except (ArrowException, OSError) as error:
-        raise _damaged(name, error) from None
+        raise _damage_error(name, error) from None
 
 
-def _group_sizes(file: Any) -> list[int]:
+def _count_group_rows(file: Any) -> list[int]:
     return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
 
 
-def _damaged(name: str, error: Exception) -> DataError:
+def _damage_error(name: str, error: Exception) -> DataError:
     reason = str(error).partition("\n")[0]
     return DataError(f"{name}: cannot be read as Parquet: {reason}")

@@ -14,12 +14,12 @@ _BLOCK = 1 << 20
 _END = sys.maxsize
 
 
-class _Numbered(Protocol):
+class _HasLine(Protocol):
     @property
     def line(self) -> int: ...
 
 
-Row = TypeVar("Row", bound=_Numbered)
+Row = TypeVar("Row", bound=_HasLine)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _Cut(NamedTuple):
     after_quote: bool
 
 
-def line_ranges(
+def cut_lines(
     stream: BinaryIO,
     size: int,
     offsets: Sequence[int],
@@ -119,16 +119,16 @@ def line_ranges(
     Returns:
         A part between each two offsets; one without a record has equal `first` and `stop`.
     """
-    cuts = list(_line_starts(stream, size, offsets))
+    cuts = list(_find_line_starts(stream, size, offsets))
     if row_lines and any(cut.after_quote for cut in cuts):
-        lines = list(_row_starts([cut.line for cut in cuts], row_lines()))
-        cuts = [_moved(stream, cut, line) for cut, line in zip(cuts, lines, strict=True)]
+        lines = list(_find_row_starts([cut.line for cut in cuts], row_lines()))
+        cuts = [_move_cut(stream, cut, line) for cut, line in zip(cuts, lines, strict=True)]
     return [
         LineRange(cut.offset, after.offset, cut.line, after.line) for cut, after in pairwise(cuts)
     ]
 
 
-def _line_starts(stream: BinaryIO, size: int, offsets: Sequence[int]) -> Iterator[_Cut]:
+def _find_line_starts(stream: BinaryIO, size: int, offsets: Sequence[int]) -> Iterator[_Cut]:
     """Yield for each offset the first line that begins there or behind it."""
     stream.seek(0)
     position, line, has_quote = 0, 1, False
@@ -148,7 +148,7 @@ def _line_starts(stream: BinaryIO, size: int, offsets: Sequence[int]) -> Iterato
         yield _Cut(position, line, has_quote)
 
 
-def _row_starts(lines: Sequence[int], row_lines: Iterable[int]) -> Iterator[int]:
+def _find_row_starts(lines: Sequence[int], row_lines: Iterable[int]) -> Iterator[int]:
     """Yield for each line the first that begins a row, of those at or behind it."""
     rows = iter(row_lines)
     row = 0
@@ -158,7 +158,7 @@ def _row_starts(lines: Sequence[int], row_lines: Iterable[int]) -> Iterator[int]
         yield _END if line == _END else row
 
 
-def _moved(stream: BinaryIO, cut: _Cut, line: int) -> _Cut:
+def _move_cut(stream: BinaryIO, cut: _Cut, line: int) -> _Cut:
     if cut.line == line or line == _END:
         return cut._replace(line=line)
     stream.seek(cut.offset)

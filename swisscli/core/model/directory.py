@@ -59,9 +59,9 @@ class ModelDirectory:
             ModelError: if a file is missing, damaged, unsafe to read or of an unknown format.
         """
         manifest = read_json(path / MANIFEST, Manifest.from_json)
-        config = read_json(_verified(path, manifest, CONFIG), ModelConfig.from_json)
+        config = read_json(_verify_file(path, manifest, CONFIG), ModelConfig.from_json)
         for name in needs:
-            _verified(path, manifest, name)
+            _verify_file(path, manifest, name)
         return cls(path, config, manifest)
 
     @property
@@ -79,10 +79,10 @@ class ModelDirectory:
         Raises:
             ModelError: if it is missing from the directory or the manifest, or its hash differs.
         """
-        return _verified(self.path, self.manifest, name)
+        return _verify_file(self.path, self.manifest, name)
 
 
-def _verified(directory: Path, manifest: Manifest, name: str) -> Path:
+def _verify_file(directory: Path, manifest: Manifest, name: str) -> Path:
     path, entry = directory / name, manifest.files.get(name)
     if entry is None or not path.is_file():
         hint = "copy, train or export the model again"
@@ -151,7 +151,9 @@ def is_model_directory(path: Path) -> bool:
 
 
 @contextmanager
-def updating(directory: Path, manifest: Manifest, remove: Iterable[str] = ()) -> Iterator[Path]:
+def update_directory(
+    directory: Path, manifest: Manifest, remove: Iterable[str] = ()
+) -> Iterator[Path]:
     """Add or replace files of a model directory, so that no reader sees a half-written model.
 
     Yields an empty folder inside the directory for the new files. At the end of the block, the old
@@ -172,13 +174,13 @@ def updating(directory: Path, manifest: Manifest, remove: Iterable[str] = ()) ->
             (directory / name).unlink(missing_ok=True)
         for path in sorted(staging.iterdir()):
             path.replace(directory / path.name)
-        write_json(staging / MANIFEST, replace(manifest, files=_entries(directory)).to_json())
+        write_json(staging / MANIFEST, replace(manifest, files=_hash_files(directory)).to_json())
         (staging / MANIFEST).replace(directory / MANIFEST)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _entries(directory: Path) -> dict[str, FileEntry]:
+def _hash_files(directory: Path) -> dict[str, FileEntry]:
     names = (CONFIG, WEIGHTS, TOKENIZER, GRAPH, METRICS, TRAIN_CONFIG)
     paths = {name: directory / name for name in names}
     return {

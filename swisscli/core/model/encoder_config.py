@@ -12,9 +12,9 @@ from swisscli.core.model.schema import (
     Number,
     Object,
     Place,
+    format_value,
     read_fields,
     read_json,
-    shown,
 )
 
 MIN_LENGTH = 8
@@ -71,14 +71,14 @@ class EncoderConfig:
         family = values.get("model_type", "bert")
         if not isinstance(family, str) or family not in FAMILY_RULES:
             raise ModelError(
-                f"{place.at('model_type')}: the encoder's architecture is {shown(family)}",
+                f"{place.at('model_type')}: the encoder's architecture is {format_value(family)}",
                 hint=f"supported are: {', '.join(FAMILY_RULES)}",
             )
         position = values.get("position_embedding_type", "absolute")
         if position != "absolute":
             raise ModelError(
                 f"{place.at('position_embedding_type')}: the encoder's position embeddings are"
-                f" {shown(position)}",
+                f" {format_value(position)}",
                 hint="only 'absolute' is supported",
             )
         absent = foreign_keys(family)

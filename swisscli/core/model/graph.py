@@ -45,7 +45,7 @@ def check_graph(path: Path) -> None:
     with path.open("rb") as stream:
         try:
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                reason = _reason_to_refuse(content)
+                reason = _find_reason_to_refuse(content)
         except ValueError as error:  # an empty file among them
             reason = f"is no ONNX graph: {error}"
     if reason:
@@ -54,12 +54,12 @@ def check_graph(path: Path) -> None:
         )
 
 
-def _reason_to_refuse(content: mmap.mmap) -> str | None:
+def _find_reason_to_refuse(content: mmap.mmap) -> str | None:
     pending = [("Model", 0, len(content))]
     while pending:
         message, start, end = pending.pop()
         parts, refused = _PARTS.get(message, {}), _REFUSED.get(message, {})
-        for number, first, last in _fields(content, start, end):
+        for number, first, last in _read_fields(content, start, end):
             if number in refused:
                 return refused[number]
             if number in parts:
@@ -67,15 +67,15 @@ def _reason_to_refuse(content: mmap.mmap) -> str | None:
     return None
 
 
-def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def _read_fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield the number of each field of a message, and where its content begins and ends."""
     while start < end:
-        key, start = _varint(content, start, end)
+        key, start = _read_varint(content, start, end)
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
-            _, last = _varint(content, start, end)
+            _, last = _read_varint(content, start, end)
         elif kind == _BYTES:
-            size, start = _varint(content, start, end)
+            size, start = _read_varint(content, start, end)
             last = start + size
         elif kind in (_FIXED32, _FIXED64):
             last = start + (4 if kind == _FIXED32 else 8)
@@ -87,7 +87,7 @@ def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int
         start = last
 
 
-def _varint(content: mmap.mmap, start: int, end: int) -> tuple[int, int]:
+def _read_varint(content: mmap.mmap, start: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while start < end and shift < 64:
         byte = content[start]

@@ -14,9 +14,9 @@ from swisscli.core.model.schema import (
     Number,
     Place,
     Text,
-    flag,
+    boolean,
+    format_value,
     read_fields,
-    shown,
 )
 from swisscli.core.model.version import FORMAT_VERSION, check_format_version
 from swisscli.core.tasks import (
@@ -56,7 +56,7 @@ MAX_TASKS = 100
 """Most tasks of a model."""
 
 
-def _label(value: Any, place: Place) -> str:
+def _read_label(value: Any, place: Place) -> str:
     label = Text()(value, place)
     if problem := label_problem(label):
         raise place.refuse(label, f"the name of a class, but {problem}")
@@ -69,12 +69,12 @@ class _TaskEntry:
 
     name: Annotated[str, Text(100)]
     kind: Annotated[Kind, Choice(get_args(Kind))]
-    labels: Annotated[tuple[str, ...], ListOf(_label, most=MAX_LABELS)]
+    labels: Annotated[tuple[str, ...], ListOf(_read_label, most=MAX_LABELS)]
     arity: Annotated[int, Integer(1, 2)] = 1
     score_range: Annotated[
         tuple[float, ...] | None, Nullable(ListOf(Number(-1e12, 1e12), fewest=2, most=2))
     ] = None
-    symmetric: Annotated[bool, flag] = False
+    symmetric: Annotated[bool, boolean] = False
 
 
 def _read_task(value: Any, place: Place) -> TaskSpec:
@@ -84,7 +84,7 @@ def _read_task(value: Any, place: Place) -> TaskSpec:
         return _read_own_task(entry, place)
     if task.labels != entry.labels or task.kind != entry.kind:
         raise ModelError(
-            f"{place}: the task {shown(entry.name)} is not one that this version knows",
+            f"{place}: the task {format_value(entry.name)} is not one that this version knows",
             hint="upgrade with: pip install --upgrade swissbert",
         )
     return task
@@ -106,7 +106,7 @@ def _read_own_task(entry: _TaskEntry, place: Place) -> TaskSpec:
         return own_task(name, entry.arity, entry.labels, symmetric=entry.symmetric)
     low, high = entry.score_range or (0.0, 0.0)
     if entry.kind != "regression" or entry.labels or not low < high:
-        raise ModelError(f"{place}: {shown(name)} has neither classes nor a range of scores")
+        raise ModelError(f"{place}: {format_value(name)} has neither classes nor a range of scores")
     return own_task(name, entry.arity, score_range=(low, high), symmetric=entry.symmetric)
 
 
@@ -132,7 +132,7 @@ class ModelConfig:
     max_length: Annotated[int, Integer(MIN_LENGTH, 1_000_000)]
     tasks: Annotated[tuple[TaskSpec, ...], ListOf(_read_task, fewest=1, most=MAX_TASKS)]
     # The first models were written before this key existed.
-    pair_encoding: Annotated[bool, flag] = True
+    pair_encoding: Annotated[bool, boolean] = True
     heads: Annotated[str, Choice(tuple(head.name for head in HEADS))] = "linear"
     long_text: Annotated[LongText, Choice(get_args(LongText))] = "head"
 

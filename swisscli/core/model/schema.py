@@ -53,13 +53,13 @@ class Place:
 
     def refuse(self, value: Any, expected: str) -> ModelError:
         """Return the error for a value that breaks a rule."""
-        return ModelError(f"{self} is {shown(value)}, it must be {expected}", hint=_HINT)
+        return ModelError(f"{self} is {format_value(value)}, it must be {expected}", hint=_HINT)
 
 
 _HINT = "copy, train or export the model again"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a value for an error message: short and without control characters."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
@@ -134,14 +134,14 @@ class Choice:
         raise place.refuse(value, " or ".join(self.names))
 
 
-def flag(value: Any, place: Place) -> bool:
+def boolean(value: Any, place: Place) -> bool:
     """True or false."""
     if isinstance(value, bool):
         return value
     raise place.refuse(value, "true or false")
 
 
-def anything(value: Any, place: Place) -> Any:
+def any_value(value: Any, place: Place) -> Any:
     """Any JSON value."""
     return value
 
@@ -192,7 +192,7 @@ class Object:
         listed: Rules of the values of some keys, each of which may be missing.
     """
 
-    rule: Rule[Any] = anything
+    rule: Rule[Any] = any_value
     listed: Mapping[str, Rule[Any]] = field(default_factory=dict)
 
     def __call__(self, value: Any, place: Place) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from swisscli.core.errors import ModelError
-from swisscli.core.model.schema import Object, Place, shown
+from swisscli.core.model.schema import Object, Place, format_value
 
 FORMAT_VERSION = 1
 
@@ -17,7 +17,7 @@ def check_format_version(values: Any, place: Place) -> None:
     version = Object()(values, place).get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
         raise ModelError(
-            f"{place}: unknown format version {shown(version)},"
+            f"{place}: unknown format version {format_value(version)},"
             f" this program reads {FORMAT_VERSION}",
             hint="name a directory that swiss train and swiss export wrote",
         )

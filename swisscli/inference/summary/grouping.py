@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from swisscli.core.columns import folded
+from swisscli.core.columns import fold_name
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.records import Record
 from swisscli.inference.readers import RecordStream
@@ -61,7 +61,7 @@ class Grouping:
         if records.source.format.is_json:
             return
         names = records.heading.names
-        count = sum(folded(name) == folded(self.column) for name in names)
+        count = sum(fold_name(name) == fold_name(self.column) for name in names)
         if count != 1:
             what = "no column" if count == 0 else f"{count} columns"
             raise ConfigurationError(
@@ -72,8 +72,8 @@ class Grouping:
     def value(self, record: Record) -> str:
         """The group of a record."""
         cells = zip(record.names, record.fields, strict=False)
-        key = folded(self.column)
-        cell = next((cell for name, cell in cells if folded(name) == key), None)
+        key = fold_name(self.column)
+        cell = next((cell for name, cell in cells if fold_name(name) == key), None)
         if self.period:
             day = _date_of(cell)
             return NO_DATE if day is None else _PERIODS[self.period](day)

@@ -22,7 +22,7 @@ from swisscli.core.model.directory import (
     TRAIN_CONFIG,
     WEIGHTS,
     ModelDirectory,
-    updating,
+    update_directory,
 )
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.model.model_config import ModelConfig
@@ -137,7 +137,7 @@ def save_model(
     """Write the model directory, without a graph, over the one in the run folder."""
     manifest = Manifest(files={}, versions=package_versions(), source_encoder=source_encoder)
     # A graph of an earlier state must not outlive its weights.
-    with updating(run, manifest, remove=(GRAPH,)) as staging:
+    with update_directory(run, manifest, remove=(GRAPH,)) as staging:
         write_json(staging / CONFIG, model.config.to_json())
         save_tensors(staging / WEIGHTS, model.state_dict())
         (staging / TOKENIZER).write_bytes(tokenizer.read_bytes())

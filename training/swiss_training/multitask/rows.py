@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from swiss_training.multitask.held_out import held_out
 from swiss_training.multitask.labels import DataFile, Target
-from swisscli.core.columns import InputColumns, folded
+from swisscli.core.columns import InputColumns, fold_name
 from swisscli.core.errors import DataError
 from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
 from swisscli.core.io.tables import TableRow, read_table
@@ -41,9 +41,9 @@ def read_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Itera
     Raises:
         DataError: as `read_files` does.
     """
-    rescaled = {folded(name): (low, high) for name, low, high in task.columns.rescaled}
+    rescaled = {fold_name(name): (low, high) for name, low, high in task.columns.rescaled}
     for row in table_rows(task, file, labelled=labelled):
-        yield _data_row(task, file, row, rescaled.get(folded(row.label_name)))
+        yield _data_row(task, file, row, rescaled.get(fold_name(row.label_name)))
 
 
 def table_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iterator[TableRow]:

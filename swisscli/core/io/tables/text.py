@@ -70,7 +70,7 @@ def open_delimited(
     blank = (Row(number, [], None) for number in range(start, start + num_blank))
     if first is None:
         if columns.labels:
-            raise column_refusal(f"{name}:1", columns.missing(), (), columns)
+            raise column_refusal(f"{name}:1", columns.no_text_error(), (), columns)
         layout = Layout(tuple(range(columns.arity)))
         return Heading(text_names(columns.arity)), _table_rows(blank, (), layout)
     delimiter = choice.delimiter or (stated and stated[1])
