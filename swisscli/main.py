@@ -101,7 +101,7 @@ def _choose_color(context: typer.Context, color: Color | None) -> None:
 
 
 @app.callback(no_args_is_help=True)
-def _root(
+def _define_options(
     version: Annotated[
         bool,
         typer.Option(
@@ -166,7 +166,7 @@ def _run(group: _Group, args: Sequence[str]) -> int:
         if process.was_interrupted():  # while native code was loaded, which said something else
             return process.INTERRUPTED
         if "--debug" in args:
-            for line in _traceback(error):
+            for line in _format_traceback(error):
                 console.status(line)
         return _report(error)
 
@@ -182,10 +182,10 @@ def _invoke(group: _Group, args: Sequence[str]) -> int:
     return 0
 
 
-def _traceback(error: BaseException) -> list[str]:
+def _format_traceback(error: BaseException) -> list[str]:
     """The lines of a traceback; a message is one line, whatever it holds."""
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    lines = _traceback(earlier) if earlier else []
+    lines = _format_traceback(earlier) if earlier else []
     lines.append("Traceback (most recent call last):")
     for entry in traceback.format_tb(error.__traceback__):
         lines += entry.splitlines()

@@ -27,12 +27,12 @@ def run(program: Callable[[], int]) -> NoReturn:
     try:
         try:
             sys.unraisablehook = _end_if_interrupted
-            _handle(_interrupt)
+            _set_handler(_interrupt)
             status = program()
         finally:
-            _handle(_end)
+            _set_handler(_end)
     except KeyboardInterrupt:
-        _handle(_end)
+        _set_handler(_end)
     if was_interrupted():
         status = INTERRUPTED
         if _received[0] != signal.SIGINT:
@@ -45,7 +45,7 @@ def was_interrupted() -> bool:
     return bool(_received)
 
 
-def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
+def _set_handler(handler: Callable[[int, FrameType | None], None]) -> None:
     for name in _ENDING_SIGNALS:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
@@ -72,7 +72,7 @@ def _end_if_interrupted(failure: Any) -> None:
     sys.__unraisablehook__(failure)
 
 
-class _Lossy(io.RawIOBase):
+class _LossyStream(io.RawIOBase):
     """Standard error, which never fails: what it cannot take is lost."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
@@ -104,14 +104,14 @@ def _open_streams() -> None:
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         return
     if sys.stdout is not None:
-        sys.stdout = _over(sys.stdout, lambda raw: Sink(raw, "standard output"))
+        sys.stdout = _wrap_stream(sys.stdout, lambda raw: Sink(raw, "standard output"))
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     else:
-        sys.stderr = _over(sys.stderr, _Lossy)
+        sys.stderr = _wrap_stream(sys.stderr, _LossyStream)
 
 
-def _over(stream: TextIO, wrap: Callable[[io.RawIOBase], io.RawIOBase]) -> TextIO:
+def _wrap_stream(stream: TextIO, wrap: Callable[[io.RawIOBase], io.RawIOBase]) -> TextIO:
     """A text stream like another, over its raw stream."""
     stream.flush()
     buffer: Any = stream.buffer

@@ -30,7 +30,7 @@ from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding, Tokenizer
 from swisscli.inference.decoding import Decoded, decode
 from swisscli.inference.devices import parse_device
-from swisscli.inference.long_text import flattened, merged
+from swisscli.inference.long_text import flatten, merge
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,10 @@ class EvaluationInput:
             config.pair_encoding,
             parse_long_text(self.source.long_text) or config.long_text,
         )
-        parts, pad_token_id = flattened(examples), config.encoder.pad_token_id
+        parts, pad_token_id = flatten(examples), config.encoder.pad_token_id
         logits_PC = predict_logits(backend, rows.task, parts, pad_token_id, advance)
         encodings = [tuple(chain.from_iterable(of_row)) for of_row in examples]
-        return PredictedRows(rows, encodings, merged([rows.task], examples, logits_PC))
+        return PredictedRows(rows, encodings, merge([rows.task], examples, logits_PC))
 
 
 def read_input(

@@ -91,10 +91,10 @@ def attention(
         if place is None:
             with problems.collected():
                 place = default_model()
-        _attention(_Request(texts, place or Path(), layer, head, output), problems)
+        _show_attention(_Request(texts, place or Path(), layer, head, output), problems)
 
 
-def _attention(request: _Request, problems: Problems) -> None:
+def _show_attention(request: _Request, problems: Problems) -> None:
     """Compute, then draw to the file or show on standard output."""
     from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_size
 

@@ -115,7 +115,7 @@ def check(
     if failures:
         failed = [case for case in tested if case.is_failure]
         with atomic.open_beside(failures) as stream:
-            stream.write(_tsv(failed).encode("utf-8"))
+            stream.write(_format_failures(failed).encode("utf-8"))
         console.note(f"wrote {failures}, {len(failed):,} failed cases")
 
 
@@ -150,7 +150,7 @@ def _show(
         typer.echo("\n".join("\t".join(row) for row in rows))
 
 
-def _tsv(failed: "Iterable[Case]") -> str:
+def _format_failures(failed: "Iterable[Case]") -> str:
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(["bucket", "task", "test", "expected", "found", "texts"])

@@ -89,7 +89,7 @@ def with_options(
             for p in signature(command).parameters.values()
             if p.kind != Parameter.VAR_KEYWORD
         ]
-        parameters = sorted([*own, *map(parameter, texts)], key=_position)
+        parameters = sorted([*own, *map(parameter, texts)], key=_help_position)
         command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
@@ -97,7 +97,7 @@ def with_options(
     return decorate
 
 
-def _position(parameter: Parameter) -> int:
+def _help_position(parameter: Parameter) -> int:
     """Where a parameter comes in `--help`: arguments first, then the groups in their order."""
     (info,) = parameter.annotation.__metadata__
     return 1 + PANELS.index(info.rich_help_panel) if info.rich_help_panel else 0

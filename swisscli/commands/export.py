@@ -174,12 +174,12 @@ def _export(request: "Request") -> None:
             case Note():
                 console.warning(with_flags(event.message))
             case pipeline.Calibrated(task, calibration):
-                _tell(task, calibration)
+                _show_calibration(task, calibration)
             case pipeline.Exported():
                 _show(event)
 
 
-def _tell(task: str, calibration: "Calibration") -> None:
+def _show_calibration(task: str, calibration: "Calibration") -> None:
     """A head's temperature, and the expected calibration error of each source."""
     for source in calibration.sources:
         if source.before is None or source.after is None:

@@ -22,10 +22,10 @@ def flag_of(parameter: str) -> str:
 
 def with_flags(text: str) -> str:
     """A message with every parameter between backticks as its flag."""
-    return _PARAMETER.sub(lambda match: _typed(match[1], match[2]), text)
+    return _PARAMETER.sub(lambda match: _format_flag(match[1], match[2]), text)
 
 
-def _typed(parameter: str, value: str | None) -> str:
+def _format_flag(parameter: str, value: str | None) -> str:
     name = flag_of(parameter)
     if value == "False":
         return name.replace("--", "--no-", 1)

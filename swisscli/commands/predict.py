@@ -28,8 +28,8 @@ from swisscli.commands.prediction import (
     find_inputs,
     find_output_format,
     open_predictor,
-    predicted_chunks,
-    sharded,
+    predict_chunks,
+    select_shard,
 )
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import ConfigurationError, Problems
@@ -178,7 +178,7 @@ def predict(
         chosen_shard = None if shard is None else parse_shard(shard)
     problems.check()
     if chosen_shard:
-        inputs = sharded(inputs, chosen_shard)
+        inputs = select_shard(inputs, chosen_shard)
     decision = Decision(answers.classes, answers.threshold)
     summed_up = _summary_of(inputs.tasks[0], decision) if summary else None
     num_failed = _predict(inputs, model, answers, chosen, summed_up, strict=reading.strict)
@@ -191,7 +191,7 @@ def predict(
 def _summary_of(task: TaskSpec, decision: Decision) -> "Summary":
     from swisscli.inference.summary.statistics import Summary
 
-    return Summary(decision.shown(task), (), _TOP)
+    return Summary(decision.with_answer_labels(task), (), _TOP)
 
 
 def _show_summary(summary: "Summary") -> None:
@@ -241,7 +241,7 @@ def _predict(
         def begin(records: RecordStream) -> None:
             write(writer.begin(records))
 
-        predicted = predicted_chunks(
+        predicted = predict_chunks(
             inputs, predictor, keep_fields=output.keep, strict=strict, begin=begin, show=show
         )
         for records, chunk in predicted:
@@ -255,7 +255,7 @@ def _predict(
 
 
 def _writer(inputs: Inputs, output: _Output, decision: Decision) -> Writer:
-    tasks = [decision.shown(task) for task in inputs.tasks]
+    tasks = [decision.with_answer_labels(task) for task in inputs.tasks]
     to_terminal = output.path is None and console.is_terminal(sys.stdout)
     clean: Callable[[str], str] = visible if to_terminal else str
     with_file = len(inputs.sources) > 1

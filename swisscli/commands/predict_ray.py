@@ -91,10 +91,10 @@ def predict_on_ray(
     except KeyboardInterrupt:
         console.warning(f"stopped: continue with the same command and --resume ({output})")
         raise
-    return _tell(output, reports)
+    return _report_outcome(output, reports)
 
 
-def _tell(output: Path, reports: list[Report]) -> int:
+def _report_outcome(output: Path, reports: list[Report]) -> int:
     for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
         console.warning(warning)
     failures = [failure for report in reports for failure in report.failures]

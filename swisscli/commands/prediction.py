@@ -82,7 +82,7 @@ def find_inputs(
     return Inputs(tasks, sources, choice)
 
 
-def sharded(inputs: Inputs, shard: Shard) -> Inputs:
+def select_shard(inputs: Inputs, shard: Shard) -> Inputs:
     """Reduce the inputs to one shard of them."""
     columns = input_columns(inputs.tasks)
     sources = shard_sources(inputs.sources, shard, columns, inputs.choice, console.warning)
@@ -168,7 +168,7 @@ def open_predictor(model: ModelOptions, answers: AnswerOptions) -> "Predictor":
     return predictor
 
 
-def predicted_chunks(
+def predict_chunks(
     inputs: Inputs,
     predictor: "Predictor",
     *,
@@ -206,7 +206,7 @@ def predicted_chunks(
         num_done = 0
         with closing(predictor.predict_chunks(names, cut(records))) as predicted:
             for chunk in predicted:
-                readable = _until_failure(chunk) if strict else chunk
+                readable = _take_until_failure(chunk) if strict else chunk
                 yield records, readable
                 num_done += len(readable)
                 share = records.share_read() if is_known else None
@@ -238,7 +238,7 @@ def tell(source: Source) -> None:
         )
 
 
-def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
+def _take_until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
     failed = (index for index, predictions in enumerate(records) if failure_of(predictions))
     return records[: next(failed, len(records))]
 
@@ -246,12 +246,12 @@ def _until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]:
 def unreadable(source: Source, line: int, error: RecordError | None) -> DataError:
     """The error that ends a strict run at a record."""
     return DataError(
-        _describe(source, line, error),
+        _describe_failure(source, line, error),
         hint="correct the record, or leave out --strict to answer the others",
     )
 
 
-def _describe(source: Source, line: int, error: RecordError | None) -> str:
+def _describe_failure(source: Source, line: int, error: RecordError | None) -> str:
     assert error is not None
     return f"{source.name}:{line}: {error.code}: {error.message}"
 
@@ -282,7 +282,7 @@ class Tally:
             if error := failure_of(predictions):
                 self.counts["failed"] += 1
                 if self.counts["failed"] <= MAX_WARNINGS:
-                    console.warning(_describe(source, predictions[0].record.line, error))
+                    console.warning(_describe_failure(source, predictions[0].record.line, error))
 
     def report(self, device: str, max_length: int) -> None:
         """Warn about what was not answered as it stands; on a terminal, sum up."""

@@ -66,7 +66,7 @@ class TableWriter:
         styles = [""] * len(cells)
         column = 0
         for prediction, task in zip(predictions, self._tasks, strict=True):
-            styles[column] = _style(prediction, task)
+            styles[column] = _choose_style(prediction, task)
             if prediction.error:
                 cells[column] = "error"
             elif prediction.skipped:
@@ -75,7 +75,7 @@ class TableWriter:
         return list(zip(cells, styles, strict=True))
 
 
-def _style(prediction: Prediction, task: TaskSpec) -> str:
+def _choose_style(prediction: Prediction, task: TaskSpec) -> str:
     if prediction.error:
         return "bold red"
     if prediction.skipped:

@@ -99,16 +99,16 @@ def report(
             device=device,
             data=parse_dev_data(data, dev, problems),
         )
-        chosen_layers = _numbers("--layers", layers, problems) if layers is not None else ()
-        chosen_heads = _numbers("--heads", heads, problems)
+        chosen_layers = _parse_numbers("--layers", layers, problems) if layers is not None else ()
+        chosen_heads = _parse_numbers("--heads", heads, problems)
         texts: tuple[tuple[str, ...], ...] = ()
         with problems.collected():
-            texts = _texts(pair, pairs)
+            texts = _read_texts(pair, pairs)
         choice = Choice(texts, chosen_layers, chosen_heads)
         _report(Request(source, output, force, choice, errors), problems)
 
 
-def _numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
+def _parse_numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in given.split(",")))
     except ValueError:
@@ -120,7 +120,7 @@ def _numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
         return ()
 
 
-def _texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, ...], ...]:
+def _read_texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, ...], ...]:
     """Read the pair of the command line and the pairs of the file.
 
     Raises:

@@ -24,7 +24,7 @@ from swisscli.commands.prediction import (
     check_model_options,
     find_inputs,
     open_predictor,
-    predicted_chunks,
+    predict_chunks,
 )
 from swisscli.commands.summary_text import summary_text
 from swisscli.core.errors import ConfigurationError, Problems
@@ -113,7 +113,7 @@ def summarize(
         check_output(html, force=force, inputs=reading.files or ["-"])
     problems.check()
     decision = Decision(answers.classes, answers.threshold)
-    summary = Summary(decision.shown(inputs.tasks[0]), groupings, top)
+    summary = Summary(decision.with_answer_labels(inputs.tasks[0]), groupings, top)
     num_failed = _collect(inputs, model, answers, summary, groupings, strict=reading.strict)
     found = summary.as_json()
     for grouped in found["by"]:
@@ -123,7 +123,7 @@ def summarize(
                 " read; write dates as 2024-05-31"
             )
     with open_output(None) as write:
-        write(_written(found, summary.scale, output_format).encode("utf-8", "replace"))
+        write(_format_summary(found, summary.scale, output_format).encode("utf-8", "replace"))
     if html is not None:
         with open_beside(html) as stream:
             stream.write(page(found, summary.scale).encode("utf-8", "replace"))
@@ -149,7 +149,7 @@ def _collect(
             grouping.check(records)
 
     with console.progress("records") as show:
-        predicted = predicted_chunks(
+        predicted = predict_chunks(
             inputs,
             predictor,
             keep_fields=bool(groupings),
@@ -164,7 +164,7 @@ def _collect(
     return tally.counts["failed"]
 
 
-def _written(found: dict[str, Any], scale: Scale, layout: SummaryFormat) -> str:
+def _format_summary(found: dict[str, Any], scale: Scale, layout: SummaryFormat) -> str:
     if layout is SummaryFormat.JSON:
         return json.dumps(found, ensure_ascii=False, indent=2) + "\n"
     return (

@@ -4,11 +4,11 @@ from typing import Any, TextIO
 
 from swisscli import console
 from swisscli.inference.summary.markdown import (
-    by_of,
-    counts_line,
+    describe_grouping,
+    format_counts,
+    format_mean,
     group_header,
     group_row,
-    mean_of,
 )
 from swisscli.inference.summary.statistics import Scale
 
@@ -18,13 +18,13 @@ _MAX_SHOWN_GROUPS = 30
 def summary_text(found: dict[str, Any], scale: Scale, stream: TextIO) -> str:
     """Counts, mean, bars, groups and extreme texts, for a terminal."""
     parts = [
-        f"{found['task']}: {found['records']:,} records: {counts_line(found)}\n"
-        f"mean {scale.name}: {mean_of(found)}\n"
+        f"{found['task']}: {found['records']:,} records: {format_counts(found)}\n"
+        f"mean {scale.name}: {format_mean(found)}\n"
     ]
     if found["labels"]:
         last = len(found["labels"]) - 1
         rows = [
-            (label["label"], label["count"], label["share"], _style(2 * index - last))
+            (label["label"], label["count"], label["share"], _choose_style(2 * index - last))
             for index, label in enumerate(found["labels"])
         ]
         parts.append(console.bar_table("labels", rows, stream))
@@ -33,7 +33,7 @@ def summary_text(found: dict[str, Any], scale: Scale, stream: TextIO) -> str:
         groups = grouped["groups"]
         shown = list(map(group_row, groups[:_MAX_SHOWN_GROUPS]))
         header = group_header(found, grouped)
-        parts.append(console.text_table(f"by {by_of(grouped)}", header, shown, stream))
+        parts.append(console.text_table(f"by {describe_grouping(grouped)}", header, shown, stream))
         if len(groups) > len(shown):
             parts[-1] += f"{len(groups) - len(shown):,} more: add --format json\n"
     for title, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
@@ -46,5 +46,5 @@ def summary_text(found: dict[str, Any], scale: Scale, stream: TextIO) -> str:
     return "\n".join(parts)
 
 
-def _style(side: int) -> str:
+def _choose_style(side: int) -> str:
     return "red" if side < 0 else "green" if side > 0 else "bright_black"

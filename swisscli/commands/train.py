@@ -123,9 +123,9 @@ def run(
     """
     with requires_extra("train"):
         import torch  # noqa: F401
-    from swisscli.commands.training import joined_ranks
+    from swisscli.commands.training import join_ranks
 
-    with joined_ranks():
+    with join_ranks():
         what = _run_to_resume(what)
         _train(what, chosen, data_is_named=data_is_named, offline=offline)
 

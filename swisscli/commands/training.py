@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def joined_ranks() -> Iterator[None]:
+def join_ranks() -> Iterator[None]:
     """Train together with the other processes of torchrun, if it started this one.
 
     Only the first rank writes to the standard streams, and of a failure, only one rank.

@@ -45,16 +45,16 @@ def is_colored(stream: TextIO | None) -> bool:
 
 def error(message: str, hint: str | None = None, details: Iterable[str] = ()) -> None:
     """Print an error, lines below it, and what to do about it on standard error."""
-    _say("error", message)
+    _print_labelled("error", message)
     for line in details:
         status(f"  {line}")
     if hint:
-        _say("hint", hint)
+        _print_labelled("hint", hint)
 
 
 def warning(message: str) -> None:
     """Print a warning on standard error."""
-    _say("warning", message)
+    _print_labelled("warning", message)
 
 
 def status(message: str) -> None:
@@ -73,7 +73,7 @@ def note(message: str) -> None:
         status(message)
 
 
-def _say(kind: str, message: str) -> None:
+def _print_labelled(kind: str, message: str) -> None:
     label = f"{kind}:"
     if is_colored(sys.stderr):
         label = f"\x1b[1;{_ANSI_COLORS[kind]}m{label}\x1b[0m"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from swisscli.console.messages import is_colored
-from swisscli.console.tables import rendered, terminal_width
+from swisscli.console.tables import render_table, terminal_width
 from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: T
         bar = Text(_bar(count / largest, width), style)
         table.add_row(Text(name), bar, f"{count:,}", f"{share:6.1%}")
     table.columns[2].justify = "right"
-    return f"{visible(title)}\n{_shown(table, stream)}"
+    return f"{visible(title)}\n{_render(table, stream)}"
 
 
 def text_table(
@@ -53,7 +53,7 @@ def text_table(
         table.add_column(Text(visible(name)), overflow="fold", min_width=longest_word)
     for row in rows:
         table.add_row(*(Text(visible(" ".join(cell[:_MAX_TEXT].split()))) for cell in row))
-    return f"{visible(title)}\n{_shown(table, stream)}"
+    return f"{visible(title)}\n{_render(table, stream)}"
 
 
 def histogram(title: str, bins: Sequence[dict[str, Any]], stream: TextIO) -> str:
@@ -73,5 +73,5 @@ def _bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()
 
 
-def _shown(table: "Table", stream: TextIO) -> str:
-    return rendered(table, is_colored(stream), "standard")
+def _render(table: "Table", stream: TextIO) -> str:
+    return render_table(table, is_colored(stream), "standard")

@@ -37,22 +37,22 @@ class TableLayout:
 
     def header(self) -> str:
         """The names and a rule."""
-        return self._render(self._table(with_header=True))
+        return self._render(self._make_table(with_header=True))
 
     def rows(self, rows: Sequence[Sequence[tuple[str, str]]]) -> str:
         """Rows of cells, each a text and a style; the text is never read as markup."""
         from rich.text import Text
 
-        table = self._table(with_header=False)
+        table = self._make_table(with_header=False)
         for row in rows:
             texts = [Text(visible(text), style) for text, style in row]
             for index, (_, width) in enumerate(self.columns):
                 if width is None:
-                    texts[index] = self._shortened(texts[index])
+                    texts[index] = self._shorten(texts[index])
             table.add_row(*texts)
         return self._render(table) if rows else ""
 
-    def _shortened(self, text: "Text") -> "Text":
+    def _shorten(self, text: "Text") -> "Text":
         """A text that takes no more than the lines allowed, and says if it was cut."""
         from rich.console import Console
         from rich.text import Text
@@ -71,7 +71,7 @@ class TableLayout:
         kept.right_crop(1)
         return kept.append("…")
 
-    def _table(self, *, with_header: bool) -> "Table":
+    def _make_table(self, *, with_header: bool) -> "Table":
         from rich import box
         from rich.table import Table
 
@@ -88,7 +88,7 @@ class TableLayout:
         return table
 
     def _render(self, table: "Table") -> str:
-        return rendered(table, self.colored, "standard")
+        return render_table(table, self.colored, "standard")
 
 
 def fixed_table(
@@ -132,7 +132,7 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
         for name, row in zip(names, rows, strict=True):
             cells = (Text(f"{row[c]:.2f}", _heat_style(row[c] / largest)) for c in columns)
             table.add_row(Text(name), *cells)
-        blocks.append(rendered(table, colored, "256"))
+        blocks.append(render_table(table, colored, "256"))
     return "\n".join(blocks)
 
 
@@ -148,7 +148,7 @@ def terminal_width() -> int:
     return max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
 
 
-def rendered(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
+def render_table(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
     """A table as text of the terminal's width."""
     from rich.console import Console
 

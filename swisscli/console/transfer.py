@@ -28,7 +28,7 @@ class ShowTransfer(Protocol):
 def transfer() -> Iterator[ShowTransfer]:
     """Show files that are fetched: a bar on a terminal, elsewhere a line for each."""
     if not is_terminal(sys.stderr):
-        yield _Lines()
+        yield _TransferLines()
         return
     from rich.console import Console
     from rich.markup import escape
@@ -61,7 +61,7 @@ def transfer() -> Iterator[ShowTransfer]:
         yield show
 
 
-class _Lines:
+class _TransferLines:
     def __init__(self) -> None:
         self._number = 0
 

@@ -16,7 +16,7 @@ _NOT_FINITE = RecordError("not_finite", "the model's output for this record is n
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedChunk:
     """A chunk, tokenized for tasks that read its texts in the same order.
 
     Attributes:
@@ -37,17 +37,19 @@ class Prepared:
     examples: list[Parts]
 
 
-def in_order(tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]) -> list[Predictions]:
+def merge_by_task(
+    tasks: Sequence[TaskSpec], parts: Sequence[list[Predictions]]
+) -> list[Predictions]:
     """Merge each record's predictions from several parts, in the order of the tasks."""
     joined: list[Predictions] = []
-    for of_record in zip(*parts, strict=True):
-        by_task = {item.task: item for predictions in of_record for item in predictions}
+    for answer_record in zip(*parts, strict=True):
+        by_task = {item.task: item for predictions in answer_record for item in predictions}
         joined.append(tuple(by_task[task.name] for task in tasks))
     return joined
 
 
 def answer(
-    prepared: Prepared, logits_UK: npt.NDArray[np.float32], decision: Decision
+    prepared: PreparedChunk, logits_UK: npt.NDArray[np.float32], decision: Decision
 ) -> list[Predictions]:
     """Turn the logits of a chunk's distinct texts into predictions for its records."""
     tasks = prepared.tasks
@@ -67,21 +69,21 @@ def answer(
         for parts in prepared.examples
     ]
 
-    def of_record(record: Record, row: int | str | None) -> Predictions:
+    def answer_record(record: Record, row: int | str | None) -> Predictions:
         if not isinstance(row, int):
             outside = row == "out_of_domain"
             return tuple(
                 Prediction(record, task.name, skipped=row, out_of_domain=outside) for task in tasks
             )
         return tuple(
-            _prediction(record, task, column[row], *sizes[row], prepared.out_of_domain[row])
+            _make_prediction(record, task, column[row], *sizes[row], prepared.out_of_domain[row])
             for task, column in zip(tasks, columns, strict=True)
         )
 
-    return list(map(of_record, prepared.chunk, prepared.rows))
+    return list(map(answer_record, prepared.chunk, prepared.rows))
 
 
-def _prediction(
+def _make_prediction(
     record: Record,
     task: TaskSpec,
     decoded: Decoded | None,

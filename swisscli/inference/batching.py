@@ -65,7 +65,7 @@ class Batching:
         items: list[int] = []
         longest = 0
         for index in sorted(among, key=lambda index: -lengths[index]):
-            padded = self._padded(lengths[index])
+            padded = self._padded_length(lengths[index])
             if items:
                 num_tokens = longest * sequences * len(items)
                 is_full = num_tokens + longest * sequences > self.max_tokens
@@ -79,5 +79,5 @@ class Batching:
         if items:
             yield Batch(items, longest)
 
-    def _padded(self, length: int) -> int:
+    def _padded_length(self, length: int) -> int:
         return next((bucket for bucket in self.buckets if bucket >= length), length)

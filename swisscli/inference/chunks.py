@@ -27,12 +27,12 @@ class Flush:
 
 def chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     """Cut records into chunks. The first chunks are small, so that the first results come soon."""
-    filling = _Filling()
+    builder = _ChunkBuilder()
     for record in records:
-        if filling.add(record):
-            yield filling.take()
-    if filling.records:
-        yield filling.take()
+        if builder.add(record):
+            yield builder.take()
+    if builder.records:
+        yield builder.take()
 
 
 def eager_chunks(
@@ -51,36 +51,36 @@ def eager_chunks(
         max_age_seconds: Age that closes a chunk, however steadily its records come.
     """
 
-    def patience(opened: float | None) -> float | None:
+    def seconds_to_wait(begun_at: float | None) -> float | None:
         """Return the seconds to wait for a chunk's next record; None before its first."""
-        if opened is None:
+        if begun_at is None:
             return None
-        return max(0.0, min(idle_seconds, max_age_seconds - (time.monotonic() - opened)))
+        return max(0.0, min(idle_seconds, max_age_seconds - (time.monotonic() - begun_at)))
 
     feed = _Feed(records)
-    filling = _Filling()
-    opened: float | None = None  # when the chunk that is being filled was begun
+    builder = _ChunkBuilder()
+    begun_at: float | None = None  # when the chunk that is being filled was begun
     is_flushed = True
     while True:
-        if opened is None and not is_flushed and not feed.is_ready():
+        if begun_at is None and not is_flushed and not feed.is_ready():
             yield Flush()
             is_flushed = True
-        taken = feed.take(patience(opened))
+        taken = feed.take(seconds_to_wait(begun_at))
         if taken is None:
             break
         if not taken:
-            if filling.records:
-                yield filling.take()
-            opened = None
+            if builder.records:
+                yield builder.take()
+            begun_at = None
             continue
         is_flushed = False
-        opened = opened or time.monotonic()
+        begun_at = begun_at or time.monotonic()
         for record in taken:
-            if filling.add(record):
-                yield filling.take()
-                opened = time.monotonic()
-    if filling.records:
-        yield filling.take()
+            if builder.add(record):
+                yield builder.take()
+                begun_at = time.monotonic()
+    if builder.records:
+        yield builder.take()
     if feed.error is not None:
         raise feed.error
 
@@ -89,7 +89,7 @@ def _num_chars(record: Record) -> int:
     return sum(map(len, record.texts))
 
 
-class _Filling:
+class _ChunkBuilder:
     """The chunk that is being filled."""
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ class Decision:
                 f"`threshold` is {self.threshold}", hint="give a probability, from 0 to 1"
             )
 
-    def shown(self, task: TaskSpec) -> TaskSpec:
+    def with_answer_labels(self, task: TaskSpec) -> TaskSpec:
         """A task with the labels that its answers have; for writing them, not for computing."""
         fold = task.fold(self.classes) if self.classes else None
         return replace(task, labels=fold.labels) if fold else task

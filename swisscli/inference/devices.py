@@ -76,10 +76,10 @@ def gpus() -> list[Gpu]:
         return []
     if driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return []
-    return [_gpu(driver, index) for index in range(count.value)]
+    return [_read_gpu(driver, index) for index in range(count.value)]
 
 
-def _gpu(driver: Any, index: int) -> Gpu:
+def _read_gpu(driver: Any, index: int) -> Gpu:
     handle, major, minor = ctypes.c_int(0), ctypes.c_int(0), ctypes.c_int(0)
     name, memory = ctypes.create_string_buffer(_MAX_NAME_BYTES), ctypes.c_size_t(0)
     driver.cuDeviceGet(ctypes.byref(handle), index)

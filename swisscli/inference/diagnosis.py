@@ -34,7 +34,7 @@ def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | 
         The facts by name, as strings and lists of strings in the order to show them; and the error
         of the engine or the model, or None.
     """
-    facts = _software() | _machine()
+    facts = _describe_software() | _describe_machine()
     try:
         import onnxruntime
     except ImportError as error:
@@ -44,7 +44,7 @@ def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | 
             hint="pip install --force-reinstall swissbert",
         )
     providers = onnxruntime.get_available_providers()
-    missing = _missing_cuda_libraries(onnxruntime) if _CUDA_PROVIDER in providers else None
+    missing = _find_missing_cuda_libraries(onnxruntime) if _CUDA_PROVIDER in providers else None
     facts["providers"] = providers
     facts["cuda_libraries"] = (
         "none needed: this build of ONNX Runtime has no CUDA support"
@@ -55,11 +55,11 @@ def diagnose(model: str | os.PathLike[str] | None) -> tuple[Facts, SwissError | 
     )
     problem = _try_model(model, facts)
     cuda = getattr(onnxruntime, "cuda_version", "") or "the build"
-    facts["for_a_gpu"] = _advice(facts, cuda, missing)
+    facts["for_a_gpu"] = _advise(facts, cuda, missing)
     return facts, problem
 
 
-def _software() -> Facts:
+def _describe_software() -> Facts:
     runtimes = [f"{name} {_version(name)}" for name in _runtime_distributions()]
     versions = {name: _version(name) or "not installed" for name in _PACKAGES}
     return {
@@ -82,7 +82,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _machine() -> Facts:
+def _describe_machine() -> Facts:
     name, instruction_sets = processor()
     driver = devices.driver_cuda_version()
     return {
@@ -99,7 +99,7 @@ def _machine() -> Facts:
     }
 
 
-def _missing_cuda_libraries(onnxruntime: Any) -> list[str]:
+def _find_missing_cuda_libraries(onnxruntime: Any) -> list[str]:
     """Return the libraries that ONNX Runtime failed to load, as it prints them."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -144,7 +144,7 @@ def _reason(device: str) -> str:
     return "the NVIDIA driver sees no GPU"
 
 
-def _advice(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
+def _advise(facts: Facts, cuda: str, missing: list[str] | None) -> list[str]:
     """Return why no GPU is used and how to fix it; nothing if a GPU is used."""
     if facts.get("device_auto", "cpu") != "cpu":
         return []

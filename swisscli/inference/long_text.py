@@ -18,12 +18,12 @@ Parts = tuple[Sequences, ...]
 """What it reads one after the other: one, or several of a text that is read in chunks."""
 
 
-def flattened(examples: Sequence[Parts]) -> list[Sequences]:
+def flatten(examples: Sequence[Parts]) -> list[Sequences]:
     """The parts of all examples, in order."""
     return list(chain.from_iterable(examples))
 
 
-def merged(
+def merge(
     tasks: Sequence[TaskSpec], examples: Sequence[Parts], logits_PK: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """The logits of each example from those of its parts.

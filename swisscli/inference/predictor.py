@@ -25,15 +25,15 @@ from swisscli.core.processor import allowed_cores
 from swisscli.core.records import Prediction, Predictions, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.core.tokenization import Tokenizer, pad
-from swisscli.inference.answers import Prepared, answer, in_order
+from swisscli.inference.answers import PreparedChunk, answer, merge_by_task
 from swisscli.inference.batching import Batch, Batching
 from swisscli.inference.cache import LogitsCache
 from swisscli.inference.chunks import Flush, chunks
 from swisscli.inference.decision import Decision
 from swisscli.inference.domain import Domain
-from swisscli.inference.long_text import Parts, Sequences, flattened, merged
+from swisscli.inference.long_text import Parts, Sequences, flatten, merge
 from swisscli.inference.session import Session
-from swisscli.inference.stages import overlapped
+from swisscli.inference.stages import overlap
 
 # A text with more characters per token than this is cut before tokenization, because a line of a
 # gigabyte would need a hundred.
@@ -179,8 +179,10 @@ class Predictor:
                 the wrong number of texts.
         """
         _check_records(records)
-        specs = self._specs(tasks)
-        numbered = (_record(item, line, specs[0]) for line, item in enumerate(records, start=1))
+        specs = self._resolve(tasks)
+        numbered = (
+            _make_record(item, line, specs[0]) for line, item in enumerate(records, start=1)
+        )
         return chain.from_iterable(self._predict_chunks(specs, chunks(numbered)))
 
     def predict_chunks(
@@ -199,7 +201,7 @@ class Predictor:
         Raises:
             ConfigurationError: if a task is unknown or the tasks do not go together.
         """
-        return self._predict_chunks(self._specs(tasks), record_chunks)
+        return self._predict_chunks(self._resolve(tasks), record_chunks)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Compute embeddings, whose products are the cosines of the texts.
@@ -234,7 +236,7 @@ class Predictor:
                 embeddings_ND[batch.items] = embeddings_BD
         return embeddings_ND
 
-    def _specs(self, tasks: Sequence[str]) -> list[TaskSpec]:
+    def _resolve(self, tasks: Sequence[str]) -> list[TaskSpec]:
         return list(resolve_tasks(tasks, self.config.tasks))
 
     def _predict_chunks(
@@ -243,12 +245,12 @@ class Predictor:
         grouped = [[task for task in tasks if task.symmetric is kind] for kind in (True, False)]
         groups = [group for group in grouped if group]
 
-        def prepare(chunk: Sequence[Record]) -> list[Prepared]:
+        def prepare(chunk: Sequence[Record]) -> list[PreparedChunk]:
             return [self._prepare(group, chunk) for group in groups]
 
-        def compute(parts: list[Prepared]) -> list[list[Predictions]]:
+        def compute(parts: list[PreparedChunk]) -> list[list[Predictions]]:
             return [
-                answer(part, self._chunk_logits(part, workers), self._decision) for part in parts
+                answer(part, self._compute_logits(part, workers), self._decision) for part in parts
             ]
 
         def cancel() -> None:
@@ -256,12 +258,12 @@ class Predictor:
 
         with (
             ThreadPoolExecutor(self._num_workers, "swiss-worker") as workers,
-            closing(overlapped(record_chunks, prepare, compute, cancel)) as computed,
+            closing(overlap(record_chunks, prepare, compute, cancel)) as computed,
         ):
             for parts in computed:
-                yield parts[0] if len(parts) == 1 else in_order(tasks, parts)
+                yield parts[0] if len(parts) == 1 else merge_by_task(tasks, parts)
 
-    def _prepare(self, tasks: Sequence[TaskSpec], chunk: Sequence[Record]) -> Prepared:
+    def _prepare(self, tasks: Sequence[TaskSpec], chunk: Sequence[Record]) -> PreparedChunk:
         indexes: dict[tuple[str, ...], int] = {}
         outside: dict[tuple[str, ...], bool] = {}
         rows: list[int | str | None] = []
@@ -281,10 +283,10 @@ class Predictor:
                 rows.append(indexes.setdefault(texts, len(indexes)))
         distinct = list(indexes)
         out_of_domain = [outside[texts] for texts in distinct]
-        return Prepared(tasks, chunk, rows, distinct, out_of_domain, self._encode(distinct))
+        return PreparedChunk(tasks, chunk, rows, distinct, out_of_domain, self._encode(distinct))
 
-    def _chunk_logits(
-        self, prepared: Prepared, workers: ThreadPoolExecutor
+    def _compute_logits(
+        self, prepared: PreparedChunk, workers: ThreadPoolExecutor
     ) -> npt.NDArray[np.float32]:
         """Compute the logits of a chunk's distinct texts, task after task: (U, K).
 
@@ -302,7 +304,7 @@ class Predictor:
             else:
                 logits_UK[index] = known_K
         examples = [prepared.examples[index] for index in unknown]
-        parts = flattened(examples)
+        parts = flatten(examples)
         logits_PK = np.empty((len(parts), num_outputs), dtype=np.float32)
         lengths = [max(map(len, part)) for part in parts]
         sequences = self.config.sequences(tasks[0])
@@ -314,7 +316,7 @@ class Predictor:
         batches = list(self._batching.batches(lengths, sequences, range(len(parts))))
         for batch, logits_BK in zip(batches, workers.map(run, batches), strict=True):
             logits_PK[batch.items] = logits_BK
-        logits_UK[unknown] = merged(tasks, examples, logits_PK)
+        logits_UK[unknown] = merge(tasks, examples, logits_PK)
         for index in unknown:
             self._cache.put(names, prepared.texts[index], logits_UK[index])
         return logits_UK
@@ -367,7 +369,7 @@ def _check_records(records: object) -> None:
         )
 
 
-def _record(item: Text, line: int, task: TaskSpec) -> Record:
+def _make_record(item: Text, line: int, task: TaskSpec) -> Record:
     if isinstance(item, Record):
         record = item
     elif isinstance(item, str):

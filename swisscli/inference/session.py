@@ -26,7 +26,7 @@ _END = b"\0"
 
 
 @contextlib.contextmanager
-def _native_stderr() -> Iterator[list[str]]:
+def _capture_native_stderr() -> Iterator[list[str]]:
     """Collect what native code writes to file descriptor 2, and hide it from the user."""
     lines: list[str] = []
     try:
@@ -58,7 +58,7 @@ def _read_lines(descriptor: int, lines: list[str]) -> None:
     lines.extend(text.removesuffix(_END).decode("utf-8", "replace").splitlines())
 
 
-with _native_stderr():  # some builds warn on import about a missing GPU
+with _capture_native_stderr():  # some builds warn on import about a missing GPU
     import onnxruntime
 
 CUDA_HINT = (
@@ -250,7 +250,7 @@ class Session:
                 hint="pip uninstall onnxruntime && pip install onnxruntime-gpu",
             )
         self.device, self._gpu_index = f"{kind}:{index}", index
-        with _native_stderr() as log, contextlib.redirect_stdout(io.StringIO()):
+        with _capture_native_stderr() as log, contextlib.redirect_stdout(io.StringIO()):
             onnxruntime.preload_dlls()  # CUDA libraries that pip installed
             if kind == "tensorrt":
                 with contextlib.suppress(ImportError):

@@ -134,7 +134,7 @@ def cut(
     size = source.size() or 0
     with source.open() as stream:
         if source.format is InputFormat.PARQUET:
-            return _row_groups(count_group_rows(stream, source.name), size, offsets)
+            return _cut_row_groups(count_group_rows(stream, source.name), size, offsets)
 
         def row_lines() -> Iterator[int]:
             stream.seek(0)
@@ -145,7 +145,7 @@ def cut(
         return cut_lines(stream, size, offsets, row_lines if has_rows else None)
 
 
-def _row_groups(num_rows: Sequence[int], size: int, offsets: Sequence[int]) -> list[RowGroups]:
+def _cut_row_groups(num_rows: Sequence[int], size: int, offsets: Sequence[int]) -> list[RowGroups]:
     """Cut between row groups, which stand in the file as if all rows had the same size."""
     before = list(accumulate(num_rows, initial=0))
     starts = [size * rows // max(1, before[-1]) for rows in before[:-1]]

@@ -12,7 +12,7 @@ Prepared = TypeVar("Prepared")
 Result = TypeVar("Result")
 
 
-def overlapped(
+def overlap(
     chunks: Iterable[Sequence[Item] | Flush],
     prepare: Callable[[Sequence[Item]], Prepared],
     compute: Callable[[Prepared], Result],
@@ -52,7 +52,9 @@ def overlapped(
             if chunk is None or isinstance(chunk, Flush):
                 max_waiting = 0
             else:
-                due.append(model.submit(_after, tokenizer.submit(prepare, chunk), compute))
+                due.append(
+                    model.submit(_compute_when_prepared, tokenizer.submit(prepare, chunk), compute)
+                )
                 max_waiting = max_due
             while len(due) > max_waiting:
                 yield due.popleft().result()
@@ -67,5 +69,7 @@ def overlapped(
         model.shutdown(cancel_futures=True)
 
 
-def _after(prepared: Future[Prepared], compute: Callable[[Prepared], Result]) -> Result:
+def _compute_when_prepared(
+    prepared: Future[Prepared], compute: Callable[[Prepared], Result]
+) -> Result:
     return compute(prepared.result())

@@ -60,7 +60,7 @@ class PredictBatches:
                 hint="name the columns with the texts: `columns`",
             )
         predictions = self._predictor.predict(self._task.name, self._records(batch))
-        rows = list(map(self._answers, predictions))
+        rows = list(map(self._answer_columns, predictions))
         usual = answer_names([self._task], with_file=False)[:-1]  # rows have no line here
         names = fresh_names(usual, list(batch))
         return dict(batch) | {
@@ -68,7 +68,7 @@ class PredictBatches:
             for index, name in enumerate(names)
         }
 
-    def _answers(self, prediction: Prediction) -> list[Any]:
+    def _answer_columns(self, prediction: Prediction) -> list[Any]:
         answer = [prediction.label] if self._task.labels else []
         error = prediction.error and f"{prediction.error.code}: {prediction.error.message}"
         return [*answer, prediction.score, error, flags_of((prediction,))]
@@ -101,7 +101,7 @@ def _array(values: list[Any], *, is_number: bool) -> npt.NDArray[Any]:
     return array
 
 
-class _OneTask(PredictBatches):
+class _PredictOneTask(PredictBatches):
     task: ClassVar[str]
     texts: ClassVar[tuple[str, ...]]
 
@@ -111,21 +111,21 @@ class _OneTask(PredictBatches):
         super().__init__(self.task, columns or self.texts, model, **options)
 
 
-class PredictSentiment(_OneTask):
+class PredictSentiment(_PredictOneTask):
     """`PredictBatches` of `sentiment`; the texts are in `text` unless `columns` says otherwise."""
 
     task = "sentiment"
     texts = ("text",)
 
 
-class PredictParaphrase(_OneTask):
+class PredictParaphrase(_PredictOneTask):
     """`PredictBatches` of `paraphrase`; the texts are in `text_a` and `text_b`."""
 
     task = "paraphrase"
     texts = ("text_a", "text_b")
 
 
-class PredictSimilarity(_OneTask):
+class PredictSimilarity(_PredictOneTask):
     """`PredictBatches` of `similarity`; the texts are in `text_a` and `text_b`."""
 
     task = "similarity"

@@ -19,7 +19,7 @@ from swisscli.core.errors import (
 from swisscli.core.processor import allowed_cores
 from swisscli.inference.readers import Source
 from swisscli.ray.plan import Count, Job, Report
-from swisscli.ray.worker import PartWorker, counted
+from swisscli.ray.worker import PartWorker, count_records
 
 if TYPE_CHECKING:
     import ray.data
@@ -88,19 +88,21 @@ def predict_parts(
         SwissError: if a part cannot be predicted otherwise.
     """
     job.check(resume=resume)
-    done = job.done()
+    done = job.finished_reports()
     missing = [number for number in range(len(job.parts)) if number not in done]
     show(sum(report.count.records for report in done.values()), len(done) / len(job.parts))
-    with _cluster(resources) as ray:
+    with _connect(resources) as ray:
         job.begin()
-        size = min(resources.concurrency or _available(ray, resources), max(1, len(missing)))
+        size = min(
+            resources.concurrency or _count_free_actors(ray, resources), max(1, len(missing))
+        )
         # Needs no core of its own: reading is a small share of predicting.
-        count = ray.remote(num_cpus=0)(counted)
+        count = ray.remote(num_cpus=0)(count_records)
         counts = [count.remote(job, sources[start::size]) for start in range(size)]
         if missing:
-            for refused in _pool(ray, job, missing, size, resources).iter_rows():
+            for refused in _predict_in_pool(ray, job, missing, size, resources).iter_rows():
                 if refused["refusal"]:
-                    raise _error(refused["refusal"])
+                    raise _make_error(refused["refusal"])
                 report = job.report(int(refused["part"]))
                 done[int(refused["part"])] = report
                 show(report.count.records, len(done) / len(job.parts))
@@ -117,7 +119,7 @@ def predict_parts(
     return reports
 
 
-def _pool(
+def _predict_in_pool(
     ray: Any, job: Job, missing: Sequence[int], size: int, resources: Resources
 ) -> "ray.data.Dataset":
     parts = [{"part": number} for number in missing]
@@ -132,7 +134,7 @@ def _pool(
     )
 
 
-def _available(ray: Any, resources: Resources) -> int:
+def _count_free_actors(ray: Any, resources: Resources) -> int:
     have = ray.cluster_resources()
     by_core = int(have.get("CPU", 1)) // resources.threads
     by_gpu = int(have.get("GPU", 0) / resources.gpus) if resources.gpus else by_core
@@ -140,7 +142,7 @@ def _available(ray: Any, resources: Resources) -> int:
 
 
 @contextmanager
-def _cluster(resources: Resources) -> Iterator[Any]:
+def _connect(resources: Resources) -> Iterator[Any]:
     # Ray's own log goes past every stream to the terminal.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -176,7 +178,7 @@ def _cluster(resources: Resources) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _error(refusal: str) -> SwissError:
+def _make_error(refusal: str) -> SwissError:
     code, hint, message = refusal.split("\n", 2)
     return _KINDS.get(int(code), DataError)(message, hint=hint or None)
 

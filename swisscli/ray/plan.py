@@ -110,7 +110,7 @@ class Job:
         values = json.loads(self._report(number).read_bytes())
         return Report(**values | {"count": Count(**values["count"])})
 
-    def done(self) -> dict[int, Report]:
+    def finished_reports(self) -> dict[int, Report]:
         """Reports of the parts that are done, by number."""
         return {
             number: self.report(number)

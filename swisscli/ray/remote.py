@@ -34,13 +34,13 @@ class RemoteFile(Source):
             DataError: if it cannot be opened.
         """
         try:
-            return cast(BinaryIO, io.BufferedReader(_opened(self.path)))
+            return cast(BinaryIO, io.BufferedReader(_open_url(self.path)))
         except (OSError, ValueError, ImportError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise DataError(f"{self.path}: cannot be read: {reason}") from None
 
 
-def _opened(url: str) -> Any:
+def _open_url(url: str) -> Any:
     import fsspec
 
     try:
@@ -74,10 +74,10 @@ def find_files(
             "`engine=ray` reads files, not standard input or texts", hint="name files or URLs"
         )
     by_path = {source.path: source for source in found}
-    return [by_path.get(path) or _remote(path, columns, input_format) for path in paths]
+    return [by_path.get(path) or _make_source(path, columns, input_format) for path in paths]
 
 
-def _remote(url: str, columns: InputColumns, input_format: InputFormat | None) -> Source:
+def _make_source(url: str, columns: InputColumns, input_format: InputFormat | None) -> Source:
     layout = input_format or format_of(url)
     if layout is None:
         raise ConfigurationError(

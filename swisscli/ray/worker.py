@@ -42,18 +42,18 @@ class PartWorker:
         A part that is predicted again, because its worker was killed, replaces its results.
         """
         numbers = [int(number) for number in batch["part"]]
-        return {"part": numbers, "refusal": list(map(self._refusal, numbers))}
+        return {"part": numbers, "refusal": list(map(self._save_part, numbers))}
 
-    def _refusal(self, number: int) -> str:
+    def _save_part(self, number: int) -> str:
         try:
             with chdir(self._job.directory):
-                self._job.save(number, self._predicted(number))
+                self._job.save(number, self._predict_part(number))
         except SwissError as error:
             # An exception would be tried again, on every worker.
             return f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
         return ""
 
-    def _predicted(self, number: int) -> Report:
+    def _predict_part(self, number: int) -> Report:
         job, source = self._job, self._job.parts[number]
         report = Report(pid=os.getpid())
         writer = self._writer(source, report)
@@ -75,7 +75,9 @@ class PartWorker:
     def _writer(self, source: Source, report: Report) -> Writer:
         decision = Decision(self._job.options["classes"], self._job.options["threshold"])
         known = self._predictor.config.tasks
-        tasks = [decision.shown(task) for task in resolve_tasks(self._job.tasks, known)]
+        tasks = [
+            decision.with_answer_labels(task) for task in resolve_tasks(self._job.tasks, known)
+        ]
         warn = report.warnings.append
         with_file = self._job.num_sources > 1
         if self._job.format is OutputFormat.PARQUET:
@@ -87,7 +89,7 @@ class PartWorker:
         return JsonlWriter(keys, str)
 
 
-def counted(job: Job, sources: Sequence[Source]) -> Count:
+def count_records(job: Job, sources: Sequence[Source]) -> Count:
     """Count the records of whole inputs, independently of how they are cut into parts."""
     count = Count()
     with chdir(job.directory):

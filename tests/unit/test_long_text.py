@@ -12,7 +12,7 @@ from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.directory import CONFIG, ModelDirectory, update_directory
 from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TASKS
-from swisscli.inference.long_text import merged
+from swisscli.inference.long_text import merge
 
 LETTERS = [*"bcdefghijklmnopqrstuvwxyzb"]
 LONG = " ".join(LETTERS)  # 26 tokens; the model reads 14 and two special ones
@@ -122,6 +122,6 @@ def test_evaluation_reads_what_prediction_reads(
 def test_infinite_logits_of_a_part_give_no_number() -> None:
     logits = np.array([[0, 0, 0, 0, 0], [np.nan, 0, 0, 0, 0], [0, 1, 0, 0, 0]], np.float32)
     examples: Any = [((), ()), ((),)]
-    first, second = merged([TASKS["sentiment"]], examples, logits)
+    first, second = merge([TASKS["sentiment"]], examples, logits)
     assert not np.isfinite(first).all()
     assert second.tolist() == [0, 1, 0, 0, 0]

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from swisscli.inference.chunks import Flush
-from swisscli.inference.stages import overlapped
+from swisscli.inference.stages import overlap
 
 
 def double(chunk: Sequence[int]) -> list[int]:
@@ -25,7 +25,7 @@ def test_results_come_in_order_whatever_the_time_that_each_takes() -> None:
         return prepared[0]
 
     chunks = [[index] for index in range(20)]
-    assert list(overlapped(chunks, double, slow_first, ignore)) == list(range(0, 40, 2))
+    assert list(overlap(chunks, double, slow_first, ignore)) == list(range(0, 40, 2))
 
 
 def test_one_chunk_is_prepared_while_another_is_computed() -> None:
@@ -43,7 +43,7 @@ def test_one_chunk_is_prepared_while_another_is_computed() -> None:
             return is_preparing_second.wait(10)
         return True
 
-    assert list(overlapped([[1], [2]], prepare, compute, ignore)) == [True, True]
+    assert list(overlap([[1], [2]], prepare, compute, ignore)) == [True, True]
 
 
 def test_only_a_few_chunks_are_taken_ahead() -> None:
@@ -55,7 +55,7 @@ def test_only_a_few_chunks_are_taken_ahead() -> None:
             taken += 1
             yield [taken]
 
-    results = overlapped(endless(), double, sum, ignore)
+    results = overlap(endless(), double, sum, ignore)
     assert (next(results), taken) == (2, 2)
     assert (next(results), taken) == (4, 4)
     assert (next(results), taken) == (6, 5)
@@ -71,7 +71,7 @@ def test_a_flush_brings_the_results_before_the_next_is_waited_for() -> None:
         log.append("waited")
         yield [2]
 
-    for result in overlapped(pausing(), double, sum, ignore):
+    for result in overlap(pausing(), double, sum, ignore):
         log.append(result)
     assert log == [2, "waited", 4]
 
@@ -81,7 +81,7 @@ def test_an_error_of_the_chunks_comes_after_the_results_before_it() -> None:
         yield from ([1], [2])
         raise OSError("gone")
 
-    results = overlapped(failing(), double, sum, ignore)
+    results = overlap(failing(), double, sum, ignore)
     assert [next(results), next(results)] == [2, 4]
     with pytest.raises(OSError, match="gone"):
         next(results)
@@ -94,7 +94,7 @@ def test_an_error_of_a_stage_comes_in_the_place_of_its_result(stage: str) -> Non
             raise ValueError("three")
         return value
 
-    results = overlapped(
+    results = overlap(
         [[1], [2], [3], [4]],
         lambda chunk: fail_at_three("prepare", list(chunk), 3),
         lambda prepared: fail_at_three("compute", prepared, 3),
@@ -116,7 +116,7 @@ def test_a_caller_that_stops_is_not_kept_and_leaves_no_thread() -> None:
         assert is_cancelled.wait(10)
         raise ValueError("cancelled")
 
-    results = overlapped([[1], [2], [3], [4]], double, compute, is_cancelled.set)
+    results = overlap([[1], [2], [3], [4]], double, compute, is_cancelled.set)
     assert next(results) == 0
     assert has_begun.wait(10)
     results.close()
@@ -125,6 +125,6 @@ def test_a_caller_that_stops_is_not_kept_and_leaves_no_thread() -> None:
 
 
 def test_empty_chunks_have_results_and_a_flush_has_none() -> None:
-    assert list(overlapped([], double, sum, ignore)) == []
-    assert list(overlapped([[], []], double, sum, ignore)) == [0, 0]
-    assert list(overlapped([Flush()], double, sum, ignore)) == []
+    assert list(overlap([], double, sum, ignore)) == []
+    assert list(overlap([[], []], double, sum, ignore)) == [0, 0]
+    assert list(overlap([Flush()], double, sum, ignore)) == []

@@ -75,13 +75,13 @@ class Grouping:
         key = fold_name(self.column)
         cell = next((cell for name, cell in cells if fold_name(name) == key), None)
         if self.period:
-            day = _date_of(cell)
+            day = _parse_date(cell)
             return NO_DATE if day is None else _PERIODS[self.period](day)
         text = "" if cell is None else str(cell).strip()
         return text or NO_VALUE
 
 
-def _date_of(cell: Any) -> date | None:
+def _parse_date(cell: Any) -> date | None:
     """The date at the beginning of a cell: year, month, and day if there is one."""
     if isinstance(cell, datetime):
         return cell.date()

@@ -18,8 +18,8 @@ def markdown(summary: dict[str, Any], scale: Scale) -> str:
     """
     parts = [
         f"# {summary['task'].capitalize()} of {summary['records']:,} records",
-        counts_line(summary),
-        f"Mean {scale.name}: {mean_of(summary)}",
+        format_counts(summary),
+        f"Mean {scale.name}: {format_mean(summary)}",
     ]
     if summary["labels"]:
         rows = (
@@ -29,7 +29,7 @@ def markdown(summary: dict[str, Any], scale: Scale) -> str:
         parts.append(_table(("label", "records", "share"), rows))
     for grouped in summary["by"]:
         shown = grouped["groups"][:_MAX_GROUPS]
-        parts.append(f"## By {by_of(grouped)}")
+        parts.append(f"## By {describe_grouping(grouped)}")
         parts.append(_table(group_header(summary, grouped), map(group_row, shown)))
         if len(grouped["groups"]) > len(shown):
             parts.append(f"{len(grouped['groups']) - len(shown):,} more groups are not shown.")
@@ -43,13 +43,13 @@ def markdown(summary: dict[str, Any], scale: Scale) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def counts_line(summary: dict[str, Any]) -> str:
+def format_counts(summary: dict[str, Any]) -> str:
     """How many records were answered, and what became of the others."""
     names = ("answered", "skipped", "truncated", "out_of_domain", "failed")
     return ", ".join(f"{summary[name]:,} {name.replace('_', ' ')}" for name in names)
 
 
-def mean_of(group: dict[str, Any]) -> str:
+def format_mean(group: dict[str, Any]) -> str:
     """The mean and its interval."""
     if group["mean"] is None:
         return "none"
@@ -60,7 +60,7 @@ def mean_of(group: dict[str, Any]) -> str:
     return f"{mean} (95 % interval {low:.3f} to {high:.3f})"
 
 
-def by_of(grouped: dict[str, Any]) -> str:
+def describe_grouping(grouped: dict[str, Any]) -> str:
     """By what records are grouped: an item of a summary's `by`, in words."""
     column = str(grouped["column"])
     return f"{grouped['period']} of {column}" if grouped["period"] else column

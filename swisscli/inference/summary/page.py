@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from swisscli.core.io.text import visible
-from swisscli.inference.summary.markdown import by_of, counts_line
+from swisscli.inference.summary.markdown import describe_grouping, format_counts
 from swisscli.inference.summary.statistics import Scale
 
 _MAX_GROUPS = 100
@@ -24,7 +24,7 @@ def page(summary: dict[str, Any], scale: Scale) -> str:
     title = f"{summary['task'].capitalize()} of {summary['records']:,} records"
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     sections = [
-        f"<h1>{_text(title)}</h1><p>{_text(counts_line(summary))}</p>",
+        f"<h1>{_text(title)}</h1><p>{_text(format_counts(summary))}</p>",
         _figures(summary, scale),
     ]
     if summary["labels"]:
@@ -32,7 +32,7 @@ def page(summary: dict[str, Any], scale: Scale) -> str:
     sections.append(f"<h2>{_text(scale.name.capitalize())}</h2>{_histogram(summary)}")
     for grouped in summary["by"]:
         groups = _groups(summary["labels"], grouped, scale)
-        sections.append(f"<h2>By {_text(by_of(grouped))}</h2>{groups}")
+        sections.append(f"<h2>By {_text(describe_grouping(grouped))}</h2>{groups}")
     for name, key in ((scale.highest, "highest"), (scale.lowest, "lowest")):
         if summary[key]:
             sections.append(f"<h2>{_text(name.capitalize())}</h2>{_texts(summary[key])}")

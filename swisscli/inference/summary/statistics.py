@@ -162,7 +162,7 @@ class _Extremes:
         if len(self._heap) > self._size:
             heapq.heappop(self._heap)
 
-    def listed(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         ordered = sorted(self._heap, key=lambda entry: entry[:2], reverse=True)
         return [item for _, _, item in ordered]
 
@@ -218,15 +218,15 @@ class Summary:
                 }
                 for index, count in enumerate(self._bins)
             ],
-            "lowest": self._lowest.listed(),
-            "highest": self._highest.listed(),
+            "lowest": self._lowest.as_json(),
+            "highest": self._highest.as_json(),
             "by": [
                 {
                     "column": grouping.column,
                     "period": grouping.period,
                     "groups": [
                         {"group": name, **group.as_json(labels)}
-                        for name, group in _in_order(groups, by_time=grouping.period is not None)
+                        for name, group in _sort_groups(groups, by_time=grouping.period is not None)
                     ],
                 }
                 for grouping, groups in self._groups
@@ -241,11 +241,11 @@ def _group(groups: dict[str, Group], name: str) -> Group:
     return groups.setdefault(name, Group())
 
 
-def _in_order(groups: dict[str, Group], *, by_time: bool) -> list[tuple[str, Group]]:
+def _sort_groups(groups: dict[str, Group], *, by_time: bool) -> list[tuple[str, Group]]:
     """By time, or else the largest first; groups without a value come last."""
 
-    def order(entry: tuple[str, Group]) -> tuple[bool, int, str]:
+    def sort_key(entry: tuple[str, Group]) -> tuple[bool, int, str]:
         name, group = entry
         return name.startswith("("), 0 if by_time else -group.counts["records"], name
 
-    return sorted(groups.items(), key=order)
+    return sorted(groups.items(), key=sort_key)

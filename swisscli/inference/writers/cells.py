@@ -114,7 +114,7 @@ class TableColumns:
         """The cells of a record, its own as they were."""
         fields = map(as_text, self.fields(predictions[0].record))
         answers = self.answer_values(predictions)
-        return [*fields, *(_formatted(value) for value in answers)]
+        return [*fields, *(_format_number(value) for value in answers)]
 
     def fields(self, record: Record) -> list[Any]:
         """Return a record's own cells, one for each column of the table; None for a missing one.
@@ -217,7 +217,7 @@ def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: b
         for prediction, task in zip(predictions, tasks, strict=True)
         for cell in _result_cells(prediction, task)
     ]
-    texts = [escaped(text) for text in texts_of(predictions, tasks)] if with_texts else []
+    texts = [escape_cell(text) for text in texts_of(predictions, tasks)] if with_texts else []
     return results + texts
 
 
@@ -231,17 +231,17 @@ def texts_of(predictions: Predictions, tasks: Sequence[TaskSpec]) -> list[str]:
 def _result_cells(prediction: Prediction, task: TaskSpec) -> list[str]:
     if prediction.error:
         return [f"error:{prediction.error.code}"] + [""] * (len(result_names(task)) - 1)
-    score = _formatted(prediction.score)
+    score = _format_number(prediction.score)
     return [prediction.label or "", score] if task.labels else [score]
 
 
-def _formatted(value: Any) -> str:
+def _format_number(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def escaped(text: str) -> str:
+def escape_cell(text: str) -> str:
     r"""A text in one cell of one line: tabs and line ends as `\t` and `\n`."""
     return text.translate(_WHITESPACE)
 
@@ -260,20 +260,22 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """A value as JSON; what JSON has not is null (not a number) or text (dates, bytes)."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_spelled)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_format_value)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False, default=_spelled)
+        return json.dumps(_none_if_not_finite(value), ensure_ascii=False, default=_format_value)
 
 
-def _finite(value: Any) -> Any:
+def _none_if_not_finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: _none_if_not_finite(item) for key, item in value.items()}
+    return (
+        [_none_if_not_finite(item) for item in value] if isinstance(value, list | tuple) else value
+    )
 
 
-def _spelled(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

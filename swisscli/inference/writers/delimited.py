@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from swisscli.core.records import Predictions
 from swisscli.inference.readers import RecordStream
-from swisscli.inference.writers.cells import Columns, escaped
+from swisscli.inference.writers.cells import Columns, escape_cell
 
 # A spreadsheet runs a cell that starts with one of these, unless it is a number.
 _FORMULA = re.compile(r"[\s\x00-\x1f]*[=+\-@\t\r]")
@@ -18,7 +18,7 @@ class PlainWriter:
     Args:
         columns: Decides the cells of a record.
         clean: Applied to every cell.
-        is_safe: Whether to neutralize formulas; see `without_formula`.
+        is_safe: Whether to neutralize formulas; see `escape_formula`.
     """
 
     def __init__(self, columns: Columns, clean: Callable[[str], str], *, is_safe: bool) -> None:
@@ -33,14 +33,14 @@ class PlainWriter:
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
         """Return one line per record."""
-        return encoded(
+        return encode_text(
             "\t".join(map(self._cell, self._columns.cells(item))) + "\n" for item in records
         )
 
     def _cell(self, text: str) -> str:
         if self._is_safe:
-            text = without_formula(text)
-        return self._clean(escaped(text))
+            text = escape_formula(text)
+        return self._clean(escape_cell(text))
 
     def end(self) -> bytes:
         """Return nothing: the format has no end."""
@@ -54,7 +54,7 @@ class DelimitedWriter:
         columns: Decides the cells of a record.
         delimiter: Character between the cells.
         clean: Applied to every cell.
-        is_safe: Whether to neutralize formulas; see `without_formula`.
+        is_safe: Whether to neutralize formulas; see `escape_formula`.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class DelimitedWriter:
     def begin(self, records: RecordStream) -> bytes:
         """Return the header, once."""
         names = self._columns.begin(records)
-        header = b"" if self._has_begun else encoded([self._line(names)])
+        header = b"" if self._has_begun else encode_text([self._line(names)])
         self._has_begun = True
         return header
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
         """Return one row per record."""
-        return encoded(self._line(self._columns.cells(item)) for item in records)
+        return encode_text(self._line(self._columns.cells(item)) for item in records)
 
     def end(self) -> bytes:
         """Return nothing: the format has no end."""
@@ -87,18 +87,18 @@ class DelimitedWriter:
 
     def _cell(self, text: str) -> str:
         if self._is_safe:
-            text = without_formula(text)
+            text = escape_formula(text)
         text = self._clean(text)
         if self._needs_quotes.search(text):
             return '"' + text.replace('"', '""') + '"'
         return text
 
 
-def without_formula(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A cell that no spreadsheet runs: a `'` stands before what it would take as a formula."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
-def encoded(lines: Iterable[str]) -> bytes:
+def encode_text(lines: Iterable[str]) -> bytes:
     """Text as UTF-8; lone surrogates, which JSON can spell, have none."""
     return "".join(lines).encode("utf-8", "replace")

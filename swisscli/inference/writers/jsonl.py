@@ -9,7 +9,7 @@ from swisscli.core.records import Prediction, Predictions, RecordError, failure_
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.writers.cells import as_json, fresh_names, warn_of_renamed
-from swisscli.inference.writers.delimited import encoded
+from swisscli.inference.writers.delimited import encode_text
 
 
 class Keys(Protocol):
@@ -42,7 +42,7 @@ class JsonlWriter:
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
         """Return one line per record."""
-        return encoded(self._clean(as_json(self._keys.values(item))) + "\n" for item in records)
+        return encode_text(self._clean(as_json(self._keys.values(item))) + "\n" for item in records)
 
     def end(self) -> bytes:
         """Return nothing: the format has no end."""
@@ -76,17 +76,17 @@ class ResultKeys:
         if self._with_file:
             values["file"] = self._file
         if all(prediction.error for prediction in predictions):
-            return values | _failure(failure_of(predictions))
+            return values | _error_fields(failure_of(predictions))
         if record.id is not None:
             values["id"] = record.id
         if len(self._tasks) == 1:
-            values |= {"task": first.task} | _result(first, self._tasks[0])
+            values |= {"task": first.task} | _result_fields(first, self._tasks[0])
         else:
             values["tasks"] = {
-                prediction.task: _result(prediction, task)
+                prediction.task: _result_fields(prediction, task)
                 for prediction, task in zip(predictions, self._tasks, strict=True)
             }
-        values |= _circumstances(first)
+        values |= _record_fields(first)
         if self._with_texts:
             values.update(zip(text_names(self._tasks[0].arity), record.texts, strict=True))
         return values
@@ -108,7 +108,7 @@ class TableKeys:
         self._with_file = with_file
         self._warn = warn
         self._file = ""
-        self._keys = lru_cache(maxsize=1000)(self._free_keys)
+        self._keys = lru_cache(maxsize=1000)(self._find_free_keys)
         self._has_warned = False
 
     def begin(self, records: RecordStream) -> None:
@@ -127,7 +127,7 @@ class TableKeys:
         values = dict(zip(names, fields, strict=True))
         return values | dict(zip(keys, answers.values(), strict=True))
 
-    def _free_keys(
+    def _find_free_keys(
         self, names: tuple[str, ...], answers: tuple[str, ...]
     ) -> tuple[list[str], list[str]]:
         own = fresh_names(names, ())
@@ -141,26 +141,26 @@ class TableKeys:
         first = predictions[0]
         values: dict[str, Any] = {}
         for prediction, task in zip(predictions, self._tasks, strict=True):
-            result = {"label": None, "score": None} | _answer(prediction, task)
+            result = {"label": None, "score": None} | _answer_fields(prediction, task)
             values |= {
                 f"{task.name}_{name}": result[name]
                 for name in ("label", "score", "class", "probabilities")
                 if task.labels or name == "score"
             }
         error = failure_of(predictions)
-        values["error"] = _failure(error)["error"] if error else None
+        values["error"] = _error_fields(error)["error"] if error else None
         values["line"] = first.record.line
         if self._with_file:
             values["file"] = self._file
-        return values | _circumstances(first)
+        return values | _record_fields(first)
 
 
-def _failure(error: RecordError | None) -> dict[str, Any]:
+def _error_fields(error: RecordError | None) -> dict[str, Any]:
     assert error is not None
     return {"error": {"code": error.code, "message": error.message}}
 
 
-def _circumstances(prediction: Prediction) -> dict[str, Any]:
+def _record_fields(prediction: Prediction) -> dict[str, Any]:
     """Return the fields that were read of a record, and why it was skipped."""
     values: dict[str, Any] = {
         "num_tokens": prediction.num_tokens,
@@ -173,16 +173,16 @@ def _circumstances(prediction: Prediction) -> dict[str, Any]:
     return values
 
 
-def _result(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
+def _result_fields(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
     if prediction.error:
-        return _failure(prediction.error)
-    values = _answer(prediction, task)
+        return _error_fields(prediction.error)
+    values = _answer_fields(prediction, task)
     if not task.labels and prediction.skipped:
         return {"label": None, **values}
     return values
 
 
-def _answer(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
+def _answer_fields(prediction: Prediction, task: TaskSpec) -> dict[str, Any]:
     values: dict[str, Any] = {}
     probabilities = prediction.probabilities
     if task.labels:
