@@ -91,7 +91,7 @@ def _show_version(wanted: bool) -> None:
 
 def _install_completion(shell: Shell | None) -> None:
     if shell is not None:
-        console.status(f"{shell} completes swiss in new terminals: wrote {install(shell)}")
+        console.status(f"new {shell} terminals complete swiss: wrote {install(shell)}")
         raise typer.Exit
 
 
@@ -115,8 +115,8 @@ def _define_options(
             is_eager=True,
             expose_value=False,
             metavar="[bash|zsh|fish]",
-            help="Complete commands, options, tasks, models and columns at Tab. Default: in the "
-            "shell that runs.",
+            help="Complete commands, options, tasks, models and columns with Tab. Default: in the "
+            "current shell.",
         ),
     ] = None,
     color: Annotated[
@@ -125,7 +125,7 @@ def _define_options(
             callback=_choose_color,
             is_eager=True,
             expose_value=False,
-            help="Colour of tables and messages. Default: auto, on a terminal.",
+            help="When to colour tables and messages. Default: auto, on a terminal.",
         ),
     ] = None,
     debug: Annotated[

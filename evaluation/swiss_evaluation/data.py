@@ -79,10 +79,10 @@ class TaskRows:
         name, notes = f"{self.task.name} {self.split}", []
         if self.skipped:
             some = ", ".join(self.skipped[:3]) + (", ..." if len(self.skipped) > 3 else "")
-            notes.append(f"{name}: rows without a text are left out: {len(self.skipped)} ({some})")
+            notes.append(f"{name}: rows without a text are skipped: {len(self.skipped)} ({some})")
         unlabelled = len(self.rows) - len(self.labelled)
         if self.split != "test" and unlabelled:
-            notes.append(f"{name}: rows without a label are in no metric: {unlabelled}")
+            notes.append(f"{name}: rows without a label count in no metric: {unlabelled}")
         return notes
 
 

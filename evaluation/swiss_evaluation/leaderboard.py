@@ -79,7 +79,7 @@ def check_folder(folder: Path, tasks: Iterable[TaskSpec], *, force: bool) -> Non
     present = [name for name in names if (folder / name).exists()]
     if present and not force:
         raise ConfigurationError(
-            f"{folder}: holds {', '.join(present)} already",
+            f"{folder}: already holds {', '.join(present)}",
             hint="name another folder with `output=DIR`, or add `force=True`",
         )
 

@@ -50,7 +50,7 @@ def check_output(output: Path, force: bool) -> None:
         )
     if not force:
         raise ConfigurationError(
-            f"{output}: exists already", hint="choose another folder or add `force=True`"
+            f"{output}: already exists", hint="choose another folder or add `force=True`"
         )
 
 

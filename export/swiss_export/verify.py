@@ -120,7 +120,7 @@ def check_parity(parity: Mapping[str, float], precision: Precision) -> None:
     if precision != "fp32" or all(value <= TOLERANCE for value in parity.values()):
         return
     raise VerificationError(
-        f"the graph's logits differ from torch, at most {TOLERANCE:g} is allowed:",
+        f"the graph's logits differ from torch's; at most {TOLERANCE:g} is allowed:",
         hint="nothing was written; please report this with the model's config.json",
         details=[
             f"{task}: {value:.2e}{_mark(value > TOLERANCE)}" for task, value in parity.items()
@@ -171,7 +171,7 @@ def check_dev(figures: Mapping[str, DevFigure], precision: Precision, max_drop: 
     if all(figure.drop <= limit for figure in figures.values()):
         return
     raise VerificationError(
-        f"the {precision} graph falls behind the trained model, at most {max_drop:g} is allowed:",
+        f"the {precision} graph falls behind the trained model; at most {max_drop:g} is allowed:",
         hint="nothing was written; use `precision=fp32`, or allow more with `max_drop`",
         details=[
             f"{task}: {figure.metric} {figure.torch:.4f} -> {figure.graph:.4f},"

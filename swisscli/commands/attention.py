@@ -72,12 +72,14 @@ def attention(
     if not all(text.strip() for text in texts):
         problems.add(ConfigurationError("a text is empty", hint='type: swiss attention "a" "b"'))
     if output is None and force:
-        problems.add(ConfigurationError("--force replaces a file", hint="name it with -o FILE"))
+        problems.add(
+            ConfigurationError("--force needs a file to replace", hint="name it with -o FILE")
+        )
     if output is not None:
         if output.suffix.lower() not in _SUFFIXES:
             problems.add(
                 ConfigurationError(
-                    f"--output {output}: draws .png or .svg", hint="for example: -o heat.svg"
+                    f"--output {output}: must end in .png or .svg", hint="for example: -o heat.svg"
                 )
             )
         with problems.collected():
@@ -107,7 +109,7 @@ def _show_attention(request: _Request, problems: Problems) -> None:
     found = AttentionReader(directory).read(request.texts)
     matrix = found.probabilities_LHTT[layer, request.head]
     if found.truncated:
-        console.warning(f"the input is cut to {len(found.tokens)} tokens, the model's longest")
+        console.warning(f"the input is truncated to {len(found.tokens)} tokens, the model's limit")
     if request.output is not None:
         from swiss_evaluation.attention import heatmap
         from swisscli.core.io.atomic import open_beside

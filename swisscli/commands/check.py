@@ -35,7 +35,7 @@ def check(
     ] = None,
     *,
     examples: ExampleOptions,
-    count: Annotated[int, typer.Option(metavar="N", help="Most examples per bucket.")] = 200,
+    count: Annotated[int, typer.Option(metavar="N", help="Maximum examples per bucket.")] = 200,
     split: Annotated[
         str,
         typer.Option(
@@ -57,7 +57,7 @@ def check(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where the model runs.")
+        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Device that runs the model.")
     ] = "auto",
 ) -> None:
     """Measure how often a model fails in each bucket of errors.
@@ -69,12 +69,12 @@ def check(
 
     Uses the examples of swiss synthesize --split heldout, whose templates and words no run trains
     on. Prints test, cases, failures and failure rate for each bucket and task, then the means over
-    the buckets, as all.
+    all buckets, as all.
 
     \b
     label      The answer is the label; a similarity is off by at most 1.
     order      Of two texts, the one with the higher label has the higher score.
-    unchanged  A typo, another name or the like does not change the answer, and changes its
+    unchanged  A typo, another name or the like leaves the answer as it is, and changes its
                probability by at most 0.2. Sentiment counts as negative, neutral or positive.
 
     Exit status: 0 success, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
@@ -106,7 +106,7 @@ def check(
         tested = list(cases(Answers(predictor, made, advance), made))
     if not tested:
         raise ConfigurationError(
-            f"{predictor.model}: has no task that these buckets test",
+            f"{predictor.model}: the model has no task that these buckets test",
             hint="name other buckets with --buckets",
         )
     tallies = tally(tested)

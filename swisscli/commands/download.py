@@ -24,8 +24,8 @@ def download(
         list[str] | None,
         typer.Argument(
             metavar="[data] [encoder NAME...]",
-            help="The data of the CS224N project; encoders by their name on the Hub, with @REVISION"
-            " behind it for one that is not the usual one. Default: what swiss train --awl"
+            help="The data of the CS224N project; encoders by their name on the Hub, followed by"
+            " @REVISION for another revision than the usual one. Default: what swiss train --awl"
             f" needs, the data and {_USUAL_ENCODER}.",
             show_default=False,
         ),
@@ -35,13 +35,13 @@ def download(
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Compare what is in the cache with its hashes once more."),
+        typer.Option("--verify", help="Compare the files in the cache with their hashes again."),
     ] = False,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove what is named from the cache.")
+        bool, typer.Option("--remove", help="Remove the named data and encoders from the cache.")
     ] = False,
 ) -> None:
-    """Fetch what training needs into a cache, ahead of time.
+    """Fetch the training data and encoders into a cache, ahead of time.
 
     \b
     swiss download
@@ -50,20 +50,20 @@ def download(
     swiss download --list
     swiss download --remove encoder bert-base-uncased
 
-    swiss train fetches by itself what it lacks. A machine without a network gets it so: type
-    swiss download elsewhere, copy the cache folder, and name the copy with the variable
-    SWISS_CACHE. Files are verified, and a transfer that broke off is resumed.
+    swiss train fetches missing files itself. For a machine without a network, run swiss download
+    on another one, copy the cache folder, and set the variable SWISS_CACHE to the copy. Files are
+    verified, and interrupted transfers resume.
 
     --list and --verify write a line per item to standard output: kind, name, revision, files,
     megabytes, state and folder; the cache folder comes first. State is whole, incomplete or, with
     --verify, damaged.
 
-    Exit status: 0 all well; 2 wrong usage; 3 data is missing or damaged, or the cache cannot be
-    written to; 4 an encoder cannot be had; 5 the extra is not installed.
+    Exit status: 0 success; 2 wrong usage; 3 data is missing or damaged, or the cache cannot be
+    written to; 4 an encoder cannot be fetched; 5 the extra is not installed.
     """  # noqa: D301
     if sum((list_, verify, remove)) > 1:
         raise ConfigurationError(
-            "--list, --verify and --remove are one at a time", hint="give one of them"
+            "--list, --verify and --remove contradict each other", hint="give one of them"
         )
     data, encoders = _parse(what or [])
     with requires_extra("train"):
@@ -100,7 +100,7 @@ def _parse(words: list[str]) -> tuple[bool, list[str]]:
             encoders += rest
             if not encoders:
                 raise ConfigurationError(
-                    "encoder: no name follows",
+                    "encoder: the name is missing",
                     hint=f"type for example: swiss download encoder {_USUAL_ENCODER}",
                 )
         else:
@@ -178,9 +178,9 @@ def _show(data: bool, encoders: list[str], *, everything: bool, verify: bool) ->
 def _remove(data: bool, encoders: list[str]) -> None:
     if not (data or encoders):
         raise ConfigurationError(
-            "--remove takes the names of what is to go",
+            "--remove needs the names of what to remove",
             hint="type for example: swiss download --remove data encoder bert-base-uncased;"
-            " swiss download --list shows what there is",
+            " swiss download --list shows the cache",
         )
     items = list(_items(data, encoders))
     for item in items:
@@ -192,4 +192,4 @@ def _remove(data: bool, encoders: list[str]) -> None:
             ) from None
         console.status(f"removed {item.folder}")
     if not items:
-        console.status("nothing of that is in the cache")
+        console.status("none of these is in the cache")

@@ -42,8 +42,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the dev and test files, by the names of the CS224N project. Without"
-            " it: the files that the run was trained with.",
+            help="Folder with the dev and test files, named as in the CS224N project. Default:"
+            " the files that the run was trained with.",
         ),
     ] = None,
     dev: DevFiles = None,

@@ -67,7 +67,7 @@ def parse_examples(
     with problems.collected():
         part = as_part(split)
     if count < 1:
-        problems.add(ConfigurationError(f"--count is {count}, it must be at least 1"))
+        problems.add(ConfigurationError(f"--count is {count}, but must be at least 1"))
     return ExampleChoice(chosen, files, part)
 
 

@@ -49,8 +49,8 @@ def export(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Of the encoder: fp32 runs anywhere, fp16 is for GPUs, int8 is for CPUs: a quarter"
-            " of the size and about twice as fast.",
+            help="Precision of the encoder: fp32 runs anywhere; fp16 is for GPUs; int8 is for CPUs,"
+            " a quarter of the size and about twice as fast.",
         ),
     ] = Precision.FP32,
     output: Annotated[
@@ -58,8 +58,8 @@ def export(
         typer.Option(
             "--output",
             "-o",
-            help="Write a new directory with what prediction needs and leave RUN as it is; without"
-            " it the graph is added to RUN.",
+            help="Write a new directory with what prediction needs, and leave RUN as it is."
+            " Default: add the graph to RUN.",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace --output if it exists.")] = False,
@@ -69,33 +69,33 @@ def export(
     ] = 0.005,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder with the dev files, by the names of the CS224N project."),
+        typer.Option(help="Folder with the dev files, named as in the CS224N project."),
     ] = None,
     dev: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=FILE",
-            help="A dev file instead of the run's; TASK+=FILE adds one. Repeat for several.",
+            help="Dev file to use instead of the run's; TASK+=FILE adds one. Repeat for several.",
         ),
     ] = None,
     calibrate: Annotated[
         bool,
         typer.Option(
             "--calibrate/--no-calibrate",
-            help="Give each classification head a temperature fitted on the dev data, so that its"
-            " probabilities mean what they say. Labels stay the same.",
+            help="Fit a temperature for each classification head on the dev data, so that its"
+            " probabilities are calibrated. Labels stay the same.",
         ),
     ] = True,
     calibration: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK=FILE",
-            help="A labelled file that temperatures are fitted on besides the dev data, of another"
-            " domain for instance. Repeat for several.",
+            help="Labelled file to fit temperatures on in addition to the dev data, for instance"
+            " of another domain. Repeat for several.",
         ),
     ] = None,
 ) -> None:
-    """Export a trained model as one ONNX graph, checked to compute the same.
+    """Export a trained model as one ONNX graph, and check that it computes the same.
 
     \b
     swiss export
@@ -105,10 +105,10 @@ def export(
 
     Compares every head with the trained model on real text. With fp32, every logit must agree
     within 0.0001; with fp16 and int8, no dev metric may drop by more than --max-drop. Uses the dev
-    data that the run was trained with, unless --data or --dev names other files. A head's
-    temperature is part of its weights; it needs 100 labelled rows, and cosine heads have none.
+    data that the run was trained with, unless --data or --dev names other files. A temperature
+    becomes part of the head's weights; it needs 100 labelled rows, and cosine heads have none.
 
-    Exit status: 0 success; 1 the graph failed a check, nothing was written; 2 wrong usage;
+    Exit status: 0 success; 1 the graph failed a check and was not written; 2 wrong usage;
     3 unreadable data; 4 no usable run.
     """  # noqa: D301
     with requires_extra("train"):
@@ -120,12 +120,14 @@ def export(
     if not max_drop >= 0:
         problems.add(
             ConfigurationError(
-                f"--max-drop is {max_drop}, it must not be negative", hint="0 allows no fall"
+                f"--max-drop is {max_drop}, but must not be negative", hint="0 allows no drop"
             )
         )
     if force and output is None:
         problems.add(
-            ConfigurationError("--force replaces a directory", hint="name it with --output DIR")
+            ConfigurationError(
+                "--force needs a directory to replace", hint="name it with --output DIR"
+            )
         )
     choice = parse_dev_data(data, dev, problems)
     calibration_files: dict[str, list[str]] = {}
@@ -137,7 +139,7 @@ def export(
     if calibration_files and not calibrate:
         problems.add(
             ConfigurationError(
-                "--calibration names files for temperatures, --no-calibrate wants none",
+                "--calibration and --no-calibrate contradict each other",
                 hint="leave out one of the two",
             )
         )

@@ -18,12 +18,14 @@ def fetch(missing: Needs, *, offline: bool = False) -> None:
             show(progress.name, progress.number, progress.count, progress.done, progress.size)
 
         def wait() -> None:
-            console.status("another process fetches into the cache: waiting for it")
+            console.status("waiting for another process that fetches into the cache")
 
         try:
             fetch_needs(missing, show_progress, offline=offline, wait=wait)
         except KeyboardInterrupt:
-            console.status("interrupted; what has come is kept, the same command fetches the rest")
+            console.status(
+                "interrupted; the fetched data is kept, and the same command fetches the rest"
+            )
             raise
 
 

@@ -30,23 +30,23 @@ TaskArgument = Annotated[
     str,
     typer.Argument(
         metavar="TASK",
-        help=f"One of: {', '.join(task_names())}, or a task of the model's own; or several that"
-        " read the same number of texts, with commas.",
+        help=f"One of: {', '.join(task_names())}, or a task of your own; or several, separated by"
+        " commas, that read the same number of texts.",
     ),
 ]
 FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE|TEXT",
-        help="Files to read; '-', or none at all in a pipe, is standard input. An argument of "
-        "several words that is no file is a text; two of them are a pair.",
+        help="Files to read; '-', or no file in a pipe, reads standard input. An argument of "
+        "several words that names no file is a text; two of them are a pair.",
     ),
 ]
 InputFormatOption = Annotated[
     InputFormat | None,
     typer.Option(
-        help="Layout of the input, whatever the extension. Standard input is txt for one "
-        "text, tsv for pairs.",
+        help="Format of the input. Default: by the extension; for standard input, txt for one "
+        "text and tsv for pairs.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -56,7 +56,7 @@ ColumnsOption = Annotated[
         metavar="A[,B]",
         help="Columns with the texts, by name or by number from 1. Default: columns named "
         "text, review, comment and the like; sentence1 and sentence2, question1 and question2 "
-        "and the like; or the only ones.",
+        "and the like; or the only columns of the table.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -64,8 +64,8 @@ DelimiterOption = Annotated[
     str | None,
     typer.Option(
         metavar="CHAR",
-        help="Character between the columns, or comma, tab or semicolon. Default: found by "
-        "the first line.",
+        help="Character between the columns, or comma, tab or semicolon. Default: detected in "
+        "the first row.",
         show_default=False,
         rich_help_panel=INPUT,
     ),
@@ -85,7 +85,7 @@ RecursiveOption = Annotated[
     typer.Option(
         "--recursive",
         "-r",
-        help="Read folders: each .txt and .md file in them and below is one text.",
+        help="Read folders and their subfolders: each .txt and .md file is one text.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -93,8 +93,8 @@ ShardOption = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Answer one of N shares of the input, counted from 0, for a job array: the N results "
-        "together are the whole.",
+        help="Answer one of N shares of the input, counted from 0, as in a job array. Together, "
+        "the N results are the whole.",
         rich_help_panel=INPUT,
     ),
 ]
@@ -117,8 +117,8 @@ ClassesOption = Annotated[
     int | None,
     typer.Option(
         metavar="2|3|5",
-        help="Answer sentiment in 3 classes (negative, neutral, positive) or 2, with the "
-        "probabilities of the five added up.",
+        help="Answer sentiment in 3 classes (negative, neutral, positive) or 2, by adding up the "
+        "probabilities of the five.",
         rich_help_panel=ANSWERS,
     ),
 ]
@@ -126,7 +126,8 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(
         metavar="P",
-        help="Probability from which a pair is a paraphrase. Default: what is more probable.",
+        help="Smallest probability that makes a pair a paraphrase. Default: the more probable "
+        "answer.",
         rich_help_panel=ANSWERS,
     ),
 ]
@@ -143,7 +144,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         metavar="auto|cpu|cuda|cuda:N|tensorrt",
-        help="Where the model runs; swiss doctor shows what exists.",
+        help="Device that runs the model; swiss doctor shows which exist.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -157,7 +158,11 @@ ThreadsOption = Annotated[
 ]
 BatchTokensOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Most tokens in a batch, padding included.", rich_help_panel=MODEL),
+    typer.Option(
+        min=1,
+        help="Maximum number of tokens in a batch, padding included.",
+        rich_help_panel=MODEL,
+    ),
 ]
 OutputFileOption = Annotated[
     Path | None,
@@ -174,7 +179,7 @@ OutputFormatOption = Annotated[
     OutputFormat | None,
     typer.Option(
         "--format",
-        help="Default: table on a terminal, tsv without a header in a pipe.",
+        help="Format of the results. Default: table on a terminal, tsv without a header in a pipe.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -185,7 +190,7 @@ FullTextOption = Annotated[
     bool,
     typer.Option(
         "--full-text",
-        help="Show all of a long text in the table on a terminal.",
+        help="Show long texts whole in the table on a terminal.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -201,8 +206,9 @@ SafeCsvOption = Annotated[
 EngineOption = Annotated[
     Engine,
     typer.Option(
-        help="Predict in this process, or on Ray: on the cluster of the variable RAY_ADDRESS, "
-        "else on an embedded one. Inputs may be URLs, and -o is a folder.",
+        help="Predict in this process, or with Ray: on the cluster that the variable RAY_ADDRESS "
+        "names, else on one that is started here. With Ray, inputs may be URLs, and -o is a "
+        "folder.",
         rich_help_panel=RAY,
     ),
 ]
@@ -210,7 +216,7 @@ ConcurrencyOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Number of actors, each with a model. Default: what the cluster has room for.",
+        help="Number of actors, each with a model. Default: as many as the cluster has room for.",
         rich_help_panel=RAY,
     ),
 ]
@@ -219,7 +225,7 @@ ActorGpusOption = Annotated[
     typer.Option(
         metavar="SHARE",
         min=0.01,
-        help="Share of a GPU of each actor, such as 0.5. Default: none, actors compute on the CPU.",
+        help="Share of a GPU for each actor, such as 0.5. Default: none; actors use the CPU.",
         rich_help_panel=RAY,
     ),
 ]
@@ -236,7 +242,7 @@ ResumeOption = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Add the parts that are missing in a folder of an earlier run.",
+        help="Add the missing parts to the folder of an earlier run.",
         rich_help_panel=RAY,
     ),
 ]

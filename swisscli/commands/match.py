@@ -64,8 +64,8 @@ def match(
         str,
         typer.Argument(
             metavar="QUERIES|TEXT",
-            help="File with the texts to look up; '-' is standard input. An argument of several "
-            "words that is no file is a text.",
+            help="File with the texts to look up; '-' reads standard input. An argument of several "
+            "words that names no file is a text.",
         ),
     ],
     corpus: Annotated[
@@ -77,13 +77,13 @@ def match(
         bool,
         typer.Option(
             "--self",
-            help="Match the texts of one file with each other: each with those before it, so that "
-            "every pair comes once, at its later text.",
+            help="Match each text of a file with those before it, so that every pair comes once, "
+            "at its later text.",
             rich_help_panel=ANSWERS,
         ),
     ] = False,
     top: Annotated[
-        int, typer.Option(min=1, help="Most matches of a text.", rich_help_panel=ANSWERS)
+        int, typer.Option(min=1, help="Maximum matches per text.", rich_help_panel=ANSWERS)
     ] = 5,
     threshold: Annotated[
         float | None,
@@ -105,8 +105,8 @@ def match(
         int,
         typer.Option(
             min=1,
-            help="Number of nearest texts by embedding that are scored for each text. More find "
-            "more, and take longer.",
+            help="Number of nearest texts by embedding to score for each text. A larger number "
+            "finds more, and takes longer.",
             rich_help_panel=ANSWERS,
         ),
     ] = 20,
@@ -115,7 +115,7 @@ def match(
     target: OutputOptions,
     model: ModelOptions,
 ) -> None:
-    """Find for each text its nearest texts of another file, or duplicates within one file.
+    """Find the nearest texts of another file for each text, or duplicates within one file.
 
     \b
     swiss match questions.txt answered.txt --top 3
@@ -123,12 +123,12 @@ def match(
     swiss match reviews.csv --self --top 1 --threshold 0.9 -o duplicates.csv
     cat questions.txt | swiss match - answered.txt -o matches.csv
 
-    The embeddings of the texts choose candidates, and a task scores each of them together with
-    the text: paraphrase, or similarity. Every text gives at least one row, in order. With -o, and
-    with --format csv, jsonl or parquet, a row has the columns of the text's table, then rank,
+    The embeddings of the texts select candidates, and a task (paraphrase or similarity) scores
+    each candidate together with the text. Every text gives at least one row, in order. With -o,
+    and with --format csv, jsonl or parquet, a row has the columns of the text's table, then rank,
     match_line, match_id (the id in its table), match, cosine, the label and score of the task,
     error, flags and line. A text without a match has an empty match_line: with --self and
-    --threshold, these are the texts that repeat none before them.
+    --threshold, these are the texts that do not repeat an earlier one.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no usable
     model; 5 an extra is not installed; 6 the device does not exist.
@@ -153,7 +153,7 @@ def match(
         if corpus is not None:
             if (queries, corpus) == ("-", "-"):
                 raise ConfigurationError(
-                    "standard input is named twice, but can be read once", hint="name a file"
+                    "standard input is named twice, but can be read only once", hint="name a file"
                 )
             sources += find_sources([corpus], _READING, table.input_format)
     with problems.collected():
@@ -190,12 +190,14 @@ def _check_task(specs: tuple[TaskSpec, ...], threshold: float | None) -> None:
     for spec in specs:
         if spec.arity != 2 or spec.num_outputs != 1:
             raise ConfigurationError(
-                f"--task {spec.name}: does not score two texts", hint="paraphrase and similarity do"
+                f"--task {spec.name} does not score two texts",
+                hint="choose a task that does, such as paraphrase or similarity",
             )
         low, high = spec.score_range or (0.0, 1.0)
         if threshold is not None and not low <= threshold <= high:
             raise ConfigurationError(
-                f"--threshold {threshold:g}: scores of {spec.name} are from {low:g} to {high:g}",
+                f"--threshold is {threshold:g}, but scores of {spec.name} are from {low:g} to"
+                f" {high:g}",
                 hint=f"choose a number from {low:g} to {high:g}",
             )
 

@@ -38,7 +38,8 @@ DevFiles = Annotated[
     typer.Option(
         "--dev",
         metavar="TASK=FILE",
-        help="A dev file instead of the task's in --data; TASK+=FILE adds one. Repeat for several.",
+        help="Dev file to use instead of the task's in --data; TASK+=FILE adds one. Repeat for"
+        " several.",
     ),
 ]
 BackendOption = Annotated[
@@ -54,19 +55,19 @@ LongTextOption = Annotated[
         metavar="head|head-tail|chunks",
         help="What to read of a text beyond the model's longest input: its start; its start and its"
         " end; or all of it, in chunks whose probabilities are averaged. Default: as the model's"
-        " configuration says. Of a pair, always the starts.",
+        " configuration says. Pairs are always read from the start.",
     ),
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Where the model runs."),
+    typer.Option("--device", metavar="auto|cpu|cuda|cuda:N", help="Device that runs the model."),
 ]
 OfflineOption = Annotated[
     bool,
     typer.Option(
         "--offline",
-        help="Fetch nothing: what is missing ends the command. The variable HF_HUB_OFFLINE says"
-        " the same.",
+        help="Fetch nothing; fail if something is missing. The variable HF_HUB_OFFLINE has the same"
+        " effect.",
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing FILE.")]

@@ -74,7 +74,7 @@ def predict(
         bool,
         typer.Option(
             "--keep",
-            help="Keep a table's columns also in the tsv of a pipe.",
+            help="Keep a table's columns in the tsv of a pipe, too.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -82,7 +82,7 @@ def predict(
         bool,
         typer.Option(
             "--only-results",
-            help="Write only answers and texts, without a table's columns.",
+            help="Write only the answers and the texts, not a table's other columns.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -96,7 +96,7 @@ def predict(
         bool,
         typer.Option(
             "--summary",
-            help="Also sum the answers up on standard error, as swiss summarize does.",
+            help="Also print a summary on standard error, as swiss summarize does.",
             rich_help_panel=OUTPUT,
         ),
     ] = False,
@@ -114,13 +114,13 @@ def predict(
     cat reviews.txt | swiss predict sentiment | sort | head
     swiss predict sentiment s3://bucket/reviews.parquet --engine ray -o answers/
 
-    The extension decides the layout: .txt has one text per line, .tsv and .csv have columns,
-    .jsonl has one object per line, .json an array of objects; .parquet needs the extra
-    swissbert[parquet]. A file that ends in .gz is decompressed. Every record gives one result, in
-    the same order. A record that cannot be read is marked, and the others are still answered.
+    The extension decides how a file is read: .txt has one text per line, .tsv and .csv have
+    columns, .jsonl has one object per line, .json an array of objects; .parquet needs the extra
+    swissbert[parquet]. A file that ends in .gz is decompressed. Each record gives one result, in
+    the same order. If a record cannot be read, its result says so, and the others are answered.
 
-    With -o, and with --format csv, jsonl or parquet, results keep all columns of a table. After
-    them come sentiment_label and sentiment_score (one pair per task), error, flags (empty,
+    With -o, and with --format csv, jsonl or parquet, results keep all columns of a table. The
+    answers follow: sentiment_label and sentiment_score (one pair per task), error, flags (empty,
     out_of_domain, truncated) and line, the line of the input. Lines of text have no columns; their
     results are the answers and the text.
 
@@ -168,7 +168,7 @@ def predict(
     with problems.collected():
         if summary and len(inputs.tasks) > 1:
             raise ConfigurationError(
-                f"--summary: sums up one task, not {len(inputs.tasks)}", hint="predict one task"
+                f"--summary is for one task, not {len(inputs.tasks)}", hint="predict one task"
             )
     with problems.collected():
         _check_layout(chosen, keep=keep, only_results=only_results)
@@ -207,10 +207,13 @@ def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
         ConfigurationError: if it does.
     """
     if keep and only_results:
-        raise ConfigurationError("--keep and --only-results contradict", hint="leave out one")
+        raise ConfigurationError(
+            "--keep and --only-results contradict each other", hint="leave out one"
+        )
     if output.keep and not output.with_texts:
         raise ConfigurationError(
-            "--no-text: a table keeps all its columns, the texts too", hint="add --only-results"
+            "--no-text: a table keeps all its columns, including the texts",
+            hint="add --only-results",
         )
     if keep and output.format is OutputFormat.TABLE:
         raise ConfigurationError(

@@ -51,7 +51,7 @@ def predict_on_ray(
     output, output_format = target.output, target.output_format
     for flag, is_given in unfit.items():
         if is_given:
-            problems.add(ConfigurationError(f"{flag} has no meaning with --engine ray"))
+            problems.add(ConfigurationError(f"{flag} does not apply to --engine ray"))
     if output is None:
         problems.add(ConfigurationError("--engine ray writes a folder", hint="add -o FOLDER"))
     if output_format not in (None, *_FORMATS):
@@ -89,7 +89,7 @@ def predict_on_ray(
                 with_device(job, resources), inputs.sources, resources, resume=ray.resume, show=show
             )
     except KeyboardInterrupt:
-        console.warning(f"stopped: continue with the same command and --resume ({output})")
+        console.warning(f"stopped; to resume {output}, add --resume to the same command")
         raise
     return _report_outcome(output, reports)
 
@@ -105,7 +105,7 @@ def _report_outcome(output: Path, reports: list[Report]) -> int:
     if num_failed > MAX_WARNINGS:
         console.warning(f"failed: {num_failed:,} records, {MAX_WARNINGS} shown above")
     console.status(
-        f"{output}: parts: {len(reports):,}; records in and out: {num_records:,}, each once, as"
-        f" their number and the checksum of their ids say; failed: {num_failed:,}"
+        f"{output}: parts: {len(reports):,}; records in and out: {num_records:,}, each once, by"
+        f" count and checksum of their ids; failed: {num_failed:,}"
     )
     return num_failed

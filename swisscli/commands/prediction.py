@@ -115,12 +115,12 @@ def check_model_options(
     with problems.collected():
         if tasks and answers.classes is not None and not any(task.folds for task in tasks):
             raise ConfigurationError(
-                f"--classes has no meaning for {names}", hint="it folds the labels of sentiment"
+                f"--classes does not apply to {names}", hint="it is for sentiment"
             )
     with problems.collected():
         if answers.threshold is not None and all(task.kind != "binary" for task in tasks) and tasks:
             raise ConfigurationError(
-                f"--threshold has no meaning for {names}", hint="it is for paraphrase"
+                f"--threshold does not apply to {names}", hint="it is for paraphrase"
             )
 
 
@@ -144,12 +144,12 @@ def find_output_format(
             require_pyarrow("the output")
             if options.output is None and console.is_terminal(sys.stdout):
                 raise ConfigurationError(
-                    "Parquet is not for a terminal", hint="add -o FILE.parquet"
+                    "Parquet cannot be shown on a terminal", hint="add -o FILE.parquet"
                 )
     with problems.collected():
         if options.safe_csv and layout not in (OutputFormat.CSV, OutputFormat.TSV):
             raise ConfigurationError(
-                f"--safe-csv has no meaning for the format {layout}", hint="leave it out"
+                f"--safe-csv does not apply to the format {layout}", hint="leave it out"
             )
     return layout
 
@@ -232,9 +232,9 @@ def tell(source: Source) -> None:
         some = ", ".join(source.passed_over[:3])
         more = ", ..." if len(source.passed_over) > 3 else ""
         console.warning(
-            f"{source.path}: passed over what ends in neither .txt nor .md:"
-            f" {len(source.passed_over):,} of"
-            f" {len(source.passed_over) + len(source.documents):,} files: {some}{more}"
+            f"{source.path}: skipped {len(source.passed_over):,} of"
+            f" {len(source.passed_over) + len(source.documents):,} files, which end in neither .txt"
+            f" nor .md: {some}{more}"
         )
 
 
@@ -269,7 +269,7 @@ class Tally:
         self._inputs = inputs
         self._fate = "skipped"
         if not strict_language:
-            self._fate = "answered all the same, marked in jsonl, parquet and tables in csv"
+            self._fate = "answered, and marked in jsonl, parquet and tables in csv"
         self._started = time.monotonic()
 
     def add(self, source: Source, records: Sequence[Predictions]) -> None:
@@ -291,7 +291,7 @@ class Tally:
         if counts["failed"] > MAX_WARNINGS:
             console.warning(f"failed: {counts['failed']:,} {of_all}, {MAX_WARNINGS} shown above")
         if counts["truncated"]:
-            console.warning(f"cut to {max_length} tokens: {counts['truncated']:,} {of_all}")
+            console.warning(f"truncated to {max_length} tokens: {counts['truncated']:,} {of_all}")
         if counts["out_of_domain"]:
             console.warning(
                 f"{counts['out_of_domain']:,} of {counts['read']:,} {self._inputs} do not look like"

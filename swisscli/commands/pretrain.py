@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _OPTIONS = {
     "output": "Run folder to create; it becomes the encoder's directory.",
-    "dev_share": "Share of the distinct texts held out to measure the loss on; 0: none.",
+    "dev_share": "Fraction of the distinct texts to hold out for the dev loss; 0: none.",
     **RUN_OPTIONS,
-    "max_length": "Longest sequence in tokens; 0: as long as the encoder takes. Longer texts are"
-    " divided.",
+    "max_length": "Maximum sequence length in tokens; 0: the encoder's maximum. Longer texts are"
+    " split.",
     "epochs": "Passes over the text.",
 }
 """The options that set one configuration key each, and what they say of it."""
@@ -41,8 +41,8 @@ def pretrain(
         list[str] | None,
         typer.Argument(
             metavar="FILE...",
-            help="Text: .txt, one per line; .tsv, .csv, .jsonl, .json and .parquet, every column"
-            " known to hold text; .gz of any of them.",
+            help="Files with text: .txt with one text per line; .tsv, .csv, .jsonl, .json and"
+            " .parquet, of which each column with a known name is read; each also with .gz.",
             show_default=False,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def pretrain(
         typer.Option(
             "--delimiter",
             help="Character between the columns of .tsv and .csv files, or comma, tab or semicolon."
-            " Default: found by the first line.",
+            " Default: detected in the first row.",
             metavar="CHAR",
             show_default=False,
             rich_help_panel=DATA,

@@ -31,8 +31,8 @@ def report(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Folder with the dev and train files, by the names of the CS224N project. Without"
-            " it: the files that the run was trained with.",
+            help="Folder with the dev and train files, named as in the CS224N project. Default:"
+            " the files that the run was trained with.",
         ),
     ] = None,
     output: Annotated[
@@ -44,7 +44,7 @@ def report(
         tuple[str, str] | None,
         typer.Option(
             metavar="TEXT TEXT",
-            help="A pair whose attention to show; several: --pairs. Without either: the paper's"
+            help="Show the attention of this pair; for several, use --pairs. Default: the paper's"
             " pair, and a short dev row of each task.",
         ),
     ] = None,
@@ -52,22 +52,24 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help=f"A file with pairs whose attention to show, as swiss predict similarity reads"
-            f" it; {_MAX_PAIRS} at most.",
+            help=f"Show the attention of the pairs in FILE, at most {_MAX_PAIRS}. The format is"
+            " that of swiss predict similarity.",
         ),
     ] = None,
     layers: Annotated[
         str | None,
         typer.Option(
             metavar="N[,N]",
-            help="Layers of the heatmaps that need no script, counted from 0. Default: the"
+            help="Layers of the heatmaps shown without JavaScript, counted from 0. Default: the"
             " second, the middle and the last.",
         ),
     ] = None,
     heads: Annotated[
         str, typer.Option(metavar="N[,N]", help="Heads of these heatmaps, counted from 0.")
     ] = "0",
-    errors: Annotated[int, typer.Option(min=1, help="Worst errors to list for each task.")] = 10,
+    errors: Annotated[
+        int, typer.Option(min=1, help="Number of worst errors to list for each task.")
+    ] = 10,
     backend: BackendOption = None,
     device: DeviceOption = "auto",
 ) -> None:

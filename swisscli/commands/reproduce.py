@@ -64,7 +64,7 @@ def reproduce(
     seeds: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Seeds of each row, counted up from the recipe's. [default: 1]"
+            metavar="N", help="Number of seeds per row, counted up from the recipe's. [default: 1]"
         ),
     ] = None,
     small: Annotated[
@@ -87,17 +87,18 @@ def reproduce(
         typer.Option(
             "--train",
             metavar="TASK=FILE",
-            help="A training file instead of the task's file in --data; TASK+=FILE adds one.",
+            help="Training file to use instead of the task's in --data; TASK+=FILE adds one.",
         ),
     ] = None,
     dev_files: Annotated[
         list[str] | None,
-        typer.Option("--dev", metavar="TASK=FILE", help="The same for dev files."),
+        typer.Option("--dev", metavar="TASK=FILE", help="The same, for dev files."),
     ] = None,
     max_steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Steps of each run, for a trial; the table's caption says so."
+            metavar="N",
+            help="Stop each run after N steps, as a trial; the table's caption says so.",
         ),
     ] = None,
     precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16")] = None,
@@ -108,12 +109,12 @@ def reproduce(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder of the ledger and the runs. [default: runs/reproduce/TABLE[-small]]",
+            help="Folder for the ledger and the runs. [default: runs/reproduce/TABLE[-small]]",
         ),
     ] = None,
     output_format: Annotated[
         TableFormat | None,
-        typer.Option("--format", help="table on a terminal, markdown otherwise."),
+        typer.Option("--format", help="Default: table on a terminal, markdown otherwise."),
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Keep the weights of finished runs.")
@@ -127,7 +128,7 @@ def reproduce(
         typer.Option("--report", help="Print the results in the ledger, without running anything."),
     ] = False,
 ) -> None:
-    """Run the experiments of a table of the paper, and compare its numbers with the measured ones.
+    """Run the experiments of a table of the paper, and compare the results with the paper's.
 
     \b
     swiss reproduce table2 --small --seeds 3

@@ -54,34 +54,34 @@ def summarize(
         list[str] | None,
         typer.Option(
             metavar="COLUMN[:PERIOD]",
-            help="Also a summary for each value of a column, or for each day, week, month, "
-            "quarter or year of its dates (2024-05-31): --by date:month. May be repeated.",
+            help="Also summarize each value of a column, or each day, week, month, quarter or "
+            "year of its dates (2024-05-31): --by date:month. Repeat for several.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     top: Annotated[
         int,
         typer.Option(
-            min=0, help="How many of the most extreme texts to list.", rich_help_panel=OUTPUT
+            min=0, help="Number of texts to list at each extreme.", rich_help_panel=OUTPUT
         ),
     ] = 5,
     output_format: Annotated[
         SummaryFormat,
-        typer.Option("--format", help="What to print.", rich_help_panel=OUTPUT),
+        typer.Option("--format", help="Format of the summary.", rich_help_panel=OUTPUT),
     ] = SummaryFormat.TEXT,
     html: Annotated[
         Path | None,
         typer.Option(
             "--html",
             metavar="FILE",
-            help="Also write a page with charts; it loads nothing from anywhere.",
+            help="Also write a page with charts; it loads nothing from the network.",
             rich_help_panel=OUTPUT,
         ),
     ] = None,
     force: ForceOption = False,
     model: ModelOptions,
 ) -> None:
-    """Summarize the answers: counts and shares, mean with its interval, histogram, extremes.
+    """Summarize the answers by counts, shares, mean with interval, histogram and extremes.
 
     \b
     swiss summarize sentiment reviews.csv
@@ -89,12 +89,12 @@ def summarize(
     swiss summarize sentiment reviews.csv --by date:month --html reviews.html
     swiss summarize similarity pairs.tsv --format json
 
-    The mean of sentiment is that of the expected class, from -1 (each certainly very negative) to
-    1 (each certainly very positive); of paraphrase the probability, of similarity the score. Its
-    interval is the 95 % confidence interval. Blank, failed and skipped records are counted, and
-    in no mean.
+    The mean is taken over the expected class for sentiment, from -1 (each certainly very negative)
+    to 1 (each certainly very positive), over the probability for paraphrase, and over the score
+    for similarity. Its interval is the 95 % confidence interval. Blank, failed and skipped records
+    are counted, but left out of the means.
 
-    Exit status: as of swiss predict.
+    Exit status: that of swiss predict.
     """  # noqa: D301
     problems = Problems()
     inputs = find_inputs(problems, reading, model.model)
@@ -106,7 +106,7 @@ def summarize(
     with problems.collected():
         if len(inputs.tasks) > 1:
             raise ConfigurationError(
-                f"{reading.task}: a summary is of one task",
+                f"{reading.task}: a summary is for one task",
                 hint="summarize them one after the other",
             )
     with problems.collected():
@@ -119,8 +119,8 @@ def summarize(
     for grouped in found["by"]:
         if any(group["group"] == NO_DATE for group in grouped["groups"]):
             console.warning(
-                f"--by {grouped['column']}:{grouped['period']}: some records have no date that is"
-                " read; write dates as 2024-05-31"
+                f"--by {grouped['column']}:{grouped['period']}: some records have no readable"
+                " date; write dates as 2024-05-31"
             )
     with open_output(None) as write:
         write(_format_summary(found, summary.scale, output_format).encode("utf-8", "replace"))

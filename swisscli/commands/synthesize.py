@@ -17,14 +17,14 @@ def synthesize(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for the files, one per task and grain of label."),
+        typer.Option(metavar="DIR", help="Folder for the files, one per task and set of labels."),
     ] = None,
-    count: Annotated[int, typer.Option(metavar="N", help="Most examples per bucket.")] = 1000,
+    count: Annotated[int, typer.Option(metavar="N", help="Maximum examples per bucket.")] = 1000,
     split: Annotated[
         str,
         typer.Option(
             metavar="train|heldout",
-            help="Templates, words and rows to train on, or those held out to measure with.",
+            help="Templates, words and rows to train on, or those held out for measuring.",
         ),
     ] = "train",
     listed: Annotated[

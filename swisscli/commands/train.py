@@ -52,8 +52,8 @@ def train(
     """Train one encoder with a head per task.
 
     Without --data and --encoder, fetches the data of the CS224N project and bert-base-uncased into
-    a cache, once; swiss download --list shows it. Writes a run folder with the model of the best
-    state on the dev sets, a checkpoint of the last state, and log.jsonl. Next step: swiss export.
+    a cache, once; swiss download --list shows it. Writes a run folder with the model that was best
+    on the dev sets, a checkpoint of the last state, and log.jsonl. Next step: swiss export.
 
     \b
     swiss train --awl
@@ -63,8 +63,8 @@ def train(
     swiss train --resume runs/swiss
 
     A task of your own starts from the encoder inside the package, with settings for small data
-    (recipes/own-labels.toml), unless --config or an option overrides them. docs/methods.md
-    explains the methods, with their papers.
+    (recipes/own-labels.toml), unless --config or an option overrides them. docs/methods.md lists
+    the methods and their papers.
 
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not available.

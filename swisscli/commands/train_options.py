@@ -36,23 +36,24 @@ def _help_of_methods() -> Iterator[tuple[str, str]]:
     for spec in METHODS:
         for option in spec.options:
             introduces = spec.kind == "regularizer" and option is spec.options[0]
-            about = f"{spec.summary[0].upper()}{spec.summary[1:]}: "
+            about = f"{spec.summary[0].upper()}{spec.summary[1:]}. "
             yield option.key, f"{about}{option.help}" if introduces else option.help
 
 
 OPTIONS = {
-    "text_columns": "Columns of the texts in the files of --train and --dev: one, or two with a"
-    " comma; names, or numbers from 1. Without it: by their names.",
-    "label_column": "Column of the labels in them.",
-    "regression": "Take whole numbers as scores in tasks of your own; numbers with a fraction are.",
-    "data": "Folder with the files of the CS224N project. Without it they are fetched into the"
+    "text_columns": "Columns with the texts in --train and --dev files: one, or two separated by a"
+    " comma, by name or by number from 1. Default: recognized by name.",
+    "label_column": "Column with the labels in these files.",
+    "regression": "Take whole numbers as scores in tasks of your own; numbers with a fraction"
+    " always are.",
+    "data": "Folder with the files of the CS224N project. Without it, they are fetched into the"
     " cache, unless the folder data has them.",
     "encoder": RUN_OPTIONS["encoder"],
     "output": "Run folder to create; it becomes the model directory.",
     "pooling": "cls: first token through the pooler; mean: mean of the last hidden states.",
     "pair_encoding": "Encode two texts as one sequence, or separately.",
     "heads": f"{_listed(HEADS)}.",
-    "long_text": "What prediction reads of a text longer than the model: head, head-tail or"
+    "long_text": "What prediction reads of a text beyond the longest input: head, head-tail or"
     " chunks.",
     "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
     "weighting": f"Loss weighting: {_listed(methods_of('weighting'))}.",
@@ -61,19 +62,20 @@ OPTIONS = {
     "sampler": f"Task sampler: {_listed(methods_of('sampler'))}.",
     "teacher": "Run folder of a trained model to distil from.",
     **dict(_help_of_methods()),
-    "ema_decay": "Keep a moving average of the weights: the share that stays at each step; 0: off.",
-    "layer_decay": "Factor of the learning rate from each layer to the one below it; 1: off.",
+    "ema_decay": "Keep a moving average of the weights, with this decay; 0: off.",
+    "layer_decay": "Multiply the learning rate by this from each layer to the one below; 1: off.",
     "dropout": "Dropout before the heads.",
-    "fast_dropout": "Draw dropout masks of 16 bits each: faster on a CPU, not torch's masks.",
-    "min_steps": "Fewest optimizer steps, however few --epochs need; 0: no minimum.",
-    "class_weights": "Weight examples by how rare their class is: none, sqrt (the root of it) or"
-    " balanced.",
+    "fast_dropout": "Draw dropout masks from 16 random bits per element: faster on a CPU, but not"
+    " torch's masks.",
+    "min_steps": "Minimum number of optimizer steps, even if --epochs needs fewer; 0: no minimum.",
+    "class_weights": "Weight examples of rare classes more: balanced, sqrt (the square root of"
+    " balanced) or none.",
     "max_dev_rows": "Number of dev rows per task to evaluate, evenly spaced; 0: all.",
     **RUN_OPTIONS,
     "epochs": "Epochs, as the task sampler defines them.",
     "batch_size": "Examples per task and batch.",
-    "micro_batch_tokens": "Most tokens that a pass computes: a larger batch is cut into parts whose"
-    " gradients add up; 0: no limit.",
+    "micro_batch_tokens": "Maximum number of tokens in a pass: larger batches are split, and their"
+    " gradients added up; 0: no limit.",
     "gradient_accumulation_steps": "Updates whose gradients are averaged in an optimizer step.",
 }
 """The options that set one configuration key each, and what they say of it."""
@@ -96,9 +98,9 @@ TrainFilesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--train",
-        help="A training file instead of the task's file in --data; TASK+=FILE adds one."
-        " Repeat for several. Any other name makes a task of your own: its classes are the"
-        " labels in its files.",
+        help="Training file to use instead of the task's in --data; TASK+=FILE adds one. Repeat"
+        " for several. Any name that is not built in makes a task of your own, whose classes are"
+        " the labels in its files.",
         metavar="TASK=FILE",
         rich_help_panel=COMMON,
     ),
@@ -107,7 +109,7 @@ DevFilesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--dev",
-        help="The same for dev files. Without one, a task of your own holds out a tenth of its"
+        help="The same, for dev files. Without one, a task of your own holds out a tenth of its"
         " training rows.",
         metavar="TASK=FILE",
         rich_help_panel=DATA,
@@ -116,7 +118,7 @@ DevFilesOption = Annotated[
 TasksOption = Annotated[
     str | None,
     typer.Option(
-        help=f"Tasks to train, of: {', '.join(TASKS)}, and tasks of your own. Default:"
+        help=f"Tasks to train: any of {', '.join(TASKS)}, and tasks of your own. Default:"
         f" {','.join(DEFAULT_TASKS)}; tasks of your own replace them, or add to them if --data"
         " is set.",
         metavar="TASK[,TASK]",

@@ -61,7 +61,7 @@ def running_shell() -> Shell:
         return Shell(shellingham.detect_shell()[0])
     except (shellingham.ShellDetectionFailure, RuntimeError, ValueError):
         raise ConfigurationError(
-            "--install-completion: your shell is not found to be bash, zsh or fish",
+            "--install-completion: could not detect bash, zsh or fish as your shell",
             hint="name it: swiss --install-completion bash",
         ) from None
 

@@ -137,35 +137,35 @@ METHODS: tuple[MethodSpec, ...] = (
         name="pcgrad",
         kind="aggregation",
         target="swiss_training.aggregation.pcgrad:PCGrad",
-        summary="gradient surgery: a conflicting part of another task's gradient is projected away",
+        summary="gradient surgery: remove what conflicts with another task's gradient",
         reference="Yu et al. 2020 (arXiv:2001.06782), algorithm 1; swissBERT, section 4.2",
     ),
     MethodSpec(
         name="gradvac",
         kind="aggregation",
         target="swiss_training.aggregation.gradvac:GradVac",
-        summary="gradient vaccine: gradients are turned towards the usual angle between two tasks",
+        summary="gradient vaccine: turn gradients towards the usual angle between two tasks",
         reference="Wang et al. 2021 (arXiv:2010.05874), eq. 3",
     ),
     MethodSpec(
         name="cagrad",
         kind="aggregation",
         target="swiss_training.aggregation.cagrad:CAGrad",
-        summary="conflict-averse: the best progress of the worst task near the mean gradient",
+        summary="conflict-averse: improve the worst task most, near the mean gradient",
         reference="Liu et al. 2021 (arXiv:2110.14048), algorithm 1",
     ),
     MethodSpec(
         name="balanced",
         kind="sampler",
         target="swiss_training.samplers.balanced:Balanced",
-        summary="one batch of every task per update until the smallest task is through",
+        summary="one batch of every task per update, until the smallest task is exhausted",
         reference="swissBERT, section 4.1",
     ),
     MethodSpec(
         name="biased",
         kind="sampler",
         target="swiss_training.samplers.biased:Biased",
-        summary="batches drawn by `sampling_weights`, until one task should be through",
+        summary="batches drawn by `sampling_weights`, until one task should be exhausted",
         reference="swissBERT, section 4.2, biased task sampling",
         options=(
             MethodOption(
@@ -173,7 +173,7 @@ METHODS: tuple[MethodSpec, ...] = (
                 "weights",
                 {},
                 POSITIVE,
-                "How often `sampler=biased` draws each task, 1 for a task not named; the paper's:"
+                "How often `sampler=biased` draws each task; 1 for a task not named. The paper has"
                 " sst=1,para=1.7,sts=1.",
             ),
         ),
@@ -182,21 +182,21 @@ METHODS: tuple[MethodSpec, ...] = (
         name="proportional",
         kind="sampler",
         target="swiss_training.samplers.proportional:Proportional",
-        summary="batches drawn by the tasks' sizes, as many as the tasks have",
+        summary="batches drawn in proportion to the tasks' sizes, as many as all tasks have",
         reference="Sanh et al. 2019 (arXiv:1811.06031), section 3",
     ),
     MethodSpec(
         name="square-root",
         kind="sampler",
         target="swiss_training.samplers.square_root:SquareRoot",
-        summary="batches drawn by the square root of the tasks' sizes",
+        summary="batches drawn in proportion to the square root of the tasks' sizes",
         reference="Stickland and Murray 2019 (arXiv:1902.02671), section 3.2",
     ),
     MethodSpec(
         name="annealed",
         kind="sampler",
         target="swiss_training.samplers.annealed:Annealed",
-        summary="by size at first, evenly in the end",
+        summary="batches drawn by size at first, and more evenly towards the end",
         reference="Stickland and Murray 2019 (arXiv:1902.02671), eq. 3",
     ),
     MethodSpec(
@@ -207,7 +207,7 @@ METHODS: tuple[MethodSpec, ...] = (
         reference="Wu et al. 2021 (arXiv:2106.14448), eq. 3",
         options=(
             MethodOption(
-                "r_drop_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the divergence; 0: off."
+                "r_drop_weight", "weight", 0.0, NOT_NEGATIVE, "Weight of the divergence; 0: off."
             ),
         ),
     ),
@@ -223,7 +223,7 @@ METHODS: tuple[MethodSpec, ...] = (
                 "weight",
                 0.0,
                 FRACTION,
-                "fraction of the loss taken from the teacher; 0: off.",
+                "Fraction of the loss taken from the teacher; 0: off.",
             ),
             MethodOption(
                 "distillation_temperature",
@@ -243,7 +243,7 @@ METHODS: tuple[MethodSpec, ...] = (
         options=(
             MethodOption(
                 *("contrastive_weight", "weight", 0.0, NOT_NEGATIVE),
-                "weight of the difference of cosines; 0: off. Better with few labels.",
+                "Weight of the difference of cosines; 0: off. Helps if labels are few.",
             ),
         ),
     ),
@@ -251,25 +251,25 @@ METHODS: tuple[MethodSpec, ...] = (
         name="smart",
         kind="regularizer",
         target="swiss_training.regularizers.smart:Smart",
-        summary="SMART: the prediction must not change near the embedded text (adversarial)",
+        summary="SMART: the prediction must not change for adversarial noise on the embeddings",
         reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 2",
         options=(
             MethodOption(
-                "smart_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the penalty; 0: off."
+                "smart_weight", "weight", 0.0, NOT_NEGATIVE, "Weight of the penalty; 0: off."
             ),
             MethodOption(
                 "smart_radius",
                 "radius",
                 1e-2,
                 POSITIVE,
-                "Largest change of a component of an embedded token.",
+                "Largest change to a component of an embedded token.",
             ),
             MethodOption(
                 "smart_step_size",
                 "step_size",
                 1e-2,
                 POSITIVE,
-                "Length of the adversary's step, before it is cut to the radius.",
+                "Length of the adversary's step, before it is clipped to the radius.",
             ),
         ),
     ),
@@ -277,18 +277,18 @@ METHODS: tuple[MethodSpec, ...] = (
         name="bregman",
         kind="regularizer",
         target="swiss_training.regularizers.bregman:BregmanProximalPoint",
-        summary="Bregman proximal point: the prediction stays near that of averaged weights",
+        summary="Bregman proximal point: predictions must stay near those of averaged weights",
         reference="Jiang et al. 2020 (arXiv:1911.03437), eq. 4 and 5",
         options=(
             MethodOption(
-                "bregman_weight", "weight", 0.0, NOT_NEGATIVE, "weight of the divergence; 0: off."
+                "bregman_weight", "weight", 0.0, NOT_NEGATIVE, "Weight of the divergence; 0: off."
             ),
             MethodOption(
                 "bregman_momentum",
                 "momentum",
                 0.99,
                 BELOW_ONE,
-                "Share of the averaged weights that stays at each step.",
+                "Fraction of the averaged weights that is kept at each step.",
             ),
         ),
     ),

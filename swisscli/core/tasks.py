@@ -301,7 +301,7 @@ def task_name(name: str) -> str:
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ConfigurationError(
             f"{name!r} cannot be the name of a task",
-            hint=f"a task of your own is named with letters, digits, - and _; built in are:"
+            hint="name a task of your own with letters, digits, - and _; the built-in tasks are:"
             f" {', '.join(known)}",
         )
     folded_names = [each for each in known if len(each) > 4 or each == name.casefold()]
@@ -309,7 +309,7 @@ def task_name(name: str) -> str:
     if close and (name.casefold() in close or not name.startswith(close[0])):
         raise ConfigurationError(
             f"unknown task {name!r}, did you mean {close[0]}?",
-            hint="give a task of your own a name that is less like a built-in one's",
+            hint="give a task of your own a name less like that of a built-in one",
         )
     return name
 

@@ -95,7 +95,7 @@ class Predictor:
         self._decision = Decision(classes, threshold)
         for name, value in (("threads", threads), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
-                raise ConfigurationError(f"{name} is {value}, it must be at least 1")
+                raise ConfigurationError(f"{name} is {value}, but must be at least 1")
         if not isinstance(model, ModelDirectory):
             model = ModelDirectory.open(find_model(model), PREDICTION_FILES)
         self.model = model.path
@@ -382,6 +382,6 @@ def _make_record(item: Text, line: int, task: TaskSpec) -> Record:
         )
     if record.error is None and len(record.texts) != task.arity:
         raise ConfigurationError(
-            f"record {line} has {len(record.texts)} texts, {task.name} needs {task.arity}"
+            f"record {line} has {len(record.texts)} texts, but {task.name} needs {task.arity}"
         )
     return record

@@ -130,7 +130,7 @@ def find_sources(
         return [Source("arguments", InputFormat.TXT, texts=tuple(texts))]
     if [_is_stdin(path) for path in paths].count(True) > 1:
         raise ConfigurationError(
-            "standard input is named twice ('-' or /dev/stdin), but can be read once",
+            "standard input is named twice ('-' or /dev/stdin), but can be read only once",
             hint="leave out one",
         )
     if STDIN in paths and sys.stdin is None:
@@ -161,7 +161,7 @@ def _find_source(path: str, columns: InputColumns, input_format: InputFormat | N
     layout = input_format or _format_of(path, columns)
     if layout is InputFormat.TXT and columns.arity > 1:
         raise ConfigurationError(
-            f"{path}: {columns.name} needs two texts per record, a line of text is one",
+            f"{path}: {columns.name} needs two texts per record, but a line is one text",
             hint="use a .tsv, .csv or .jsonl file, or `input_format`",
         )
     return Source(path, layout)
@@ -170,14 +170,14 @@ def _find_source(path: str, columns: InputColumns, input_format: InputFormat | N
 def _find_folder(path: str, columns: InputColumns) -> Source:
     if columns.arity > 1:
         raise ConfigurationError(
-            f"{path}: {columns.name} needs two texts per record, a document is one",
+            f"{path}: {columns.name} needs two texts per record, but a document is one text",
             hint="name a table with a column for each text",
         )
     documents, others = find_documents(path)
     if not documents:
         raise DataError(
-            f"{path}: no document in this folder or below it",
-            hint="a document is a file that ends in .txt or .md; tables are named one by one",
+            f"{path}: no document in this folder or its subfolders",
+            hint="documents are files that end in .txt or .md; name tables one by one",
         )
     return Source(path, InputFormat.TXT, tuple(documents), tuple(others))
 
@@ -211,7 +211,7 @@ def _format_of(path: str, columns: InputColumns) -> InputFormat:
     layout = format_of(path)
     if layout is None:
         raise ConfigurationError(
-            f"{path}: the extension does not tell the format",
+            f"{path}: the extension does not say the format",
             hint=f"add `input_format={'|'.join(InputFormat)}`",
         )
     return layout

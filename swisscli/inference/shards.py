@@ -41,7 +41,7 @@ def parse_shard(text: str) -> Shard:
     if shard.index >= shard.count:
         count = shard.count or 8
         raise ConfigurationError(
-            f"`shard` {text!r} is not a shard: they are counted from 0",
+            f"`shard` {text!r} is not a shard: shards are counted from 0",
             hint=f"from 0/{count} to {count - 1}/{count}; in Slurm with --array=0-{count - 1}",
         )
     return shard
@@ -91,8 +91,8 @@ def shard_sources(
     if uncut := [s.name for s, can in zip(sources, can_cut, strict=True) if not can]:
         more = f" and {len(uncut) - 1:,} more" if len(uncut) > 1 else ""
         warn(
-            f"{uncut[0]}{more}: cannot be cut, so each shard reads all and answers one record in"
-            f" {shard.count:,}"
+            f"{uncut[0]}{more}: cannot be cut, so each shard reads all of it and answers one record"
+            f" in {shard.count:,}"
         )
     return parts
 

@@ -112,8 +112,8 @@ def predict_parts(
     found = sum((report.count for report in reports), Count())
     if found != expected:
         raise DataError(
-            f"{job.folder}: {found.records:,} records were answered, the inputs have"
-            f" {expected.records:,}, or other ones: an input changed during the run",
+            f"{job.folder}: the {found.records:,} answered records are not the"
+            f" {expected.records:,} of the inputs: an input changed during the run",
             hint="predict again, to another folder",
         )
     return reports

@@ -129,7 +129,7 @@ class Job:
         if not resume and self.folder.exists() and any(self.folder.iterdir()):
             raise ConfigurationError(
                 f"{self.folder}: is not empty",
-                hint="add `resume=True` to add the parts that are missing, or name another folder",
+                hint="add `resume=True` to add the missing parts, or name another folder",
             )
         plan = self._plan()
         if path.is_file():
@@ -140,8 +140,8 @@ class Job:
             differ = [name for name in plan if before.get(name) != plan[name]]
             if differ:
                 raise ConfigurationError(
-                    f"{self.folder}: was begun with other {', '.join(differ)}",
-                    hint="resume with what it was begun with, or name another folder",
+                    f"{self.folder}: was started with other {', '.join(differ)}",
+                    hint="resume with what it was started with, or name another folder",
                 )
             return
         if resume and self.folder.exists() and any(self.folder.iterdir()):

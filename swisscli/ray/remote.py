@@ -81,11 +81,13 @@ def _make_source(url: str, columns: InputColumns, input_format: InputFormat | No
     layout = input_format or format_of(url)
     if layout is None:
         raise ConfigurationError(
-            f"{url}: the extension does not tell the format",
+            f"{url}: the extension does not say the format",
             hint=f"add `input_format={'|'.join(InputFormat)}`",
         )
     if layout is InputFormat.TXT and columns.arity > 1:
-        raise ConfigurationError(f"{url}: {columns.name} needs two texts per record, a line is one")
+        raise ConfigurationError(
+            f"{url}: {columns.name} needs two texts per record, but a line is one"
+        )
     source = RemoteFile(url, layout)
     source.size()
     return source

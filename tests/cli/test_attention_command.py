@@ -78,7 +78,7 @@ def test_pictures(swiss: Any, run: Path, tmp_path: Path) -> None:
         first = (tmp_path / name).read_bytes()
         again = swiss("attention", "a $x$ <b> & film", "the film", *options)
         assert again.exit_code == 2
-        assert f"{name}: exists already" in again.stderr
+        assert f"{name}: already exists" in again.stderr
         swiss("attention", "a $x$ <b> & film", "the film", *options, "--force")
         assert (tmp_path / name).read_bytes() == first
     assert (tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
@@ -117,7 +117,7 @@ def test_a_terminal_gets_a_heat_table(spawn: Any, run: Path, read_terminal: Any)
         ((), 2, ("Missing argument 'TEXT'",)),
         (("a", "b", "--model", "run", "--layer", 2), 2, ("--layer is 2, this model's are 0 to 1",)),
         (("a", "b", "--model", "run", "--head", -1), 2, ("--head is -1, this model's are 0 to 3",)),
-        (("a", "--model", "run", "-o", "x.jpg"), 2, ("--output x.jpg: draws .png or .svg",)),
+        (("a", "--model", "run", "-o", "x.jpg"), 2, ("--output x.jpg: must end in .png or .svg",)),
         (("a", "--model", "run", "-o", "no/x.png"), 2, ("no: no such directory",)),
         (("a", "--model", "run", "--force"), 2, ("name it with -o FILE",)),
         (("a", "b"), 4, ("tensors are missing",)),  # a graph that swiss export did not write

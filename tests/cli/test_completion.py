@@ -187,7 +187,7 @@ def test_a_real_shell_completes_from_the_first_tab(folder, environment, shell):
     first = Terminal(shell, folder, env)
     first.read_until(b"READY> ")
     first.type(b"swiss --install-completion\r")
-    first.read_until(f"{shell} completes swiss in new terminals".encode())
+    first.read_until(f"new {shell} terminals complete swiss".encode())
     first.close()
     for typed, completed in (
         (b"swiss predict sim\t", b"swiss predict similarity "),

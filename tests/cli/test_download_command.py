@@ -98,7 +98,7 @@ def test_data_that_is_named_or_here_is_not_fetched(
     (tmp_path / "data" / "ids-sst-train.csv").write_bytes((DATA / "ids-sst-train.csv").read_bytes())
     outcome = swiss("train", *SMALL)
     assert outcome.exit_code == 3
-    assert "paraphrase has no train file: data/quora-train.csv is not there" in outcome.stderr
+    assert "paraphrase has no train file: data/quora-train.csv is missing" in outcome.stderr
     assert not server.requests
     outcome = swiss("train", "--tasks", "nli", *SMALL)
     assert outcome.exit_code == 3
@@ -185,8 +185,8 @@ def test_download_fetches_lists_verifies_and_removes(
     ("args", "exit_code", "message"),
     [
         (("datas",), 2, "'datas' is neither data nor encoder NAME"),
-        (("encoder",), 2, "encoder: no name follows"),
-        (("--list", "--remove"), 2, "one at a time"),
+        (("encoder",), 2, "encoder: the name is missing"),
+        (("--list", "--remove"), 2, "contradict each other"),
         (("--remove",), 2, "swiss download --list"),
         (("encoder", "a/b/c"), 4, "neither a directory nor a Hub repository"),
         (("encoder", "someone/absent"), 4, "neither a directory nor a Hub repository"),
@@ -266,7 +266,7 @@ def test_ctrl_c_keeps_what_has_come_and_the_same_command_fetches_the_rest(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"interrupted; what has come is kept" in stderr
+    assert b"interrupted; the fetched data is kept" in stderr
     assert b"Traceback" not in stderr
     assert has_some()
     real.chunk_seconds = 0.0

@@ -175,7 +175,7 @@ def test_rows_without_a_label_count_for_nothing_but_the_file(
     outcome = swiss("evaluate", run, "--data", DATA, "--dev", "para=dev.tsv")
     assert outcome.exit_code == 0
     assert outcome.stdout == plain.stdout
-    assert "paraphrase dev: rows without a label are in no metric: 1" in outcome.stderr
+    assert "paraphrase dev: rows without a label count in no metric: 1" in outcome.stderr
     before = read(tmp_path / "plain" / "para-dev-output.csv")
     after = read(tmp_path / "predictions" / "para-dev-output.csv")
     assert after[:-1] == before
@@ -237,7 +237,7 @@ def test_everything_wrong_is_told_at_once(swiss: Any, run: Path, tmp_path: Path)
         lines[1:],
         (
             "--dev 'sst' is not TASK=FILE",
-            "predictions: holds sst-dev-output.csv already",
+            "predictions: already holds sst-dev-output.csv",
             f"{run}: has no model.onnx (write it with: swiss export {run}",
             "--data gone: no such folder",
         ),
@@ -263,7 +263,7 @@ def test_everything_wrong_is_told_at_once(swiss: Any, run: Path, tmp_path: Path)
             3,
             ("2 problems", "bad.tsv:2: column 'label' is '9'", "worse.tsv:1: no column"),
         ),
-        (("absent", "--data", DATA), 4, ("so absent is no model directory", "swiss train")),
+        (("absent", "--data", DATA), 4, ("so absent is not a model directory", "swiss train")),
         (
             ("run", "--dev", "sst=gone.tsv", "--dev", "para=lost.tsv", "--device", "tpu"),
             2,

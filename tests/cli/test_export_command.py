@@ -219,7 +219,7 @@ def test_without_dev_data(swiss: Any, tmp_path: Path) -> None:
         (("run", "--output", "run/config.json"), 2, ("exists and is not a folder",)),
         (("run", "--output", "run", "--force"), 2, ("leave out --output",)),
         (("absent",), 4, ("absent/manifest.json: not found",)),
-        (("run/config.json",), 4, ("run/config.json is no model directory", "hint: name a dir")),
+        (("run/config.json",), 4, ("run/config.json is not a model directory", "hint: name a dir")),
         (("run", "--dev", "nli=x.tsv"), 2, ("this model has no head for 'nli'",)),
         (
             ("run", "--dev", "sst=gone.tsv", "--dev", "sts=lost.tsv"),

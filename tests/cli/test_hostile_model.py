@@ -132,7 +132,7 @@ def test_a_manifest_that_is_no_regular_file(
         "evaluate": lambda: swiss("evaluate", model, "--data", "."),
         "attention": lambda: swiss("attention", "a film", "--model", model),
     }[command]()
-    refused(outcome, f"{MANIFEST}: cannot be read: it is no regular file")
+    refused(outcome, f"{MANIFEST}: cannot be read: it is not a regular file")
 
 
 @pytest.mark.parametrize("name", [CONFIG, TOKENIZER, GRAPH])
@@ -202,7 +202,7 @@ CAST = helper.make_node("Cast", ["input_ids"], ["number"], to=FLOAT)
 def test_a_graph_with_an_endless_loop(swiss: Any, make_model: Callable[..., Path]) -> None:
     model = make_model(tasks=["sentiment"])
     rewrite(model, GRAPH, graph_of([CAST, endless_loop()]))
-    refused(predict(swiss, model), GRAPH, "a graph within the graph (Loop, If, Scan)")
+    refused(predict(swiss, model), GRAPH, "a subgraph (Loop, If, Scan)")
 
 
 def test_a_loop_inside_a_function(swiss: Any, make_model: Callable[..., Path]) -> None:

@@ -81,7 +81,7 @@ def test_foreign_and_cut_texts_are_counted_once(swiss: Any, tmp_path: Path) -> N
     outcome = swiss("match", "in.txt", "corpus.txt", "--top", 3, "--format", "csv")
     assert outcome.exit_code == 0
     assert "1 of 2 texts do not look like English" in outcome.stderr
-    assert "cut to 16 tokens: 1 of 2 records" in outcome.stderr
+    assert "truncated to 16 tokens: 1 of 2 records" in outcome.stderr
 
 
 @pytest.mark.usefixtures("files")
@@ -131,7 +131,7 @@ def test_mistakes_are_named_together(swiss: Any) -> None:
     outcome = swiss("match", "questions.txt", "--task", "sentiment", "--threshold", 2)
     assert outcome.exit_code == 2
     assert "CORPUS and --self" in outcome.stderr
-    assert "--task sentiment: does not score two texts" in outcome.stderr
+    assert "--task sentiment does not score two texts" in outcome.stderr
     outcome = swiss("match", "questions.txt", "absent.txt", "--threshold", 7, "--self")
     assert outcome.exit_code in (2, 3)
     for expected in ("from 0 to 1", "absent.txt", "CORPUS and --self"):

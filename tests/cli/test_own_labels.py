@@ -280,7 +280,7 @@ def test_a_file_without_a_header_is_read_by_numbers(swiss: Any, tmp_path: Path) 
     (tmp_path / "v.csv").write_text(table.replace("message,category", "v1,v2"))
     mistaken = swiss("train", "--train", "spam=v.csv", *numbers, *run, "--output", "c")
     assert mistaken.exit_code == 3
-    assert "v.csv:1: 'v2' is the label of this row alone" in mistaken.stderr
+    assert "v.csv:1: 'v2' labels only this row" in mistaken.stderr
     named = ("--text-columns", "v1", "--label-column", "v2")
     assert swiss("train", "--train", "spam=v.csv", *named, *run, "--output", "d").exit_code == 0
 

@@ -43,7 +43,7 @@ def test_a_folder_is_read_one_document_a_file(swiss, jsonl, tmp_path):
     assert swiss("predict", "sst", "letters").exit_code == 3
     outcome = swiss("predict", "sst", "letters", "--recursive", "--format", "jsonl")
     assert outcome.exit_code == 1
-    assert "neither .txt nor .md: 1 of 3 files: c.pdf" in outcome.stderr
+    assert "skipped 1 of 3 files, which end in neither .txt nor .md: c.pdf" in outcome.stderr
     first, second = jsonl(outcome.stdout)
     assert (first["file"], first["text"], first["line"]) == ("b.txt", "good\nfilm\n", 1)
     assert (second["file"], second["error"]["code"]) == ("old/a.md", "invalid_utf8")

@@ -143,7 +143,7 @@ def test_files_with_other_columns_are_refused_in_one_table(swiss, jsonl, tmp_pat
     (tmp_path / "b.csv").write_text("text\nbad\n")
     outcome = swiss("predict", "sst", "a.csv", "b.csv", "-o", "out.csv")
     assert outcome.exit_code == 2
-    assert "b.csv: its columns are not those of a.csv" in outcome.stderr
+    assert "b.csv: its columns differ from those of a.csv" in outcome.stderr
     assert not (tmp_path / "out.csv").exists()
     records = jsonl(swiss("predict", "sst", "a.csv", "b.csv", "--format", "jsonl").stdout)
     assert [(record["file"], record["line"]) for record in records] == [("a.csv", 2), ("b.csv", 2)]
@@ -188,7 +188,7 @@ def test_parquet_keeps_its_types(swiss, tmp_path):
 def test_a_column_that_is_renamed_is_reported(swiss, tmp_path, name):
     (tmp_path / "in.csv").write_text("a,a,text\n1,2,good\n")
     outcome = swiss("predict", "sst", "in.csv", "-o", name)
-    assert "in.csv: has such names already: 'a' is written as 'a_2'" in outcome.stderr
+    assert "in.csv: a name occurs twice: 'a' is written as 'a_2'" in outcome.stderr
     assert swiss("predict", "sst", "in.csv", "-o", "out.csv").stderr == ""
 
 

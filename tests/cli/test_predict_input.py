@@ -153,7 +153,7 @@ def test_a_field_of_a_megabyte(predict):
     records, outcome = predict("sentiment", "x.csv", f'text\n"{long}"\nbad\n')
     assert texts(records) == [long, "bad"]
     assert [record["truncated"] for record in records] == [True, False]
-    assert outcome.stderr == "warning: cut to 16 tokens: 1 of 2 records\n"
+    assert outcome.stderr == "warning: truncated to 16 tokens: 1 of 2 records\n"
 
 
 def test_records_fail_alone(predict):
@@ -235,34 +235,34 @@ def test_several_inputs_in_turn(swiss, jsonl, tmp_path):
         (["nonsense", "x.txt"], 2, "unknown task 'nonsense'", "choose one of: sentiment, sst"),
         (["sst", "x.txt", "missing.txt"], 3, "missing.txt: no such file", "check the path"),
         (["sst", "."], 3, ".: is a directory", "name the files in it"),
-        (["sst", "x.log"], 2, "x.log: the extension does not tell", "--input-format txt|tsv"),
+        (["sst", "x.log"], 2, "x.log: the extension does not say", "--input-format txt|tsv"),
         (["sst", "-", "-"], 2, "standard input is named twice", "leave out"),
         (["sts", "x.txt"], 2, "x.txt: similarity needs two texts", "--input-format"),
         (["sst", "x.tsv", "--columns", "a,b"], 2, "--columns names 2", "--columns 1"),
-        (["sst", "x.tsv", "--columns", "0"], 2, "numbers that begin with 1", "--columns 1"),
+        (["sst", "x.tsv", "--columns", "0"], 2, "names, or numbers from 1", "--columns 1"),
         (["sst", "x.tsv", "--columns", "a"], 2, "x.tsv:1: there is no column 'a'", "good, film"),
         (["sst", "x.tsv", "--columns", "a", "--no-header"], 2, "needs a header", "use numbers"),
-        (["sst", "x.txt", "--columns", "1"], 2, "no meaning", "--input-format tsv"),
-        (["sst", "x.txt", "--header"], 2, "no meaning", "--input-format tsv"),
+        (["sst", "x.txt", "--columns", "1"], 2, "does not apply", "--input-format tsv"),
+        (["sst", "x.txt", "--header"], 2, "does not apply", "--input-format tsv"),
         (["sst", "x.txt", "--device", "gpu"], 2, "unknown device 'gpu'", "cuda:N"),
         (["sst", "x.txt", "--device", "cuda"], 6, "cuda:0 cannot be used: ", "--device cpu"),
         (["sst", "x.txt", "--device", "cuda:7"], 6, "cuda:7 cannot be used: ", "--device cpu"),
         (["sst", ""], 2, "a file name is empty", "standard input"),
         (["sst", "-", "/dev/stdin"], 2, "standard input is named twice", "leave out"),
-        (["sst", "x.txt", "--model", ""], 2, "the model's directory is an empty name", "name a"),
+        (["sst", "x.txt", "--model", ""], 2, "the name of the model directory is empty", "name a"),
         (["sst", "x.tsv", "--columns", ""], 2, "--columns takes names", "--columns 1"),
         (["sst", "x.tsv"], 3, "x.tsv:1: the table has 2 columns", "--columns"),
         (["sst", "x.tsv", "--delimiter", "ab"], 2, "--delimiter 'ab' is not one", "semicolon"),
-        (["sst", "x.txt", "--delimiter", ";"], 2, "--delimiter has no meaning", "--input-format"),
+        (["sst", "x.txt", "--delimiter", ";"], 2, "--delimiter does not apply", "--input-format"),
         (["sst", "x.txt", "--model", "nowhere"], 4, "not found", "name a directory"),
-        (["sst", "x.txt", "--output", "x.tsv"], 2, "x.tsv: exists already", "--force"),
+        (["sst", "x.txt", "--output", "x.tsv"], 2, "x.tsv: already exists", "--force"),
         (
             ["sst", "x.txt", "--output", "x.txt", "--force"],
             2,
-            "is the input and the output",
+            "is both input and output",
             "another",
         ),
-        (["sst", "x.txt", "--output", "no/y.tsv"], 2, "no such directory", "make it first"),
+        (["sst", "x.txt", "--output", "no/y.tsv"], 2, "no such directory", "create it first"),
         (["sst", "x.txt", "--output", ".", "--force"], 2, "not a regular file", "name a file"),
     ],
 )

@@ -132,7 +132,7 @@ def test_standard_output_onto_the_input_is_refused(spawn, tmp_path):
         process = spawn("predict", "sst", source, stdout=stream)
         _, stderr = process.communicate()
     assert process.returncode == 2
-    assert b"is the input and the output" in stderr
+    assert b"is both input and output" in stderr
     assert source.read_text() == "good\n"
 
 

@@ -153,8 +153,8 @@ def test_the_threshold_decides_what_is_a_paraphrase(swiss, jsonl):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["sts", "--classes", 3], "--classes has no meaning for similarity"),
-        (["sts", "--threshold", 0.4], "--threshold has no meaning for similarity"),
+        (["sts", "--classes", 3], "--classes does not apply to similarity"),
+        (["sts", "--threshold", 0.4], "--threshold does not apply to similarity"),
         (["para", "--threshold", 40], "--threshold is 40"),
     ],
 )

@@ -96,19 +96,19 @@ def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
             ("a.pdf", "--epochs", 0),
             2,
             "a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet; "
-            "epochs is 0, it must be at least 1",
+            "epochs is 0, but must be at least 1",
             "see: swiss pretrain --help",
         ),
         (
             (TEXT, "--dev-share", 1),
             2,
-            "dev_share is 1.0, it must be in [0, 1)",
+            "dev_share is 1.0, but must be in [0, 1)",
             "see: swiss pretrain --help",
         ),
         (
             ("a.txt", "--columns", "text"),
             2,
-            "columns has no meaning for lines of text",
+            "columns does not apply to lines of text",
             "see: swiss pretrain --help",
         ),
         ((TEXT, "--columns", "body"), 2, f"{TEXT}:1: there is no column 'body'", "first row has"),

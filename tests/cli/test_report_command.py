@@ -279,12 +279,12 @@ def write_log(run: Path) -> None:
         (("run", "--heads", "first"), 2, ("--heads 'first' is not a list of numbers",)),
         (("run", "--errors", 0), 2, ("--errors",)),
         (("run", "-o", "no/report.html"), 2, ("no: no such directory",)),
-        (("run", "-o", "pairs.tsv"), 2, ("pairs.tsv: exists already", "--force")),
+        (("run", "-o", "pairs.tsv"), 2, ("pairs.tsv: already exists", "--force")),
         (("run", "--pair", "", "b"), 2, ("--pair has an empty text",)),
         (("run", "--pairs", "pairs.tsv"), 2, ("more than 8 pairs",)),
         (("run", "--pairs", "absent.tsv"), 3, ("absent.tsv",)),
         (("run", "--data", "."), 3, ("no dev file of sentiment, paraphrase, similarity",)),
-        (("absent",), 4, ("so absent is no model directory",)),
+        (("absent",), 4, ("so absent is not a model directory",)),
         (
             ("run", "--layers", "9", "--heads", "8", "-o", "pairs.tsv", "--data", "gone"),
             2,
@@ -292,7 +292,7 @@ def write_log(run: Path) -> None:
                 "4 problems",
                 "--layers names 9",
                 "--heads names 8",
-                "exists already",
+                "already exists",
                 "gone: no such",
             ),
         ),
@@ -315,7 +315,7 @@ def test_a_damaged_log(swiss: Any, tmp_path: Path) -> None:
     write_log(write_run(tmp_path / "run", make_model()))
     outcome = swiss("report", "run")
     assert outcome.exit_code == 4
-    assert "run/log.jsonl:1: no entry of a run's log" in outcome.stderr
+    assert "run/log.jsonl:1: not an entry of a run's log" in outcome.stderr
 
 
 def test_damaged_metrics_are_found_before_the_model_runs(swiss: Any, tmp_path: Path) -> None:

@@ -231,7 +231,7 @@ def test_an_unknown_key_is_found_before_anything_runs(
     monkeypatch.setattr(selection, "RECIPES", recipes)
     outcome = swiss("reproduce", "table2", *TINY, "--max-steps", 1)
     assert outcome.exit_code == 2
-    assert "layer-sharing: dropout is 7, it must be in [0, 1)" in outcome.stderr
+    assert "layer-sharing: dropout is 7, but must be in [0, 1)" in outcome.stderr
     assert "pair-encoding: unknown key 'epoch'" in outcome.stderr
     assert not Path("runs").exists()
 

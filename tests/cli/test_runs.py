@@ -160,7 +160,7 @@ def test_a_log_with_something_else_in_it_is_refused(swiss: Any, run: Path, line:
     before = log.read_bytes()
     outcome = swiss("train", "--resume", "run")
     assert outcome.exit_code == 4, outcome.stderr
-    assert f"run/log.jsonl:{number}: no entry of a run's log" in outcome.stderr
+    assert f"run/log.jsonl:{number}: not an entry of a run's log" in outcome.stderr
     assert "remove that line" in outcome.stderr
     assert log.read_bytes() == before
 

@@ -78,7 +78,7 @@ def test_periods_are_in_order_of_time(swiss, reviews):
     quarters = summary_of(swiss, reviews, "--by", "date:quarter")["by"][0]["groups"]
     assert [group["group"] for group in quarters][:2] == ["2024-Q1", "2024-Q2"]
     outcome = swiss("summarize", "sst", reviews, "--by", "date:month")
-    assert "some records have no date" in outcome.stderr
+    assert "some records have no readable date" in outcome.stderr
 
 
 def test_several_columns_are_summarized_each_on_its_own(swiss, reviews, tmp_path):
@@ -189,4 +189,4 @@ def test_predict_can_sum_up_beside_its_answers(swiss, reviews):
     summary = swiss("summarize", "sentiment", reviews, "--classes", 3)
     assert summary.stdout.decode() in outcome.stderr
     refused = swiss("predict", "paraphrase,similarity", "absent.tsv", "--summary")
-    assert "--summary: sums up one task, not 2" in refused.stderr
+    assert "--summary is for one task, not 2" in refused.stderr

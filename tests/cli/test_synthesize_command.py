@@ -60,7 +60,7 @@ def test_files_are_replaced_only_with_force(swiss: Swiss, tmp_path: Path) -> Non
     before = (tmp_path / "made" / "paraphrase.tsv").read_bytes()
     outcome = swiss(*command, "--seed", "9")
     assert outcome.exit_code == 2
-    assert "made: holds paraphrase.tsv, similarity.tsv already" in outcome.stderr
+    assert "made: already holds paraphrase.tsv, similarity.tsv" in outcome.stderr
     assert (tmp_path / "made" / "paraphrase.tsv").read_bytes() == before
     assert swiss(*command, "--seed", "9", "--force").exit_code == 0
     assert (tmp_path / "made" / "paraphrase.tsv").read_bytes() != before

@@ -94,7 +94,7 @@ def test_a_run_without_restarts_says_what_happened_and_resumes_with_one_rank(
     assert "warning: ranks is 1, it was 2; the weights can differ in the last bits" in (
         outcome.stderr
     )
-    assert "dropout masks are others too" in outcome.stderr
+    assert "dropout masks differ too" in outcome.stderr
     assert steps(tmp_path / "run") == list(range(1, 61))
     assert "batch_size = 16\n" in (tmp_path / "run" / "train_config.toml").read_text()
 

@@ -125,7 +125,7 @@ def test_resume_adds_the_missing_parts_and_nothing_else(predict, swiss, tmp_path
     for option in (("--classes", 3), ("--format", "jsonl")):
         outcome = swiss("predict", "sst", *names, *RAY, "-o", "out", "--resume", *option)
         assert outcome.exit_code == 2
-        assert "begun with other" in outcome.stderr
+        assert "started with other" in outcome.stderr
     (tmp_path / "out" / "part-00001.parquet").unlink()
     (tmp_path / "out" / "_swiss" / "part-00003.json").unlink()
     kept = (tmp_path / "out" / "part-00002.parquet").stat().st_mtime_ns
@@ -155,7 +155,7 @@ def test_what_ray_cannot_do_is_refused_before_any_work(swiss, tmp_path):
     (tmp_path / "a.txt").write_text("good\n")
     for arguments, message in (
         (("a.txt", "--engine", "ray"), "-o FOLDER"),
-        (("a.txt", "--engine", "ray", "-o", "out", "--summary"), "--summary has no meaning"),
+        (("a.txt", "--engine", "ray", "-o", "out", "--summary"), "--summary does not apply"),
         (("a.txt", "--engine", "ray", "-o", "out", "--format", "csv"), "parquet or jsonl"),
         (("-", "--engine", "ray", "-o", "out"), "not standard input"),
         (("a.txt", "--resume"), "--engine ray"),

@@ -162,7 +162,7 @@ def test_combinations_and_values_are_listed_with_unknown_keys(tmp_path: Path) ->
         "unknown key 'surgery'",
         "freeze_encoder must be true or false",
         "heads is 'cosine'",
-        "ema_decay is 2.0, it must be in [0, 1)",
+        "ema_decay is 2.0, but must be in [0, 1)",
     ):
         assert part in caught.value.message
 

@@ -223,7 +223,7 @@ def test_the_schedule_sets_the_learning_rate(tmp_path: Path, schedule: str, last
 def test_long_rows_are_noted(tmp_path: Path) -> None:
     started = next(multitask.fit(tiny_config(tmp_path / "run", max_length=10)))
     assert isinstance(started, Started)
-    assert "sentiment: 96 train rows are cut to the longest input" in started.notes
+    assert "sentiment: 96 train rows are truncated to the longest input" in started.notes
 
 
 def test_max_steps_and_eval_every(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_markdown() -> None:
         "- Machine: Linux, A & B, 2 threads, cpu in fp32\n"
         "- Date: 2026-11-23 to 2026-11-24\n"
         "- Order by SST Acc: Kendall's tau-b with the paper's order is -1.00 (2 rows); swapped by"
-        " more than one standard deviation (the deviation of 2 is not known: one seed):"
+        " more than one standard deviation (the deviation of 2 is unknown: one seed):"
         " 1 above 2\n"
     )
 
@@ -156,7 +156,7 @@ def test_the_order_of_the_rows() -> None:
     assert far.endswith("one standard deviation: 2 above 3")
     tied = comparison.order_note(rows((0.1,), (0.1,), (0.1,)))
     assert "is undefined" in tied
-    assert "the deviation of 1, 2, 3 is not known" in tied
+    assert "the deviation of 1, 2, 3 is unknown" in tied
 
 
 def test_the_ledger_survives_half_a_line(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_the_ledger_survives_half_a_line(tmp_path: Path) -> None:
     assert ledger.read(tmp_path, Entry.from_json) == ENTRIES[:2]
     assert path.read_bytes().startswith(whole)
     path.write_bytes(b"{}\n" + whole)
-    with pytest.raises(DataError, match=r"ledger\.jsonl:1: no entry of a ledger"):
+    with pytest.raises(DataError, match=r"ledger\.jsonl:1: not an entry of a ledger"):
         ledger.read(tmp_path, Entry.from_json)
 
 
@@ -232,9 +232,9 @@ def test_all_problems_of_all_recipes_together(
     lines = caught.value.message.splitlines()
     assert lines[0] == "5 problems:"
     lines = [line.strip() for line in lines[1:]]
-    assert lines[0] == "seeds is 0, it must be at least 1"
+    assert lines[0] == "seeds is 0, but must be at least 1"
     assert lines[1] == "no row 'e' to run in t, which has 1 a, 2 b, 3 c, 4 d"
-    assert lines[2] == "a: unknown key 'epoch'; dropout is 2.0, it must be in [0, 1)"
+    assert lines[2] == "a: unknown key 'epoch'; dropout is 2.0, but must be in [0, 1)"
     assert lines[3].startswith("b: heads is 'cosine', which compares two texts")
     assert lines[4] == "d: cannot be read: No such file or directory"
     assert len(lines) == 5

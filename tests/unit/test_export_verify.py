@@ -106,7 +106,7 @@ def test_a_drop_above_the_limit_is_told_with_the_figures_of_all_tasks() -> None:
         verify.check_dev(figures(0.0051), "int8", max_drop=0.005)
     assert caught.value.exit_code == 1
     assert caught.value.message.splitlines() == [
-        "the int8 graph falls behind the trained model, at most 0.005 is allowed:",
+        "the int8 graph falls behind the trained model; at most 0.005 is allowed:",
         "  sentiment: accuracy 0.5000 -> 0.4949, drop 0.0051 on 1000 rows  <- too much",
         "  similarity: pearson 0.8500 -> 0.8600, drop -0.0100 on 800 rows",
     ]

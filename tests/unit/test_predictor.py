@@ -334,7 +334,7 @@ def test_the_model_of_the_environment(tiny_model, monkeypatch):
 def test_no_model(monkeypatch, tmp_path):
     monkeypatch.delenv("SWISS_MODEL", raising=False)
     monkeypatch.setattr("swisscli.core.model.directory.MODELS", tmp_path)
-    with pytest.raises(ModelError, match="comes without its model") as caught:
+    with pytest.raises(ModelError, match="lacks its model") as caught:
         Predictor()
     assert "model=DIR" in caught.value.hint
 

@@ -221,7 +221,7 @@ def test_no_pooler_in_and_none_out(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny(encoder=str(encoder), max_steps=1)
     events = list(masked_lm.fit(config))
     assert isinstance(events[0], Started)
-    assert f"{encoder} has no pooler, nor will what is written have one" in events[0].notes
+    assert f"{encoder} has no pooler, so the written encoder has none either" in events[0].notes
     assert load_pretrained(config.output).pooler_initialised
 
 
@@ -332,17 +332,17 @@ def test_every_problem_of_a_configuration_is_listed() -> None:
         "c is none of .txt, .tsv, .csv, .jsonl, .json, .parquet",
         "columns names '', not a name or a number from 1",
         "columns names '0', not a name or a number from 1",
-        "columns has no meaning for lines of text",
-        "dev_share is 1.0, it must be in [0, 1)",
+        "columns does not apply to lines of text",
+        "dev_share is 1.0, but must be in [0, 1)",
         "learning_rate is nan, not a finite number",
         "precision is 'fp8', not auto or fp32 or bf16",
-        "epochs is 0, it must be at least 1",
-        "seed is -1, it must be 0 or above",
-        "warmup_ratio is 1.5, it must be in [0, 1)",
+        "epochs is 0, but must be at least 1",
+        "seed is -1, but must be 0 or above",
+        "warmup_ratio is 1.5, but must be in [0, 1)",
     ]
     with pytest.raises(ConfigurationError, match="no file of text is named"):
         PretrainConfig()
-    with pytest.raises(ConfigurationError, match="columns has no meaning for lines of text"):
+    with pytest.raises(ConfigurationError, match="columns does not apply to lines of text"):
         PretrainConfig(files=["a.txt"], columns=["1"])
     with pytest.raises(ConfigurationError, match="dev_share is nan"):
         PretrainConfig(files=["a.txt"], dev_share=float("nan"))

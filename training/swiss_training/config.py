@@ -103,9 +103,9 @@ class RunConfig:
             yield f"device is {self.device!r}, not auto, cpu, cuda or cuda:N"
         yield from range_problems(self, _RANGES)
         if self.seed >= 2**63:
-            yield f"seed is {self.seed}, it must be below 2**63"
+            yield f"seed is {self.seed}, but must be below 2**63"
         if 0 < self.max_length < MIN_LENGTH:
-            yield f"max_length is {self.max_length}, it must be at least {MIN_LENGTH} tokens"
+            yield f"max_length is {self.max_length}, but must be at least {MIN_LENGTH} tokens"
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def range_problems(config: RunConfig, ranges: Ranges) -> Iterator[str]:
         for name in names:
             value = getattr(config, name)
             if math.isfinite(value) and not holds(value):
-                yield f"{name} is {value}, it must be {rule}"
+                yield f"{name} is {value}, but must be {rule}"
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -68,7 +68,7 @@ def warnings(recorded: Fingerprint, now: Fingerprint) -> list[str]:
         for difference in _differences(before, after)
     ]
     if before["ranks"] != after["ranks"]:
-        messages.append("warning: with another number of ranks, dropout masks are others too")
+        messages.append("warning: with another number of ranks, dropout masks differ too")
     return messages
 
 

@@ -47,7 +47,7 @@ def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[
             entries.append(from_json(json.loads(line), Place(path)))
         except (ModelError, ValueError, KeyError, TypeError) as error:
             raise DataError(
-                f"{path}:{number}: no entry of a ledger ({error!r})",
+                f"{path}:{number}: not an entry of a ledger ({error!r})",
                 hint="remove that line; its run is then done again",
             ) from None
     return entries

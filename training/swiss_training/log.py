@@ -102,5 +102,5 @@ def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
         entry = None
     known = isinstance(entry, dict) and {"event", "step", "time"} <= entry.keys()
     if not known or type(entry["step"]) is not int:
-        raise ModelError(f"{path}:{number}: no entry of a run's log", hint="remove that line")
+        raise ModelError(f"{path}:{number}: not an entry of a run's log", hint="remove that line")
     return entry

@@ -110,7 +110,7 @@ def label_section(inputs: EvaluationInput) -> Section:
         for task in rows.values()
         for row in task.rows
     ):
-        intro += " Rows whose label allows several classes are left out."
+        intro += " Rows whose label allows several classes are omitted."
     return Section("labels", "Label distributions", intro, charts)
 
 

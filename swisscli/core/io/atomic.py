@@ -28,16 +28,16 @@ def check_output(path: Path | None, *, force: bool, inputs: Sequence[str]) -> No
     for name in inputs:
         if name != "-" and _is_same_file(path, Path(name)):
             raise ConfigurationError(
-                f"{name}: is the input and the output", hint="write to another file"
+                f"{name}: is both input and output", hint="write to another file"
             )
     if path is None:
         return
     if path.exists() and not path.is_file():
         raise ConfigurationError(f"{path}: is not a regular file", hint="name a file to write")
     if path.exists() and not force:
-        raise ConfigurationError(f"{path}: exists already", hint="add `force=True` to replace it")
+        raise ConfigurationError(f"{path}: already exists", hint="add `force=True` to replace it")
     if not path.parent.is_dir():
-        raise ConfigurationError(f"{path.parent}: no such directory", hint="make it first")
+        raise ConfigurationError(f"{path.parent}: no such directory", hint="create it first")
     check_folder(path.resolve().parent)  # where `open_beside` writes
 
 

@@ -93,28 +93,28 @@ class ColumnChoice:
         example = f"for example: `columns={','.join('12'[: columns.arity])}`"
         if self.chosen and len(self.chosen) != columns.arity and not columns.every:
             raise ConfigurationError(
-                f"`columns` names {len(self.chosen)}, {columns.name} reads {columns.arity}",
+                f"`columns` names {len(self.chosen)}, but {columns.name} reads {columns.arity}",
                 hint=example,
             )
         if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
             raise ConfigurationError(
-                "`columns` takes names, or numbers that begin with 1",
+                "`columns` takes names, or numbers from 1",
                 hint=example,
             )
         if self.chosen and InputFormat.TXT in formats:
             raise ConfigurationError(
-                "`columns` has no meaning for lines of text", hint="add `input_format=tsv`"
+                "`columns` does not apply to lines of text", hint="add `input_format=tsv`"
             )
         is_json = not formats.isdisjoint((InputFormat.JSON, InputFormat.JSONL))
         if is_json and any(name.isdecimal() for name in self.chosen):
             raise ConfigurationError(
-                "`columns` with numbers has no meaning for JSON", hint="use names"
+                "`columns` with numbers does not apply to JSON", hint="use names"
             )
         undelimited = sorted(layout for layout in formats if not layout.is_delimited)
         for option, value in (("header", self.has_header), ("delimiter", self.delimiter)):
             if value and undelimited:
                 raise ConfigurationError(
-                    f"`{option}` has no meaning for the format {undelimited[0]}",
+                    f"`{option}` does not apply to the format {undelimited[0]}",
                     hint="add `input_format=tsv`",
                 )
         if self.by_name and self.has_header is False:

@@ -66,7 +66,7 @@ def _parse_row(number: int, text: str) -> JsonRow:
 def _check_object(number: int, values: Any) -> JsonRow:
     if isinstance(values, dict):
         return JsonRow(number, values, None)
-    message = 'a JSON object is expected, such as {"text": "..."}'
+    message = 'expected a JSON object, such as {"text": "..."}'
     return JsonRow(number, None, RecordError("invalid_json", message))
 
 

@@ -121,7 +121,7 @@ def open_text(stream: BinaryIO, name: str) -> TextStream:
             head = _read_first_bytes(stream)
     for magic, what, remedy in _FOREIGN:
         if head.startswith(magic):
-            raise DataError(f"{name}: {what}, not a text that swiss reads", hint=remedy)
+            raise DataError(f"{name}: {what}, not text that swiss can read", hint=remedy)
     if head.startswith(_UTF16_BOMS):
         return TextStream(
             io.BufferedReader(_Utf16Reader(_PrefixedStream(head, stream)), _CHUNK), b""

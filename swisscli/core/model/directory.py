@@ -110,7 +110,7 @@ def find_model(named: str | os.PathLike[str] | None) -> Path:
         return default_model()
     if isinstance(named, str) and not named:
         raise ConfigurationError(
-            "the model's directory is an empty name", hint="name a directory, or leave it out"
+            "the name of the model directory is empty", hint="name a directory, or leave it out"
         )
     return Path(named).absolute()
 
@@ -136,7 +136,7 @@ def packaged_model() -> Path:
     path = MODELS / DEFAULT_MODEL
     if not (path / MANIFEST).is_file():
         raise ModelError(
-            f"{path}: this installation comes without its model",
+            f"{path}: this installation lacks its model",
             hint=f"name a model directory with `model=DIR` or the variable {MODEL_VARIABLE}",
         )
     return path

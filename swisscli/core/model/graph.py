@@ -20,7 +20,7 @@ _PARTS = {
     "Attribute": {5: "Tensor", 10: "Tensor", 22: "SparseTensor", 23: "SparseTensor"},
     "SparseTensor": {1: "Tensor", 2: "Tensor"},
 }
-_LOOP = "holds a graph within the graph (Loop, If, Scan), which may never end"
+_LOOP = "contains a subgraph (Loop, If, Scan), which may never end"
 _REFUSED = {
     "Model": {25: "defines functions of its own"},
     "Attribute": {6: _LOOP, 11: _LOOP},
@@ -47,7 +47,7 @@ def check_graph(path: Path) -> None:
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 reason = _find_reason_to_refuse(content)
         except ValueError as error:  # an empty file among them
-            reason = f"is no ONNX graph: {error}"
+            reason = f"is not an ONNX graph: {error}"
     if reason:
         raise ModelError(
             f"{path}: the graph {reason}", hint="export the model again with: swiss export"
@@ -82,7 +82,7 @@ def _read_fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int
         else:
             raise ValueError("it cannot be parsed")
         if last > end:
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         yield number, start, last
         start = last
 
@@ -96,4 +96,4 @@ def _read_varint(content: mmap.mmap, start: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, start
         shift += 7
-    raise ValueError("it is cut off")
+    raise ValueError("it is truncated")

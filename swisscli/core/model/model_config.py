@@ -84,7 +84,7 @@ def _read_task(value: Any, place: Place) -> TaskSpec:
         return _read_own_task(entry, place)
     if task.labels != entry.labels or task.kind != entry.kind:
         raise ModelError(
-            f"{place}: the task {format_value(entry.name)} is not one that this version knows",
+            f"{place}: this version does not know the task {format_value(entry.name)}",
             hint="upgrade with: pip install --upgrade swissbert",
         )
     return task
@@ -102,7 +102,7 @@ def _read_own_task(entry: _TaskEntry, place: Place) -> TaskSpec:
         raise ModelError(f"{place.at('name')}: {error.message}") from None
     if entry.kind == "multiclass":
         if len(set(entry.labels)) < max(2, len(entry.labels)):
-            raise place.at("labels").refuse(list(entry.labels), "two names or more, each once")
+            raise place.at("labels").refuse(list(entry.labels), "two or more names, each once")
         return own_task(name, entry.arity, entry.labels, symmetric=entry.symmetric)
     low, high = entry.score_range or (0.0, 0.0)
     if entry.kind != "regression" or entry.labels or not low < high:

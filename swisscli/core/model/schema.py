@@ -53,7 +53,7 @@ class Place:
 
     def refuse(self, value: Any, expected: str) -> ModelError:
         """Return the error for a value that breaks a rule."""
-        return ModelError(f"{self} is {format_value(value)}, it must be {expected}", hint=_HINT)
+        return ModelError(f"{self} is {format_value(value)}, but must be {expected}", hint=_HINT)
 
 
 _HINT = "copy, train or export the model again"
@@ -177,7 +177,7 @@ class ListOf:
             raise place.refuse(value, "a list")
         if not self.fewest <= len(value) <= self.most:
             raise ModelError(
-                f"{place} has {len(value):,} entries, it must have {self.fewest} to {self.most:,}",
+                f"{place} has {len(value):,} entries, but must have {self.fewest} to {self.most:,}",
                 hint=_HINT,
             )
         return tuple(self.rule(item, place.at(index)) for index, item in enumerate(value))
@@ -256,7 +256,7 @@ def read_json(path: Path, rule: Rule[T]) -> T:
         values = json.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
-            f"{path}: not found, so {path.parent} is no model directory",
+            f"{path}: not found, so {path.parent} is not a model directory",
             hint="name a directory that swiss train and swiss export wrote",
         ) from None
     except OSError as error:
@@ -271,7 +271,7 @@ def _read_bytes(path: Path) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")

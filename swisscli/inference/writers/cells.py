@@ -99,8 +99,8 @@ class TableColumns:
             warn_of_renamed([*names, *usual], written, self._source, self._warn)
         elif names != self.inputs:
             raise ConfigurationError(
-                f"{self._source}: its columns are not those of {self._first}: one table cannot hold"
-                " both",
+                f"{self._source}: its columns differ from those of {self._first}, and one table"
+                " cannot hold both",
                 hint="predict one file after the other, add `output_format=jsonl`, or"
                 " `only_results=True`",
             )
@@ -130,8 +130,8 @@ class TableColumns:
         unknown = [name for name in values if name not in self.inputs]
         if unknown:
             raise DataError(
-                f"{self._source}:{record.line}: no record before it has the key {unknown[0]!r}, and"
-                " a table has the columns that it began with",
+                f"{self._source}:{record.line}: no earlier record has the key {unknown[0]!r}, and"
+                " a table keeps the columns that it started with",
                 hint="add `output_format=jsonl`, which keeps the keys of each record",
             )
         return [values.get(name) for name in self.inputs]
@@ -186,7 +186,7 @@ def warn_of_renamed(
     renamed = [(old, new) for old, new in zip(usual, names, strict=True) if old != new]
     if renamed:
         what = ", ".join(f"{old!r} is written as {new!r}" for old, new in renamed)
-        warn(f"{source}: has such names already: {what}")
+        warn(f"{source}: a name occurs twice: {what}")
     return bool(renamed)
 
 

@@ -38,13 +38,13 @@ def output_format_of(path: str) -> OutputFormat:
     found = _EXTENSIONS.get(name.with_suffix("").suffix if is_packed else name.suffix)
     if found is None:
         raise ConfigurationError(
-            f"{path}: the extension does not tell the format",
+            f"{path}: the extension does not say the format",
             hint="end it with .csv, .tsv, .jsonl or .parquet, or add"
             f" `output_format={'|'.join(OutputFormat)}`",
         )
     if is_packed and found is OutputFormat.PARQUET:
         raise ConfigurationError(
-            f"{path}: Parquet is compressed inside, and cannot be read through gzip",
+            f"{path}: Parquet compresses its own data, and cannot be read through gzip",
             hint=f"write to {path[: -len('.gz')]}",
         )
     return found

@@ -69,8 +69,8 @@ class TableParquetWriter:
             self._own_schema = own
         elif own != self._own_schema:
             raise ConfigurationError(
-                f"{records.source.name}: its columns have other types than those of the file"
-                " before",
+                f"{records.source.name}: its columns have other types than those of the previous"
+                " file",
                 hint="predict one file after the other",
             )
         if self._writer is None:

@@ -75,7 +75,7 @@ def fetch(
                 _discard(partial)
                 if not begun:
                     raise TransferError(
-                        f"{file.url}: the content is not what it should be; nothing of it is kept"
+                        f"{file.url}: the content is not the expected one; none of it is kept"
                     )
             failures = 0 if grown else failures + 1
             if error and (failures == _ATTEMPTS or beginnings > _ATTEMPTS):
@@ -100,12 +100,12 @@ def _continue(
         with client.stream("GET", file.url, headers=wanted) as answer:
             if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE and begun:
                 _discard(partial)
-                return "the server has fewer bytes than are here"
+                return "the server has fewer bytes than this file"
             _check_status(answer, file.url)
             if answer.status_code == httpx2.codes.PARTIAL_CONTENT:
                 if not answer.headers.get("Content-Range", "").startswith(f"bytes {begun}-"):
                     _discard(partial)
-                    return "the server sent another part than was asked for"
+                    return "the server sent another part than requested"
             else:
                 begun = 0
             received = begun
@@ -120,7 +120,7 @@ def _continue(
                     if file.size is not None and received > file.size:
                         return None  # too long: the content is another
     except httpx2.TimeoutException:
-        return "the server does not answer in time"
+        return "the server did not answer in time"
     except httpx2.TransportError as error:
         return f"the connection failed: {error}" if str(error) else "the connection failed"
     except httpx2.HTTPError as error:

@@ -171,7 +171,7 @@ def order_note(rows: Sequence[tuple[int, float, Measured]]) -> str:
     spread = sqrt((pairs - paper_ties) * (pairs - own_ties))
     tau = f"{(agreeing - disagreeing) / spread:.2f}" if spread else "undefined"
     unknown = [str(number) for number, _, own in rows if own.deviation is None]
-    some = f" (the deviation of {', '.join(unknown)} is not known: one seed)" if unknown else ""
+    some = f" (the deviation of {', '.join(unknown)} is unknown: one seed)" if unknown else ""
     what = ", ".join(swapped) or "none"
     return (
         f"Kendall's tau-b with the paper's order is {tau} ({len(rows)} rows); swapped by more than"

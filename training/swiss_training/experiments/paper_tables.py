@@ -158,7 +158,7 @@ TABLES: dict[str, Table] = {
                 _row("final", "Dev", 0.754, 0.510, 0.883, 0.868),
                 Row("test", ("Test",), (0.758, 0.527, 0.885, 0.862), recipes=()),
             ),
-            note="The test row is the paper's alone: the test labels are not public.",
+            note="Only the paper has results for the test row: the test labels are not public.",
         ),
     )
 }

@@ -129,7 +129,7 @@ def select(
     """
     problems = Problems()
     if seeds < 1:
-        problems.add(ConfigurationError(f"seeds is {seeds}, it must be at least 1"))
+        problems.add(ConfigurationError(f"seeds is {seeds}, but must be at least 1"))
     numbered = {str(number): row for number, row in enumerate(table.rows, start=1) if row.recipes}
     known = numbered | {row.slug: row for row in numbered.values()}
     if unknown := [name for name in rows if name not in known]:

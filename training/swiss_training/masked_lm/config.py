@@ -59,11 +59,11 @@ class PretrainConfig(RunConfig):
             if not name or (name.isdecimal() and int(name) < 1):
                 yield f"columns names {name!r}, not a name or a number from 1"
         if self.columns and formats == {InputFormat.TXT}:
-            yield "columns has no meaning for lines of text"
+            yield "columns does not apply to lines of text"
         if self.delimiter and formats and not any(layout.is_delimited for layout in formats):
-            yield "delimiter has no meaning without a .tsv or .csv file"
+            yield "delimiter does not apply without a .tsv or .csv file"
         if self.delimiter and not is_delimiter(self.delimiter):
             yield f"delimiter is {self.delimiter!r}, not one character"
         if not 0 <= self.dev_share < 1:
-            yield f"dev_share is {self.dev_share}, it must be in [0, 1)"
+            yield f"dev_share is {self.dev_share}, but must be in [0, 1)"
         yield from super().problems()

@@ -147,12 +147,14 @@ class MaskedLM:
             else f"{encoder} has no masked language head: a new one is initialised"
         ]
         if self.pretrained.pooler_initialised:
-            notes.append(f"{encoder} has no pooler, nor will what is written have one")
+            notes.append(f"{encoder} has no pooler, so the written encoder has none either")
         if text.num_divided:
-            notes.append(f"{text.num_divided} texts are longer than the longest sequence: divided")
+            notes.append(
+                f"{text.num_divided} texts are longer than the longest sequence and are split"
+            )
         if text.num_unknown:
             notes.append(
-                f"{text.num_unknown} sequences without a token of the vocabulary are left out"
+                f"{text.num_unknown} sequences without a token of the vocabulary are skipped"
             )
         return notes
 

@@ -145,7 +145,7 @@ class TrainConfig(RunConfig):
         for option in method_options():
             for name, value in numbers(option.key, getattr(self, option.key)):
                 if math.isfinite(value) and not option.bounds.holds(value):
-                    yield f"{name} is {value}, it must be {option.bounds.rule}"
+                    yield f"{name} is {value}, but must be {option.bounds.rule}"
         yield from self._wrong_combinations()
 
     def _wrong_files(self) -> Iterator[str]:
@@ -162,7 +162,10 @@ class TrainConfig(RunConfig):
                     continue
                 total = sum(file.share for file in files)
                 if total > 1 or (total == 1 and not all(file.share for file in files)):
-                    yield f"the shares of {task}'s {split} files add up to {total:g}, 1 is all"
+                    yield (
+                        f"the shares of {task}'s {split} files add up to {total:g}, but must not"
+                        " exceed 1"
+                    )
 
     def _wrong_combinations(self) -> Iterator[str]:
         # How many texts a task of one's own has is known when its data is read.

@@ -156,7 +156,7 @@ def _check(config: TrainConfig, split: Split, task: TaskSpec) -> None:
     has_default = default in [file.path for file in files]
     if not files or (default and has_default and not default.is_file()):
         raise DataError(
-            f"{task.name} has no {split} file" + (f": {default} is not there" if default else ""),
+            f"{task.name} has no {split} file" + (f": {default} is missing" if default else ""),
             hint=f"name one with `{split}_files={task.name}=FILE`, or leave the task out with"
             f" `tasks`; {_looked_for(config)}",
         )

@@ -307,5 +307,5 @@ def _number(text: str, key: str, value: str, *, low: float, high: float) -> floa
         number = math.nan
     if not low < number < high:
         limit = f" and below {high:g}" if math.isfinite(high) else ""
-        raise ConfigurationError(f"{text}: {key} is {value!r}, it must be above {low:g}{limit}")
+        raise ConfigurationError(f"{text}: {key} is {value!r}, but must be above {low:g}{limit}")
     return number

@@ -379,5 +379,5 @@ def _notes(
                 f"{task}: {len(skipped)} {split} rows without a text or label are skipped ({some})"
             )
         if count := datasets[task].num_truncated:
-            notes.append(f"{task}: {count} {split} rows are cut to the longest input")
+            notes.append(f"{task}: {count} {split} rows are truncated to the longest input")
     return notes

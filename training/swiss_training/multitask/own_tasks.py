@@ -104,7 +104,7 @@ def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
     if first_of_headless and [label for label, _ in found].count(first_of_headless[0]) == 1:
         label, place = first_of_headless
         raise DataError(
-            f"{place}: {_shown(label)} is the label of this row alone: is it the name of a column?",
+            f"{place}: {_shown(label)} labels only this row: is it the name of a column?",
             hint="choose the columns by their names: `text_columns=NAME`, `label_column=NAME`",
         )
     return found

@@ -165,7 +165,7 @@ def check_output(folder: Path, *, force: bool) -> None:
     present = [_file(grain) for grain in TASK_OF if (folder / _file(grain)).exists()]
     if present and not force:
         raise ConfigurationError(
-            f"{folder}: holds {', '.join(present)} already",
+            f"{folder}: already holds {', '.join(present)}",
             hint="name another folder with `output=DIR`, or add `force=True`",
         )
 
