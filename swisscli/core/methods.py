@@ -17,7 +17,7 @@ class Bounds:
     """The allowed values of a number.
 
     Attributes:
-        rule: The rule in words, which errors show after "it must be".
+        rule: The rule in words, which errors show after "must be".
         holds: Whether a value is allowed.
     """
 
