@@ -14,7 +14,6 @@ Seconds are those of the search with a loaded model, on the clock and of the pro
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -30,6 +29,9 @@ from sentence_transformers.util import paraphrase_mining
 from sklearn.metrics import average_precision_score
 
 from swisscli import Predictor
+from swisscli.core.columns import InputColumns
+from swisscli.core.io.formats import InputFormat
+from swisscli.core.io.tables import read_table
 from swisscli.core.records import Record
 from swisscli.inference.matching import Corpus, Matcher
 
@@ -56,18 +58,17 @@ def read(path: Path, num_pairs: int) -> Questions:
     """Read the first pairs that have two texts and a label."""
     indices: dict[str, int] = {}
     labels: dict[Pair, bool] = {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream, delimiter="\t")
-        known = (row for row in rows if row["sentence1"] and row["sentence2"])
-        for row in islice(known, num_pairs):
-            if not row["is_duplicate"]:
+    columns = InputColumns("pairs", (("sentence1",), ("sentence2",)), ("is_duplicate",))
+    with path.open("rb") as stream:
+        rows = read_table(stream, str(path), InputFormat.TSV, columns)
+        for row in islice((row for row in rows if all(row.texts)), num_pairs):
+            if not row.label:
                 continue
             first, second = sorted(
-                indices.setdefault(row[name].strip(), len(indices))
-                for name in ("sentence1", "sentence2")
+                indices.setdefault(text.strip(), len(indices)) for text in row.texts
             )
             if first != second:
-                labels[first, second] = float(row["is_duplicate"]) == 1
+                labels[first, second] = float(row.label) == 1
     return Questions(list(indices), labels)
 
 

@@ -11,7 +11,6 @@ load, seconds on the clock would mean nothing, so they are not kept.
 """
 
 import argparse
-import csv
 import datetime
 import json
 import math
@@ -31,6 +30,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from swisscli import __version__
+from swisscli.core.columns import InputColumns
+from swisscli.core.io.formats import InputFormat
+from swisscli.core.io.tables import read_table
+from swisscli.core.io.tsv import format_tsv
 from swisscli.core.processor import processor
 
 TEST_SHARE = 0.2
@@ -75,8 +78,10 @@ class Measurement:
 
 def read(path: Path) -> Rows:
     """Read texts and labels."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [(row["text"], row["label"]) for row in csv.DictReader(stream, delimiter="\t")]
+    columns = InputColumns("own labels", (("text",),), ("label",))
+    with path.open("rb") as stream:
+        rows = read_table(stream, str(path), InputFormat.TSV, columns)
+        return [(row.texts[0], row.label) for row in rows if row.fields]
 
 
 def split(rows: Rows, size: int, seed: int) -> tuple[Rows, Rows]:
@@ -175,8 +180,8 @@ def train_swiss_from(train: Rows, test: Rows, options: argparse.Namespace) -> Tr
 def _train_swiss(train: Rows, test: Rows, more: Sequence[str]) -> Trained:
     folder = tempfile.TemporaryDirectory()
     for name, rows in (("train.tsv", train), ("test.tsv", test)):
-        with (Path(folder.name) / name).open("w", encoding="utf-8", newline="") as sink:
-            csv.writer(sink, delimiter="\t").writerows([("text", "label"), *rows])
+        content = format_tsv([("text", "label"), *rows])
+        (Path(folder.name) / name).write_text(content, encoding="utf-8", newline="")
 
     def swiss(*args: str) -> str:
         command = [sys.executable, "-m", "swisscli", *args]

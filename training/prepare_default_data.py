@@ -15,7 +15,6 @@ Texts of the CS224N dev and test sets are left out of all of them. A text that c
 set, letters and digits compared, is kept once.
 """
 
-import csv
 import hashlib
 import json
 import shutil
@@ -28,6 +27,10 @@ from swiss_training.emoji import spell_emoji
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Metrics
 from swiss_training.multitask.model import load_model, save_model
+from swisscli.core.columns import InputColumns
+from swisscli.core.io.formats import InputFormat
+from swisscli.core.io.tables import read_table
+from swisscli.core.io.tsv import format_tsv
 from swisscli.core.model.directory import ModelDirectory, is_model_directory
 
 Row = dict[str, str]
@@ -120,11 +123,12 @@ HELD_OUT = {
 """The CS224N files whose texts no training file may have, by task."""
 
 
-def read(path: Path) -> list[Row]:
-    """Read a TAB-separated file with csv quoting."""
-    csv.field_size_limit(1 << 24)
-    with path.open(encoding="utf-8", newline="") as source:
-        return list(csv.DictReader(source, delimiter="\t"))
+def read(path: Path, texts: tuple[str, ...]) -> list[Row]:
+    """Read a TAB-separated file with these text columns."""
+    columns = InputColumns(path.stem, tuple((name,) for name in texts))
+    with path.open("rb") as stream:
+        rows = read_table(stream, str(path), InputFormat.TSV, columns)
+        return [dict(zip(row.names, row.fields, strict=True)) for row in rows if row.fields]
 
 
 def key_of(row: Row, columns: tuple[str, ...]) -> str:
@@ -141,14 +145,15 @@ def is_wild(key: str) -> bool:
 
 def split(source: Path, data: DataSet) -> tuple[list[Row], list[Row]]:
     """A data set's training and wild dev rows."""
+    texts = _ONE if data.task == "sentiment" else _TWO
     seen = {
-        key_of(row, _ONE if data.task == "sentiment" else _TWO)
+        key_of(row, texts)
         for name in HELD_OUT[data.task]
-        for row in read(source / f"cs224n/{name}.csv")
+        for row in read(source / f"cs224n/{name}.csv", texts)
     }
     train: list[Row] = []
     wild: list[Row] = []
-    for row in read(source / data.path):
+    for row in read(source / data.path, data.texts):
         key = key_of(row, data.texts)
         if key in seen or not data.keep(row) or not all(row[name].strip() for name in data.texts):
             continue
@@ -167,12 +172,8 @@ def write(path: Path, data: DataSet, rows: list[Row]) -> None:
     if data.task == "similarity" and label == "label":
         label = "similarity"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as sink:
-        writer = csv.writer(sink, delimiter="\t", lineterminator="\n")
-        writer.writerow([*columns, label])
-        writer.writerows(
-            [*(row[name].strip() for name in data.texts), row[data.label]] for row in rows
-        )
+    cells = ([*(row[name].strip() for name in data.texts), row[data.label]] for row in rows)
+    path.write_text(format_tsv([[*columns, label], *cells]), encoding="utf-8", newline="")
 
 
 def digests(paths: Iterator[Path], base: Path) -> dict[str, str]:

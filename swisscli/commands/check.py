@@ -1,7 +1,5 @@
 """`swiss check`: read options, test a model on the buckets of errors, show the failure rates."""
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +13,7 @@ from swisscli.commands.examples import ExampleOptions, parse_examples
 from swisscli.commands.option_groups import with_option_groups
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io import atomic
+from swisscli.core.io.tsv import format_tsv
 
 if TYPE_CHECKING:
     from swiss_evaluation.buckets import Case, Tally, Test
@@ -151,10 +150,9 @@ def _show(
 
 
 def _format_failures(failed: "Iterable[Case]") -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
-    writer.writerow(["bucket", "task", "test", "expected", "found", "texts"])
-    for case in failed:
-        row = [case.bucket, case.task, case.test, case.expected, case.found]
-        writer.writerow([*row, " | ".join(case.texts)])
-    return out.getvalue()
+    header = ("bucket", "task", "test", "expected", "found", "texts")
+    rows = (
+        (case.bucket, case.task, case.test, case.expected, case.found, " | ".join(case.texts))
+        for case in failed
+    )
+    return format_tsv([header, *rows])

@@ -1,7 +1,5 @@
 """Examples of every bucket, and the files that they are written to."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count, zip_longest
@@ -26,6 +24,7 @@ from swiss_training.synthesis.scene import Scene
 from swiss_training.synthesis.source import Part
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io import atomic
+from swisscli.core.io.tsv import format_tsv
 from swisscli.core.tasks import TaskSpec
 
 _ATTEMPTS = 200  # sets in a row that bring nothing new, until a bucket counts as exhausted
@@ -208,8 +207,4 @@ def _cell(text: str) -> str:
 
 def _tsv(grain: Grain, table: Iterable[list[str]]) -> str:
     texts = ["sentence"] if TASK_OF[grain].arity == 1 else ["sentence1", "sentence2"]
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t", lineterminator="\n")
-    writer.writerow([*texts, TARGET_COLUMN[grain], "bucket", "set"])
-    writer.writerows(table)
-    return out.getvalue()
+    return format_tsv([[*texts, TARGET_COLUMN[grain], "bucket", "set"], *table])
