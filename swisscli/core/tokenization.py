@@ -219,17 +219,21 @@ def _split_long_text(
     size = int(is_text_T.sum())
 
     def part(chosen_T: npt.NDArray[np.int32], truncated: bool) -> tuple[Encoding, ...]:
-        part_T = first_T.copy()
-        part_T[is_text_T] = chosen_T
-        return (Encoding(part_T, np.array(encoding.type_ids, dtype=np.int32), truncated),)
+        is_kept_T = ~is_text_T | (is_text_T.cumsum() <= len(chosen_T))
+        part_T = first_T[is_kept_T]
+        part_T[is_text_T[is_kept_T]] = chosen_T
+        type_ids_T = np.array(encoding.type_ids, dtype=np.int32)[is_kept_T]
+        return (Encoding(part_T, type_ids_T, truncated),)
 
     if long_text == "head-tail":
         half = size // 2
         return (part(np.concatenate([ids_T[:half], ids_T[half - size :]]), True),)
     overlap = size // _OVERLAP
     count = -(-(len(ids_T) - overlap) // (size - overlap))
-    starts = np.linspace(0, len(ids_T) - size, count).round().astype(int)
-    return tuple(part(ids_T[start : start + size], False) for start in starts)
+    # No longer than they must be: whole chunks of a text of one and a quarter would compute two.
+    length = -(-(len(ids_T) + (count - 1) * overlap) // count)
+    starts = np.linspace(0, len(ids_T) - length, count).round().astype(int)
+    return tuple(part(ids_T[start : start + length], False) for start in starts)
 
 
 def _text_ids(encoding: tokenizers.Encoding) -> npt.NDArray[np.int32]:

@@ -46,6 +46,14 @@ def test_chunks_read_everything_and_average_the_probabilities(tiny_model: Path) 
     assert (long.truncated, long.num_tokens) == (False, 32)
 
 
+def test_chunks_are_no_longer_than_they_must_be(tiny_model: Path) -> None:
+    parts = [" ".join(LETTERS[:9]), " ".join(LETTERS[7:16])]
+    long, *chunks = answers(tiny_model, "chunks", " ".join(LETTERS[:16]), *parts)
+    mean = np.mean([chunk.probabilities for chunk in chunks], axis=0)
+    np.testing.assert_allclose(long.probabilities, mean, atol=1e-6)
+    assert long.num_tokens == sum(chunk.num_tokens for chunk in chunks)
+
+
 def test_chunks_reach_the_end_of_a_text_of_any_length(tiny_model: Path) -> None:
     for length in range(SIZE, 5 * SIZE):
         text = " ".join((LETTERS * 3)[:length])

@@ -33,9 +33,9 @@ from swisscli.core.tasks import (
 Pooling = Literal["cls", "mean"]
 LongText = Literal["head", "head-tail", "chunks"]
 """What is read of a text that is longer than the model: its beginning; its beginning and its end,
-half of the model's length each; or all of it, in chunks of that length which overlap by an eighth
-and whose probabilities are averaged. Of a pair it is always the beginnings, the longer one cut
-first: a chunk of one text says nothing of a chunk of the other."""
+half of the model's length each; or all of it, in equal chunks of at most that length, which overlap
+by an eighth of it and whose probabilities are averaged. Of a pair it is always the beginnings, the
+longer one cut first: a chunk of one text says nothing of a chunk of the other."""
 
 
 def parse_long_text(value: str | None) -> LongText | None:
