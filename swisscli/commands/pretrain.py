@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swiss_training.masked_lm.config import PretrainConfig
+from swisscli import console
 from swisscli.commands.config_options import (
     COMMON,
     DATA,
@@ -134,7 +135,9 @@ def run(what: PretrainConfig | Path) -> None:
         )
 
     def train(stop: "Interruption") -> "Iterator[Event]":
-        return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
+        if isinstance(what, Path):
+            return objective.resume(what, stop, display)
+        return objective.fit(what, stop, display)
 
     folder = folder_of(what) if isinstance(what, Path) else Path(what.output)
     with TrainingDisplay() as display:
@@ -144,5 +147,5 @@ def run(what: PretrainConfig | Path) -> None:
         assert isinstance(finished.best, objective.DevLoss)
         typer.echo(f"dev\tloss\t{finished.best.loss:.4f}\t{finished.best.num_tokens}")
         typer.echo(f"dev\tperplexity\t{finished.best.perplexity:.4f}\t{finished.best.num_tokens}")
-    display.line(f"the encoder of step {finished.best_step} is in {folder}")
-    display.line(f"next: swiss train --encoder {folder}")
+    console.status(f"the encoder of step {finished.best_step} is in {folder}")
+    console.status(f"next: swiss train --encoder {folder}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swiss_training.multitask.config import TrainConfig
+from swisscli import console
 from swisscli.commands.config_options import COMMON, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
@@ -165,7 +166,9 @@ def _train(
         what = _fetch(what, data_is_named=data_is_named, offline=offline)
 
     def train(stop: "Interruption") -> "Iterator[Event]":
-        return objective.resume(what, stop) if isinstance(what, Path) else objective.fit(what, stop)
+        if isinstance(what, Path):
+            return objective.resume(what, stop, display)
+        return objective.fit(what, stop, display)
 
     with TrainingDisplay() as display:
         if chosen:
@@ -178,8 +181,8 @@ def _train(
         for line in score.lines(task):
             typer.echo("\t".join(line))
     typer.echo(f"overall\tmean\t{finished.best.overall:.4f}")
-    display.line(f"the best state, of step {finished.best_step}, is in {folder}")
-    display.line(f"next: swiss export {folder}")
+    console.status(f"the best state, of step {finished.best_step}, is in {folder}")
+    console.status(f"next: swiss export {folder}")
 
 
 def _fetch(config: TrainConfig, *, data_is_named: bool, offline: bool) -> TrainConfig:

@@ -71,6 +71,7 @@ def follow(
     folder = RunFolder(run, kind)
     saved, finished = 0, None
     with Interruption() as stop:
+        display.follow(stop)
         try:
             for event in train(stop):
                 display.show(event)

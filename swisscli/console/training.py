@@ -3,26 +3,72 @@
 import sys
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from swiss_training.events import Evaluated, Event, Finished, Started, StepsDone
+from swiss_training.events import Evaluated, Event, Finished, Saved, Started, StepsDone
+from swiss_training.interruption import Interruption
+from swiss_training.observer import Observer
 from swisscli.console.messages import is_colored, is_terminal
 from swisscli.core.io.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
-    from rich.progress import Progress
+    from rich.spinner import Spinner
+
+_BAR_WIDTH = 30
 
 
-class TrainingDisplay:
-    """Shows a training run on standard error: live on a terminal, a line per event elsewhere."""
+class _Progress(NamedTuple):
+    """How far something is.
+
+    Attributes:
+        what: What it is.
+        done: How much of it is done.
+        total: How much there is; None if that is not known.
+        unit: What is counted.
+        first: How much was done when it began here.
+        began: When it began.
+        advanced: When so much was done.
+    """
+
+    what: str
+    done: int
+    total: int | None
+    unit: str
+    first: int
+    began: float
+    advanced: float
+
+    def advance(self, done: int) -> "_Progress":
+        return self._replace(done=done, advanced=monotonic())
+
+    def left(self) -> str:
+        """The time that is left, at the mean speed until now; empty until there is one."""
+        if self.total is None or self.done <= self.first:
+            return ""
+        each = (self.advanced - self.began) / (self.done - self.first)
+        ahead = self.total - self.done
+        # Counts down while one more is done, however long that takes.
+        seconds = ahead * each - min(monotonic() - self.advanced, each) if ahead else 0.0
+        return f"{timedelta(seconds=round(seconds))} left"
+
+
+class TrainingDisplay(Observer):
+    """Shows a training run on standard error: live on a terminal, a line per event elsewhere.
+
+    What is shown live is read from the attributes a few times a second, so that a step costs the
+    setting of one.
+    """
 
     def __init__(self) -> None:
         self._live: Live | None = None
-        self._bar: Progress | None = None
-        self._num_steps = self._first_step = 0
-        self._began = 0.0
+        self._spinner: Spinner | None = None
+        self._stop: Interruption | None = None
+        self._steps: _Progress | None = None
+        self._activity: _Progress | None = None
+        self._rate = ""
+        self._saved = 0
         self._rows: dict[str, dict[str, float]] = {}
         self._dev: dict[str, float] = {}
 
@@ -30,24 +76,27 @@ class TrainingDisplay:
         if is_terminal(sys.stderr):
             from rich.console import Console
             from rich.live import Live
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+            from rich.spinner import Spinner
 
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-            )
             console = Console(
                 stderr=True, color_system="standard" if is_colored(sys.stderr) else None
             )
-            self._live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
-            self._live.start()
+            if not console.is_dumb_terminal:
+                self._spinner = Spinner("dots")
+                self._live = Live(
+                    get_renderable=self._render,
+                    console=console,
+                    refresh_per_second=4,
+                    redirect_stdout=False,
+                )
+                self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._live:
+            self._spinner = self._activity = None  # what stays is the table and how far it came
             self._live.stop()
+            self._live = None
 
     def line(self, message: str) -> None:
         """Print a line; on a terminal above the live part."""
@@ -58,18 +107,45 @@ class TrainingDisplay:
         else:
             print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 
+    def follow(self, stop: Interruption) -> None:
+        """Show too what Ctrl-C does, and that it was pressed."""
+        self._stop = stop
+
+    def on_activity(
+        self, what: str, done: int = 0, total: int | None = None, unit: str = ""
+    ) -> None:
+        """Show what the run is doing between the steps, or before them."""
+        if not self._live:
+            return
+        before = self._activity
+        if before and before.what == what:
+            self._activity = before.advance(done)
+        else:
+            self._activity = _begin(what, done, total, unit)
+        if self._activity.began == self._activity.advanced or done == total:
+            self._live.refresh()  # it may be over before the next frame
+
+    def on_step(self, step: int) -> None:
+        """Move the bar."""
+        self._activity = None
+        if self._steps:
+            self._steps = self._steps.advance(step)
+
     def show(self, event: Event) -> None:
         """Show an event; those that say nothing new to a person are passed over."""
+        self._activity = None
         match event:
             case Started():
                 self._start(event)
             case StepsDone():
-                self._steps(event)
+                self._log(event)
             case Evaluated():
                 self._dev = event.evaluation.figures
                 named = "  ".join(f"{name} {value:.4f}" for name, value in self._dev.items())
                 mark = "  best so far" if event.best else ""
                 self.line(f"step {event.step}  dev {named}{mark}")
+            case Saved():
+                self._saved = event.step
             case Finished(stopped_early=True):
                 self.line(f"stopped early at step {event.step}")
 
@@ -77,45 +153,81 @@ class TrainingDisplay:
         self.line(f"{event.data}; {event.num_steps:,} steps on {event.device} in {event.precision}")
         for note in event.notes:
             self.line(note)
-        self._num_steps, self._first_step = event.num_steps, event.step
-        self._began = monotonic()
-        if self._bar:
-            self._bar.add_task("training", total=event.num_steps, completed=event.step, rate="")
+        self._saved = event.step
+        self._steps = _begin("training", event.step, event.num_steps, "steps")
 
-    def _steps(self, event: StepsDone) -> None:
-        steps_left, steps_done = self._num_steps - event.step, event.step - self._first_step
-        left = timedelta(seconds=round(steps_left * (monotonic() - self._began) / steps_done))
-        rate = f"{event.sequences_per_second:,.0f} sequences/s  {left} left"
+    def _log(self, event: StepsDone) -> None:
+        assert self._steps
         for task, loss in event.losses.items():
             self._rows.setdefault(task, {}).update(loss=loss)
         for task, weight in event.weights.items():
             self._rows.setdefault(task, {}).update(weight=weight)
-        if self._bar:
-            self._bar.update(
-                self._bar.task_ids[0],
-                completed=event.step,
-                rate=rate,
-                description=f"epoch {event.epoch}",
-            )
-        else:
+        self._steps = self._steps._replace(what=f"epoch {event.epoch}")
+        self._rate = f"{event.sequences_per_second:,.0f} sequences/s"
+        if not self._live:
             factors = {task: f" (x{weight:.3f})" for task, weight in event.weights.items()}
             tasks = "  ".join(
                 f"{t} {loss:.4f}{factors.get(t, '')}" for t, loss in event.losses.items()
             )
             self.line(
-                f"step {event.step}/{self._num_steps}  epoch {event.epoch}"
-                f"  lr {event.learning_rate:.2e}  {rate}  loss: {tasks}"
+                f"step {event.step}/{self._steps.total}  epoch {event.epoch}"
+                f"  lr {event.learning_rate:.2e}  {self._rate}  {self._steps.left()}  loss: {tasks}"
             )
 
     def _render(self) -> "RenderableType":
+        """What is live now; called in another thread than the one that trains."""
         from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
-        assert self._bar
-        table = Table(box=None, pad_edge=False)
-        for name in ("task", "loss", "weight", "dev"):
-            table.add_column(name, justify="left" if name == "task" else "right")
-        for task, row in self._rows.items():
-            values = (row.get("loss"), row.get("weight"), self._dev.get(task))
-            table.add_row(task, *("" if value is None else f"{value:.4f}" for value in values))
-        return Group(table, self._bar)
+        parts: list[RenderableType] = []
+        if rows := list(self._rows.items()):
+            losses = Table(box=None, pad_edge=False)
+            for name in ("task", "loss", "weight", "dev"):
+                losses.add_column(name, justify="left" if name == "task" else "right")
+            for task, row in rows:
+                values = (row.get("loss"), row.get("weight"), self._dev.get(task))
+                numbers = ("" if value is None else f"{value:.4f}" for value in values)
+                losses.add_row(Text(visible(task)), *numbers)
+            parts.append(losses)
+        bars = Table.grid(padding=(0, 1))
+        for no_wrap in (True, False, False, True, True):  # a long name and the bar give way
+            bars.add_column(no_wrap=no_wrap)
+        if steps := self._steps:
+            bars.add_row(self._spinner or "", *_shown(steps, self._rate))
+        if activity := self._activity:
+            bars.add_row(self._spinner or "", *_shown(activity))
+        parts.append(bars)
+        if self._spinner and self._stop:
+            parts.append(Text(self._about_saving(self._stop), "dim"))
+        return Group(*parts)
+
+    def _about_saving(self, stop: Interruption) -> str:
+        if not self._steps:
+            return "Ctrl-C stops"
+        if stop.requested:
+            return "stopping: the run is saved after this step; Ctrl-C again stops at once"
+        if self._saved:
+            return f"saved at step {self._saved:,}; Ctrl-C saves and stops"
+        return "the first checkpoint comes within a minute; Ctrl-C saves and stops"
+
+
+def _begin(what: str, done: int, total: int | None, unit: str) -> _Progress:
+    now = monotonic()
+    return _Progress(what, done, total, unit, first=done, began=now, advanced=now)
+
+
+def _shown(progress: _Progress, rate: str = "") -> "list[RenderableType]":
+    """A bar where there is an end ahead, a count where something is counted, the time left."""
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    bar: RenderableType = ""
+    count, more = f"{progress.done:,}", rate
+    is_ahead = progress.total is not None and progress.done < progress.total
+    if progress.total is not None and (is_ahead or rate):
+        bar = ProgressBar(total=progress.total, completed=progress.done, width=_BAR_WIDTH)
+        count += f"/{progress.total:,}"
+        more = "  ".join(filter(None, (rate, progress.left())))
+    named = Text(visible(progress.what), no_wrap=True, overflow="ellipsis")
+    return [named, bar, Text(f"{count} {progress.unit}" if progress.unit else ""), Text(more)]

@@ -216,7 +216,7 @@ def test_a_terminal_shows_progress_losses_and_weights(spawn: Any, read_terminal:
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", output)
     assert re.search(r"task +loss +weight +dev", plain)
     assert re.search(r"paraphrase +\d\.\d{4} +0\.\d{4} +0\.\d{4}", plain)
-    assert re.search(r"epoch 3 .* 18/18 [\d,]+ sequences/s +0:00:00 left", plain)
+    assert re.search(r"epoch 3 .* 18/18 steps [\d,]+ sequences/s +0:00:00 left", plain)
     assert re.search(r"step 18  dev overall 0\.\d{4}", plain)
 
 

@@ -398,6 +398,6 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     run = multitask.Multitask(config)
     before = {name: p.clone() for name, p in run.model.encoder.state_dict().items()}
     heads = {name: p.clone() for name, p in run.model.heads.state_dict().items()}
-    list(fit(lambda _: run, config))
+    list(fit(lambda *_: run, config))
     assert all(torch.equal(p, before[n]) for n, p in run.model.encoder.state_dict().items())
     assert not any(torch.equal(p, heads[n]) for n, p in run.model.heads.state_dict().items())

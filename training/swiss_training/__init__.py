@@ -1,7 +1,8 @@
 """Trains models: encoder, heads, losses, multitask methods and the training engine.
 
 What is public and stays is in `__all__`: a configuration, `fit` and `resume`, which train it, and
-the events that they yield. Call it from Python with `from swiss_training import TrainConfig, fit`.
+the events that they yield; an observer is told what happens between them. Call it from Python with
+`from swiss_training import TrainConfig, fit`.
 """
 
 from importlib import import_module
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     )
     from swiss_training.multitask.config import TrainConfig
     from swiss_training.multitask.objective import fit, resume
+    from swiss_training.observer import Observer
 
 __all__ = [
     "Evaluated",
     "Event",
     "Finished",
     "Interrupted",
+    "Observer",
     "Saved",
     "Started",
     "StepsDone",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Observer": "observer",
     "TrainConfig": "multitask.config",
     "fit": "multitask.objective",
     "resume": "multitask.objective",

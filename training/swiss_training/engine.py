@@ -11,6 +11,7 @@ from swiss_training.distributed import ranks
 from swiss_training.events import Event
 from swiss_training.interruption import Interruption
 from swiss_training.objective import Objective
+from swiss_training.observer import NOBODY, Observer
 from swiss_training.run import Run
 from swiss_training.run_folder import RunFolder, folder_of
 from swiss_training.tracking import find_tracker, tracked
@@ -20,7 +21,10 @@ C = TypeVar("C", bound=RunConfig)
 
 
 def fit(
-    make_objective: Callable[[C], Objective], config: C, stop: Interruption | None = None
+    make_objective: Callable[[C, Observer], Objective],
+    config: C,
+    stop: Interruption | None = None,
+    observer: Observer = NOBODY,
 ) -> Iterator[Event]:
     """Train a new run into `config.output`.
 
@@ -31,6 +35,7 @@ def fit(
         make_objective: Function that reads data and encoder.
         config: The configuration.
         stop: Request to stop, checked after each step.
+        observer: Is told what the run is doing at the moment.
 
     Raises:
         SwissError: if data or encoder are bad, the device or the tracker's library is missing, a
@@ -41,14 +46,15 @@ def fit(
     if ranks.is_first():
         folder.check_new()
     find_tracker(config.track)
-    return _events(Run(make_objective(config), folder, stop))
+    return _events(Run(make_objective(config, observer), folder, stop, observer))
 
 
 def resume(
-    make_objective: Callable[[C], Objective],
+    make_objective: Callable[[C, Observer], Objective],
     kind: type[C],
     path: Path,
     stop: Interruption | None = None,
+    observer: Observer = NOBODY,
 ) -> Iterator[Event]:
     """Resume a run from a checkpoint, or from step 0 if it has none yet.
 
@@ -57,6 +63,7 @@ def resume(
         kind: Class of the run's configuration.
         path: Run folder, whose last checkpoint is used, or one of its checkpoints.
         stop: Request to stop, checked after each step.
+        observer: Is told what the run is doing at the moment.
 
     Raises:
         ConfigurationError: if the folder has no run or is in use, or configuration, data or encoder
@@ -76,8 +83,9 @@ def resume(
             folder.clean()
         config = kind.read(folder.config, output=str(folder.path))
         find_tracker(config.track)
+        observer.on_activity("reading the last checkpoint")
         state = folder.load(None if folder.path == path else path)
-        run = Run(make_objective(config), folder, stop)
+        run = Run(make_objective(config, observer), folder, stop, observer)
         if state:
             run.restore(state)
     except DataError as error:
@@ -97,7 +105,8 @@ def _events(run: Run) -> Iterator[Event]:
         events = run.events()
         if ranks.is_first():  # the one rank that writes
             tracked_events = tracked(events, run.folder.path, run.objective.config)
-            events = log.logged(run.folder, tracked_events)
+            evaluated = run.progress.evaluated if run.progress.step else -1
+            events = log.logged(run.folder, tracked_events, evaluated)
         yield from events
     finally:
         run.folder.release()

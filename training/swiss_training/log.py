@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swiss_training import checkpoint
-from swiss_training.events import Event, Finished, Started
+from swiss_training.events import Evaluated, Event, Finished, Started
 from swiss_training.run_folder import RunFolder
 from swisscli.core.errors import ModelError
 from swisscli.core.model.directory import is_model_directory
@@ -17,11 +17,16 @@ from swisscli.core.model.directory import is_model_directory
 FILE = "log.jsonl"
 
 
-def logged(folder: RunFolder, events: Iterator[Event]) -> Iterator[Event]:
+def logged(folder: RunFolder, events: Iterator[Event], evaluated: int) -> Iterator[Event]:
     """Write each event to the run folder's log, then pass it on.
 
     When a run resumes, the entries after its checkpoint are removed, because those steps are taken
     and logged again.
+
+    Args:
+        folder: The run's folder.
+        events: The events.
+        evaluated: Step of the last evaluation that comes before this: later ones come again.
 
     Raises:
         ModelError: if the file is not a log.
@@ -30,7 +35,11 @@ def logged(folder: RunFolder, events: Iterator[Event]) -> Iterator[Event]:
     path = folder.path / FILE
     for event in events:
         if isinstance(event, Started):
-            kept = [entry for entry in read(folder.path) if entry["step"] <= event.step]
+            kept = [
+                entry
+                for entry in read(folder.path)
+                if entry["step"] <= (evaluated if _is(Evaluated, entry) else event.step)
+            ]
             with folder.writing(path):
                 checkpoint.save_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -86,13 +95,17 @@ def newest_finished(runs: Path) -> Path:
     for run in runs.iterdir() if runs.is_dir() else ():
         with suppress(ModelError):  # a log that cannot be read is no finished run's
             last = entries[-1] if (entries := read(run)) else {}
-            if last.get("event") == Finished.__name__ and is_model_directory(run):
+            if _is(Finished, last) and is_model_directory(run):
                 finished.append((str(last["time"]), run))
     if not finished:
         raise ModelError(
             f"{runs}: no finished run of swiss train", hint="name a run folder, or train one"
         )
     return max(finished)[1]
+
+
+def _is(kind: type[Event], entry: dict[str, Any]) -> bool:
+    return entry.get("event") == kind.__name__
 
 
 def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:

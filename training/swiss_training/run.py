@@ -26,6 +26,7 @@ from swiss_training.events import (
 )
 from swiss_training.interruption import Interruption
 from swiss_training.objective import Objective
+from swiss_training.observer import NOBODY, Observer
 from swiss_training.run_folder import RunFolder
 from swiss_training.step import schedule_factor, take_step
 from swisscli.core.errors import ModelError, SwissError
@@ -64,16 +65,23 @@ class Run:
         objective: The objective.
         folder: The run's folder.
         stop: Request to stop, checked after each step; None for a run that nothing interrupts.
+        observer: Is told what the run is doing at the moment.
     """
 
     def __init__(
-        self, objective: Objective, folder: RunFolder, stop: Interruption | None = None
+        self,
+        objective: Objective,
+        folder: RunFolder,
+        stop: Interruption | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self.objective = objective
         self.folder = folder
         self.stop = stop or Interruption()
+        self.observer = observer
         self.progress = Progress()
         self.notes = list(objective.notes)
+        observer.on_activity("hashing what the run reads")
         self._fingerprint = fingerprint.of(objective)
         fingerprint.check_same(self._fingerprint)
         if ranks.size() > 1:
@@ -191,23 +199,33 @@ class Run:
             if baseline:
                 yield Evaluated(0, baseline, best=False)
         clock = _Clock()
-        while not self._is_over() and not self._must_stop():
-            if self._evaluation_is_due():  # also after an interrupted evaluation
+        while not self._is_over() and not self._must_stop(clock):
+            if self._save_by_time and self._has_unsaved():
+                yield self._save()
+            elif self._evaluation_is_due():  # also after an interrupted evaluation
                 with clock.paused():
                     yield from self._evaluate()
                 yield self._save()
-            elif self._save_is_due():
+            elif progress.step % objective.config.save_every == 0 and self._has_unsaved():
                 yield self._save()
             else:
-                clock.count(take_step(objective, progress.step))
+                began = time.perf_counter()
+                examples = take_step(objective, progress.step)
+                clock.count(examples, time.perf_counter() - began)
                 progress.step += 1
+                self.observer.on_step(progress.step)
                 if progress.step % objective.config.log_every == 0 or self._is_last():
                     yield self._log(clock.rate())
 
-    def _must_stop(self) -> bool:
-        """Agree with the other ranks on stopping, and on saving because of the time."""
-        waited = time.monotonic() - self._saved_at
-        by_time = bool(self._save_seconds) and waited >= self._save_seconds
+    def _must_stop(self, clock: "_Clock") -> bool:
+        """Agree with the other ranks on stopping, and on saving because of the time.
+
+        A checkpoint is due before the time is up if what comes next would end after it.
+        """
+        # In an evaluation an example takes no longer than in a step.
+        rows = sum(self.objective.dev_rows.values()) if self._evaluation_is_due() else None
+        ends = time.monotonic() - self._saved_at + clock.seconds_for(rows)
+        by_time = bool(self._save_seconds) and ends >= self._save_seconds
         self._stopping, self._save_by_time = ranks.any_of(self.stop.requested, by_time)
         return self._stopping
 
@@ -221,11 +239,8 @@ class Run:
         epoch_ends = self.objective.epochs_done(step) > self.objective.epochs_done(step - 1)
         return self._is_last() or (step % every == 0 if every else epoch_ends)
 
-    def _save_is_due(self) -> bool:
-        step = self.progress.step
-        if step in (0, self._saved_step):
-            return False
-        return self._save_by_time or step % self.objective.config.save_every == 0
+    def _has_unsaved(self) -> bool:
+        return self.progress.step not in (0, self._saved_step)
 
     def _log(self, sequences_per_second: float) -> StepsDone:
         objective, step = self.objective, self.progress.step
@@ -256,6 +271,7 @@ class Run:
             measured is None or best is None or measured.selection_score > best.selection_score
         )
         if is_best:
+            self.observer.on_activity("writing the model")
             if ranks.is_first():
                 with self.folder.writing(self.folder.path):
                     objective.write(self.folder.path, progress.step, measured)
@@ -271,6 +287,7 @@ class Run:
         """Write a checkpoint; every rank saves, the first writes. Ranks need not wait for it."""
         self._check_finite()
         objective = self.objective
+        self.observer.on_activity("writing a checkpoint")
         if ranks.is_first():
             tensors = checkpoint.collect(self._modules(), objective.optimizer, objective.device)
             record = {"progress": self.progress.to_json(), "fingerprint": self._fingerprint}
@@ -292,13 +309,21 @@ class Run:
 
 
 class _Clock:
-    """Examples per second, without the time of evaluations."""
+    """Examples per second, without the time of evaluations, and how long the last step took."""
 
     def __init__(self) -> None:
         self._since, self._examples = time.perf_counter(), 0
+        self._last, self._last_seconds = 0, 0.0
 
-    def count(self, examples: int) -> None:
+    def count(self, examples: int, seconds: float) -> None:
+        """Count the examples of a step."""
         self._examples += examples
+        self._last, self._last_seconds = examples, seconds
+
+    def seconds_for(self, examples: int | None = None) -> float:
+        """The seconds that so many examples take, or a step, as the last step took them."""
+        whole = self._last if examples is None else examples
+        return whole * self._last_seconds / max(self._last, 1)
 
     def rate(self) -> float:
         """Return the rate since the last call."""

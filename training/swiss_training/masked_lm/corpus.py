@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_training.masked_lm.config import PretrainConfig
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns
 from swisscli.core.errors import DataError
 from swisscli.core.io.formats import ColumnChoice, format_of
@@ -28,8 +29,12 @@ Int32 = npt.NDArray[np.int32]
 _CHUNK = 1024
 
 
-def read_texts(config: PretrainConfig) -> Iterator[str]:
+def read_texts(config: PretrainConfig, observer: Observer = NOBODY) -> Iterator[str]:
     """Read the texts of all files, in order, without blank ones.
+
+    Args:
+        config: The run's configuration.
+        observer: Is told which file is read, and how many rows of it.
 
     Raises:
         DataError: if a file cannot be read, a row is bad, no column is known to hold text, or all
@@ -42,7 +47,8 @@ def read_texts(config: PretrainConfig) -> Iterator[str]:
         assert layout is not None  # the configuration has checked it
         try:
             with Path(name).open("rb") as stream:
-                for row in read_table(stream, name, layout, _COLUMNS, choice):
+                table = read_table(stream, name, layout, _COLUMNS, choice)
+                for row in observer.count(table, f"reading {name}", "rows"):
                     if row.error:
                         raise DataError(f"{name}:{row.line}: {row.error.message}")
                     for text in row.texts:

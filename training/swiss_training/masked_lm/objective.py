@@ -27,6 +27,7 @@ from swiss_training.loss_totals import LossTotals
 from swiss_training.masked_lm import corpus
 from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.masking import MaskedBatch, MaskedBatches, Vocabulary
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.directory import CONFIG, TOKENIZER, WEIGHTS
 from swisscli.core.tokenization import Tokenizer
@@ -35,14 +36,18 @@ RECORD = "pretraining.json"
 """File that records how the encoder was trained: configuration, source, step, loss, versions."""
 
 
-def fit(config: PretrainConfig, stop: Interruption | None = None) -> Iterator[Event]:
+def fit(
+    config: PretrainConfig, stop: Interruption | None = None, observer: Observer = NOBODY
+) -> Iterator[Event]:
     """Pretrain a new run into `config.output`; see `engine.fit`."""
-    return engine.fit(MaskedLM, config, stop)
+    return engine.fit(MaskedLM, config, stop, observer)
 
 
-def resume(run: Path, stop: Interruption | None = None) -> Iterator[Event]:
+def resume(
+    run: Path, stop: Interruption | None = None, observer: Observer = NOBODY
+) -> Iterator[Event]:
     """Resume the run of a folder, or one of its checkpoints; see `engine.resume`."""
-    return engine.resume(MaskedLM, PretrainConfig, run, stop)
+    return engine.resume(MaskedLM, PretrainConfig, run, stop, observer)
 
 
 @dataclass(frozen=True)
@@ -87,20 +92,24 @@ class MaskedLM:
 
     Args:
         config: The configuration.
+        observer: Is told what is read, tokenized and evaluated.
 
     Attributes:
         train: The batches to train on.
         dev: The batches of the held-out text.
     """
 
-    def __init__(self, config: PretrainConfig) -> None:
+    def __init__(self, config: PretrainConfig, observer: Observer = NOBODY) -> None:
         self.config = config
+        self.observer = observer
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = make_autocast(self.precision, self.device)
         # Reads all text once: what is wrong with it is said before anything is downloaded.
-        is_dev_N = corpus.hold_out(corpus.read_texts(config), config.dev_share, config.seed)
+        texts = corpus.read_texts(config, observer)
+        is_dev_N = corpus.hold_out(texts, config.dev_share, config.seed)
         torch.manual_seed(config.seed)
+        observer.on_activity(f"reading the encoder {config.encoder}")
         self.pretrained = load_pretrained(config.encoder)
         self.encoder_config = self.pretrained.encoder.config
         tokenizer = self._make_tokenizer()
@@ -113,6 +122,7 @@ class MaskedLM:
         groups = optim.model_groups(self.model, config.learning_rate, config.weight_decay)
         self.optimizer = AdamW(groups, fused=True)
         texts = corpus.read_texts(config)
+        texts = observer.count(texts, "tokenizing the text", "texts", len(is_dev_N))
         self.text = corpus.tokenize(texts, is_dev_N, tokenizer, vocabulary.is_ordinary_V)
         self.train, self.dev = (
             MaskedBatches(side, config.batch_size, vocabulary, config.seed)
@@ -225,11 +235,15 @@ class MaskedLM:
             return None
         self.model.eval()
         total = torch.zeros((), device=self.device, dtype=torch.float64)
-        num_tokens = 0
+        num_tokens = done = 0
+        what, size = "evaluating the held-out text", len(self.text.dev)
+        self.observer.on_activity(what, done, size, "sequences")
         with torch.inference_mode():
             for batch in self.dev.by_length():
                 total += self._loss_sum(batch)
                 num_tokens += len(batch.labels_M)
+                done += len(batch.input_ids_BT)
+                self.observer.on_activity(what, done, size, "sequences")
         return DevLoss(total.item() / num_tokens, num_tokens)
 
     def read_measurement(self, values: dict[str, Any]) -> DevLoss:

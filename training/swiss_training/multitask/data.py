@@ -16,8 +16,12 @@ from swiss_training.distributed import ranks
 from swiss_training.fingerprint import digest
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.labels import stack_targets
+from swiss_training.observer import NOBODY, Observer
 from swiss_training.order import rows_of_pass, shuffled_batches, size_of_pass
-from swisscli.core.tokenization import Tokenizer, pad
+from swisscli.core.tokenization import Encoding, Tokenizer, pad
+
+_CHUNK = 2048
+"""Examples that are tokenized at once: enough for all cores, few enough to be counted."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class TaskDataset:
         tokenizer: Tokenizer of the encoder.
         pad_token_id: Padding token of the encoder.
         pair_encoding: Whether two texts are encoded as one sequence or each as its own.
+        observer: Is told how many examples are tokenized.
 
     Attributes:
         encodings: The sequences of each example.
@@ -124,11 +129,18 @@ class TaskDataset:
         tokenizer: Tokenizer,
         pad_token_id: int,
         pair_encoding: bool = True,
+        observer: Observer = NOBODY,
     ) -> None:
         self.task = examples.task
         self.texts = examples.texts
         texts = [self.task.ordered(item) for item in examples.texts]
-        self.encodings = tokenizer.encode_examples(texts, pair_encoding)
+        self.encodings: list[tuple[Encoding, ...]] = []
+        what = f"tokenizing {self.task.name}"
+        observer.on_activity(what, 0, len(texts), "rows")
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            self.encodings += tokenizer.encode_examples(chunk, pair_encoding)
+            observer.on_activity(what, len(self.encodings), len(texts), "rows")
         self.targets = stack_targets(examples.task, examples.targets)
         weights = np.array(examples.weights, dtype=np.float32)
         self.weights = None if np.all(weights == 1) else weights

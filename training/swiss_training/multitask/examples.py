@@ -13,6 +13,7 @@ from swiss_training.multitask.config import ClassWeights, TrainConfig
 from swiss_training.multitask.labels import DataFile, Target, draft_task
 from swiss_training.multitask.own_tasks import find_task
 from swiss_training.multitask.rows import read_split
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS, Split, TaskSpec
 
@@ -40,16 +41,24 @@ class Examples:
     notes: list[str] = field(default_factory=list)
 
 
-def read_tasks(config: TrainConfig) -> tuple[dict[str, Examples], dict[str, Examples]]:
+def read_tasks(
+    config: TrainConfig, observer: Observer = NOBODY
+) -> tuple[dict[str, Examples], dict[str, Examples]]:
     """Read the train and dev examples of the run's tasks.
+
+    Args:
+        config: The run's configuration.
+        observer: Is told which file is read, and how many rows of it.
 
     Raises:
         DataError: if the data folder or a file is missing, a task has no file, or a row is bad.
     """
     check_files(config)
-    tasks = [TASKS[name] if name in TASKS else find_task(config, name) for name in config.tasks]
+    tasks = [
+        TASKS[name] if name in TASKS else find_task(config, name, observer) for name in config.tasks
+    ]
     train, dev = (
-        {task.name: read_files(task, config.files(split, task)) for task in tasks}
+        {task.name: read_files(task, config.files(split, task), observer) for task in tasks}
         for split in _SPLITS
     )
     for examples in train.values():
@@ -183,7 +192,7 @@ def _looked_for(config: TrainConfig) -> str:
     )
 
 
-def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
+def read_files(task: TaskSpec, files: Sequence[DataFile], observer: Observer = NOBODY) -> Examples:
     """Read labelled files: tables of any format that prediction reads, with a header.
 
     Rows with an empty text or label are skipped and listed in `skipped`.
@@ -193,7 +202,7 @@ def read_files(task: TaskSpec, files: Sequence[DataFile]) -> Examples:
             the task or outside its range; names file, line and column.
     """
     examples = Examples(task)
-    for file, of_file in zip(files, read_split(task, files), strict=True):
+    for file, of_file in zip(files, read_split(task, files, observer=observer), strict=True):
         before = len(examples.targets)
         for row in of_file:
             if row.target is None:

@@ -27,6 +27,7 @@ from swiss_training.multitask.examples import Examples, read_tasks
 from swiss_training.multitask.metrics import Evaluation, Metrics, TrainMetrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swiss_training.multitask.teacher import Teacher
+from swiss_training.observer import NOBODY, Observer
 from swiss_training.regularizers import Regularizer
 from swiss_training.samplers import Sampler
 from swiss_training.samplers.epoch import Epoch
@@ -38,14 +39,18 @@ from swisscli.core.tasks import TASKS, Split, TaskSpec
 from swisscli.core.tokenization import Tokenizer
 
 
-def fit(config: TrainConfig, stop: Interruption | None = None) -> Iterator[Event]:
+def fit(
+    config: TrainConfig, stop: Interruption | None = None, observer: Observer = NOBODY
+) -> Iterator[Event]:
     """Train a new run into `config.output`; see `engine.fit`."""
-    return engine.fit(Multitask, config, stop)
+    return engine.fit(Multitask, config, stop, observer)
 
 
-def resume(run: Path, stop: Interruption | None = None) -> Iterator[Event]:
+def resume(
+    run: Path, stop: Interruption | None = None, observer: Observer = NOBODY
+) -> Iterator[Event]:
     """Resume the run of a folder, or one of its checkpoints; see `engine.resume`."""
-    return engine.resume(Multitask, TrainConfig, run, stop)
+    return engine.resume(Multitask, TrainConfig, run, stop, observer)
 
 
 class Multitask:
@@ -53,6 +58,7 @@ class Multitask:
 
     Args:
         config: The configuration.
+        observer: Is told what is read, tokenized and evaluated.
 
     Attributes:
         tasks: The names of the tasks, in the configuration's order.
@@ -64,16 +70,18 @@ class Multitask:
         average: A moving average of the model, which is evaluated and written instead of it.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, observer: Observer = NOBODY) -> None:
         self.config = config
+        self.observer = observer
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
         self.autocast = make_autocast(self.precision, self.device)
         _check_parts(config)
-        train, dev = read_tasks(config)
+        train, dev = read_tasks(config, observer)
         # Before the encoder, which may have to be downloaded.
         self.teacher = Teacher(Path(config.teacher), config.tasks) if config.teacher else None
         torch.manual_seed(config.seed)
+        observer.on_activity(f"reading the encoder {config.encoder}")
         self.pretrained = load_pretrained(config.encoder)
         self.tasks = tuple(train)
         specs = tuple(examples.task for examples in train.values())
@@ -107,7 +115,7 @@ class Multitask:
         pad_token_id = self.model.config.encoder.pad_token_id
         datasets, self.dev = (
             {
-                name: TaskDataset(examples, tokenizer, pad_token_id, config.pair_encoding)
+                name: TaskDataset(examples, tokenizer, pad_token_id, config.pair_encoding, observer)
                 for name, examples in split.items()
             }
             for split in (train, dev)
@@ -214,7 +222,7 @@ class Multitask:
             train = {name: stream.dataset for name, stream in self.streams.items()}
             drawn = self._drawn(self.num_steps)
             rows = {name: stream.rows(drawn[name]) for name, stream in self.streams.items()}
-            self.teacher.teach(train, rows, folder, self.device, self.autocast)
+            self.teacher.teach(train, rows, folder, self.device, self.autocast, self.observer)
 
     def _sample(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
         """The tasks of each update of an epoch."""
@@ -328,7 +336,7 @@ class Multitask:
 
     def evaluate(self) -> Evaluation:
         """The metrics of all tasks on their dev examples."""
-        return evaluate(self._best_model, self.dev, self.autocast)
+        return evaluate(self._best_model, self.dev, self.autocast, self.observer)
 
     def read_measurement(self, values: dict[str, Any]) -> Evaluation:
         """An evaluation from its JSON form."""

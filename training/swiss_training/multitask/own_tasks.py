@@ -6,6 +6,7 @@ from collections import Counter
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.labels import DataFile, draft_task
 from swiss_training.multitask.rows import table_rows
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import MAX_LABELS, TaskSpec, label_problem, own_task
@@ -13,12 +14,17 @@ from swisscli.core.tasks import MAX_LABELS, TaskSpec, label_problem, own_task
 _MAX_SHOWN = 40
 
 
-def find_task(config: TrainConfig, name: str) -> TaskSpec:
+def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> TaskSpec:
     """Find out what a task of one's own is, from the columns and labels of its training files.
 
     It has two texts where two columns are chosen or a header has the names of a pair. Labels that
     are numbers with a fraction are scores, and so are whole numbers if the configuration says
     `regression` or a file has a `range`. All others are names of classes, in order.
+
+    Args:
+        config: The run's configuration.
+        name: The task.
+        observer: Is told which file is read.
 
     Raises:
         DataError: naming file and line of what cannot be a label, or if there are fewer classes
@@ -34,6 +40,7 @@ def find_task(config: TrainConfig, name: str) -> TaskSpec:
         draft = draft_task(name, text, arity)
         file = config.parse_file(text, draft)
         bounds += file.bounds or ()
+        observer.on_activity(f"reading the labels of {file}")
         for label, place in _labels(draft, file):
             places.setdefault(label, place)
             counts[label] += 1

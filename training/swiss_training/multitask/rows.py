@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from swiss_training.multitask.held_out import held_out
 from swiss_training.multitask.labels import DataFile, Target
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.columns import InputColumns, fold_name
 from swisscli.core.errors import DataError
 from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
@@ -93,7 +94,11 @@ def _unreliable(file: DataFile, row: TableRow) -> DataError:
 
 
 def read_split(
-    task: TaskSpec, files: Sequence[DataFile], *, labelled: bool = True
+    task: TaskSpec,
+    files: Sequence[DataFile],
+    *,
+    labelled: bool = True,
+    observer: Observer = NOBODY,
 ) -> list[list[DataRow]]:
     """Read every row of a split, file by file.
 
@@ -102,6 +107,7 @@ def read_split(
         files: Its files. Where they are to be read in part, the rows that are held out are chosen
             of all of them together, so that duplicates stay on one side.
         labelled: As in `read_rows`.
+        observer: Is told how many rows are read.
 
     Returns:
         The rows of each file; those without a label or a text count as training rows, so that they
@@ -110,7 +116,10 @@ def read_split(
     Raises:
         DataError: as `read_rows` does, or if there are too few rows to hold any out.
     """
-    rows = [list(read_rows(task, file, labelled=labelled)) for file in files]
+    rows = [
+        list(observer.count(read_rows(task, file, labelled=labelled), f"reading {file}", "rows"))
+        for file in files
+    ]
     part = files[0].part if files else None
     if part is None:
         return rows

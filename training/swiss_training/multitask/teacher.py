@@ -16,6 +16,7 @@ from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import BATCH_SIZE
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.model import MultitaskModel, load_model
+from swiss_training.observer import NOBODY, Observer
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.directory import TOKENIZER, WEIGHTS, ModelDirectory
 from swisscli.core.tokenization import Tokenizer
@@ -23,7 +24,7 @@ from swisscli.core.tokenization import Tokenizer
 FILE = Path("checkpoints") / "teacher.safetensors"
 """File of the teacher's logits in the run folder, so that a resumed run can reuse them."""
 
-SAVE_SECONDS = 300.0
+SAVE_SECONDS = 60.0
 """Most seconds of computing that a run that is stopped while its teacher computes can lose."""
 
 
@@ -59,10 +60,11 @@ class Teacher:
         run: Path,
         device: torch.device,
         autocast: torch.autocast,
+        observer: Observer = NOBODY,
     ) -> None:
         """Give every dataset the teacher's logits of some rows, from the cache or computed.
 
-        What is computed is saved every few minutes, so that a run that was stopped here computes
+        What is computed is saved every minute, so that a run that was stopped here computes
         only the rest. The other rows keep NaN as their logits.
 
         Args:
@@ -71,6 +73,7 @@ class Teacher:
             run: The run folder, which holds the cache.
             device: Where the teacher computes.
             autocast: Precision of the teacher.
+            observer: Is told how many rows are done.
 
         Raises:
             ModelError: if the cached logits are damaged.
@@ -87,7 +90,7 @@ class Teacher:
             with torch.random.fork_rng(devices=[]):
                 model = load_model(self._directory).to(device)
             saved = time.monotonic()
-            for _ in self._compute(model, datasets, rows, logits, autocast):
+            for _ in self._compute(model, datasets, rows, logits, autocast, observer):
                 if ranks.is_first() and time.monotonic() - saved > SAVE_SECONDS:
                     _save(path, logits, record)
                     saved = time.monotonic()
@@ -105,6 +108,7 @@ class Teacher:
         rows: Mapping[str, npt.NDArray[np.int64]],
         logits: Mapping[str, npt.NDArray[np.float32]],
         autocast: torch.autocast,
+        observer: Observer,
     ) -> Iterator[None]:
         """Fill in the missing logits, batch by batch; each of several ranks does some batches."""
         tokenizer = Tokenizer.of(self._directory)
@@ -113,8 +117,9 @@ class Teacher:
             texts = [dataset.texts[row] for row in rows[name]]
             examples = Examples(dataset.task, texts, [0.0] * len(texts))  # labels unused
             own = TaskDataset(
-                examples, tokenizer, config.encoder.pad_token_id, config.pair_encoding
+                examples, tokenizer, config.encoder.pad_token_id, config.pair_encoding, observer
             )
+            done = 0
             with torch.inference_mode(), autocast:
                 # The batches are the same ones however often the run was stopped.
                 for indices, batch in own.batches_by_length(BATCH_SIZE, ranks.rank(), ranks.size()):
@@ -123,6 +128,9 @@ class Teacher:
                         logits_BC = model(name, *batch.to(next(model.parameters()).device).inputs)
                         logits[name][of_batch] = logits_BC.float().cpu().numpy()
                         yield
+                    done += len(indices) * ranks.size()
+                    what = f"computing the teacher's logits of {name}"
+                    observer.on_activity(what, min(done, len(own)), len(own), "rows")
 
 
 def _empty(datasets: Mapping[str, TaskDataset]) -> dict[str, npt.NDArray[np.float32]]:
