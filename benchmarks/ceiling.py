@@ -178,7 +178,7 @@ def main() -> None:
         def measure(_: Request) -> Reply:
             return {
                 precision: {
-                    library: operations / _fastest(multiply)
+                    library: operations / _time_fastest(multiply)
                     for library, (operations, multiply) in libraries.items()
                 }
                 for precision, libraries in products.items()
@@ -189,7 +189,7 @@ def main() -> None:
     serve(open_products)
 
 
-def _fastest(multiply: Callable[[], Any]) -> float:
+def _time_fastest(multiply: Callable[[], Any]) -> float:
     seconds = []
     for _ in range(_REPEATS):
         start = time.perf_counter()

@@ -62,7 +62,7 @@ class Figures:
         """Seconds from handing over the records to the first answer."""
         return Spread.of(entry["first_seconds"] for entry in self._runs(workload, contender))
 
-    def peak(self, workload: str, contender: str) -> Spread | None:
+    def peak_memory(self, workload: str, contender: str) -> Spread | None:
         """Peak resident memory during a run, in MB."""
         return Spread.of(entry["peak_bytes"] / MB for entry in self._runs(workload, contender))
 

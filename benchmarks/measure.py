@@ -212,14 +212,14 @@ def _schedule(names: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     """
     ours = [name for name in names if CONTENDERS[name].side == "ours"]
     others = [name for name in names if name not in ours]
-    for other in _rotated(others, number) or ["none"]:
+    for other in _rotate(others, number) or ["none"]:
         if others:
             yield other, other
-        for name in _rotated(ours, number):
+        for name in _rotate(ours, number):
             yield other, name
 
 
-def _rotated(items: Sequence[str], number: int) -> list[str]:
+def _rotate(items: Sequence[str], number: int) -> list[str]:
     at = number % len(items) if items else 0
     return [*items[at:], *items[:at]]
 
@@ -236,7 +236,7 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
     step = max((len(order) - 1) / (_COMPARED_ROWS - 1), 1)
     rows = [order[round(at * step)] for at in range(min(_COMPARED_ROWS, len(order)))]
     logits = {
-        name: [_normalised(row) for row in worker.ask(do="logits", rows=rows)["logits"]]
+        name: [_normalise(row) for row in worker.ask(do="logits", rows=rows)["logits"]]
         for name, worker in workers.items()
     }
     # What trains gives its logits in float32.
@@ -271,7 +271,7 @@ def _compare(workload: Workload, workers: dict[str, Process]) -> list[dict[str, 
     return compared
 
 
-def _normalised(logits: Sequence[float]) -> list[float]:
+def _normalise(logits: Sequence[float]) -> list[float]:
     """Turn logits of several classes into log-probabilities; keep a single logit."""
     if len(logits) == 1:
         return list(logits)

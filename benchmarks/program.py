@@ -42,8 +42,10 @@ def measure_program(
     firsts = results.program.setdefault("first_answer", [])
     for number in range(1, rounds + 1):
         yield f"program: --help and the first answer, round {number} of {rounds}"
-        helps.append({"round": number, "seconds": _seconds([*_program(), "--help"], threads)})
-        firsts.append({"round": number, "seconds": _first_answer(predict, threads)})
+        helps.append(
+            {"round": number, "seconds": _measure_seconds([*_program(), "--help"], threads)}
+        )
+        firsts.append({"round": number, "seconds": _measure_first_answer(predict, threads)})
     with tempfile.TemporaryDirectory() as folder:
         # Many lines take minutes, and how much memory they need does not change from run to run.
         for count, times in ((FEW_LINES, rounds), (many_lines, 1)):
@@ -52,18 +54,18 @@ def measure_program(
                 yield f"program: {count:,} lines, round {number} of {times}"
                 entry = {"round": number, "lines": count}
                 results.program.setdefault("memory", []).append(
-                    entry | _peak([*predict, str(path)], threads)
+                    entry | _measure_peak_memory([*predict, str(path)], threads)
                 )
 
 
-def _seconds(command: Sequence[str], threads: int) -> float:
+def _measure_seconds(command: Sequence[str], threads: int) -> float:
     """Measure the wall time of a process."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment_of_run(threads))
     return time.perf_counter() - start
 
 
-def _first_answer(command: Sequence[str], threads: int) -> float:
+def _measure_first_answer(command: Sequence[str], threads: int) -> float:
     """Seconds from the start of the process to its answer to one line on standard input."""
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -86,7 +88,7 @@ def _first_answer(command: Sequence[str], threads: int) -> float:
     return seconds
 
 
-def _peak(command: Sequence[str], threads: int) -> dict[str, float]:
+def _measure_peak_memory(command: Sequence[str], threads: int) -> dict[str, float]:
     """Peak resident memory and wall time of a process."""
     start = time.perf_counter()
     process = subprocess.Popen(

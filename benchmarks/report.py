@@ -84,7 +84,7 @@ def _workload(name: str, results: Measurements, figures: Figures) -> Iterator[st
                 _text(figures.rate(name, contender, "records"), "{:,.0f}"),
                 _text(figures.rate(name, contender, "tokens"), "{:,.0f}"),
                 _text(figures.first_record(name, contender), "{:.3f}"),
-                _text(figures.peak(name, contender), "{:,.0f}"),
+                _text(figures.peak_memory(name, contender), "{:,.0f}"),
                 _text(figures.share_of_ceiling(name, contender), "{:.0%}"),
             )
             for contender in contenders
@@ -141,7 +141,7 @@ def _training(names: Sequence[str], results: Measurements, figures: Figures) -> 
                     contender,
                     _text(figures.rate(name, contender, "records"), "{:,.1f}"),
                     _text(figures.rate(name, contender, "tokens"), "{:,.0f}"),
-                    _text(figures.peak(name, contender), "{:,.0f}"),
+                    _text(figures.peak_memory(name, contender), "{:,.0f}"),
                     _text(figures.share_of_ceiling(name, contender), "{:.0%}"),
                     _text(figures.loss(name, contender), "{:.3f}"),
                 )

@@ -179,7 +179,7 @@ class HuggingFaceTrainer:
                 data_collator=transformers.DataCollatorWithPadding(self._tokenizer),
                 processing_class=self._tokenizer,
             )
-            return _timed(trainer)
+            return _time_training(trainer)
 
     def logits(self, texts: Texts) -> list[list[float]]:
         """See `Trainer`."""
@@ -220,7 +220,7 @@ class CrossEncoderTrainer:
                 train_dataset=Dataset.from_dict(rows),
                 loss=BinaryCrossEntropyLoss(model),
             )
-            return _timed(trainer)
+            return _time_training(trainer)
 
     def logits(self, texts: Texts) -> list[list[float]]:
         """See `Trainer`."""
@@ -254,7 +254,7 @@ def _arguments(folder: str, epochs: int) -> dict[str, Any]:
     }
 
 
-def _timed(trainer: Any) -> Epoch:
+def _time_training(trainer: Any) -> Epoch:
     """Train, and time the last epoch; the loss is that of the first."""
     from transformers import TrainerCallback
 

@@ -83,8 +83,8 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
         data: Folder of CS224N files; None makes synthetic texts of the same lengths.
         share: Keep every n-th record.
     """
-    made = {} if set(names) <= set(TRAINING) else _predicted(data)
-    made |= {name: _trained(name, data) for name in TRAINING if name in names}
+    made = {} if set(names) <= set(TRAINING) else _prediction_workloads(data)
+    made |= {name: _training_workload(name, data) for name in TRAINING if name in names}
     return [
         replace(
             made[name],
@@ -96,7 +96,7 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
     ]
 
 
-def _predicted(data: Path | None) -> dict[str, Workload]:
+def _prediction_workloads(data: Path | None) -> dict[str, Workload]:
     if data:
         sst, quora, cfimdb = _read(data)
         origin = "CS224N dev files"
@@ -112,7 +112,7 @@ def _predicted(data: Path | None) -> dict[str, Workload]:
     }
 
 
-def _trained(name: str, data: Path | None) -> Workload:
+def _training_workload(name: str, data: Path | None) -> Workload:
     """Return the labelled records of 120 batches, or all where there are fewer."""
     task, split = _TRAINED[name]
     if data:

@@ -104,7 +104,7 @@ class Answers:
         return self._of[TASK_OF[example.grain].name, example.original]
 
 
-def cases(answers: Answers, made: Iterable[Made]) -> Iterator[Case]:
+def run_cases(answers: Answers, made: Iterable[Made]) -> Iterator[Case]:
     """Test a model's answers."""
     for bucket, examples in made:
         known = [each for each in examples if TASK_OF[each.grain].name in answers.tasks]
@@ -114,7 +114,7 @@ def cases(answers: Answers, made: Iterable[Made]) -> Iterator[Case]:
         yield from _unchanged_cases(bucket, known, answers)
 
 
-def tally(tested: Iterable[Case]) -> list[Tally]:
+def count_failures(tested: Iterable[Case]) -> list[Tally]:
     """Count cases and failures per bucket, task and test, in their order."""
     counts: dict[tuple[str, str, Test], list[int]] = {}
     for case in tested:
@@ -124,7 +124,7 @@ def tally(tested: Iterable[Case]) -> list[Tally]:
     return [Tally(*key, *count) for key, count in counts.items()]
 
 
-def averages(tallies: Iterable[Tally]) -> dict[tuple[str, Test], float]:
+def average_rates(tallies: Iterable[Tally]) -> dict[tuple[str, Test], float]:
     """Average the buckets' failure rates by task and test. Every bucket counts the same."""
     rates: dict[tuple[str, Test], list[float]] = {}
     for each in tallies:
@@ -141,8 +141,8 @@ def _label_case(bucket: str, example: Example, answer: Prediction) -> Case:
         answer.task,
         "label",
         example.texts,
-        expected=_written(example.grain, example.label),
-        found=_written(example.grain, found),
+        expected=_format_value(example.grain, example.label),
+        found=_format_value(example.grain, found),
         is_failure=error > most,
     )
 
@@ -179,8 +179,8 @@ def _unchanged_cases(bucket: str, examples: ContrastSet, answers: Answers) -> It
             new.task,
             "unchanged",
             (*old.record.texts, *variant.texts),
-            expected=f"{_written(grain, value)} {before:.2f}",
-            found=f"{_written(grain, changed)} {after:.2f}",
+            expected=f"{_format_value(grain, value)} {before:.2f}",
+            found=f"{_format_value(grain, changed)} {after:.2f}",
             is_failure=changed != value or abs(after - before) > MOST_PROBABILITY_CHANGE,
         )
 
@@ -216,7 +216,7 @@ def _probability(grain: Grain, value: float, answer: Prediction) -> float:
     return sum(share for each, share in shares if each == value)
 
 
-def _written(grain: Grain, value: float) -> str:
+def _format_value(grain: Grain, value: float) -> str:
     if grain == "similarity":
         return f"{value:.2f}"
     labels = TASK_OF[grain].labels

@@ -125,7 +125,7 @@ class PredictedRows:
         """Compute the task's metric on the labelled rows."""
         return score(self.task, self.logits_NC[self.rows.labelled], self.targets)
 
-    def decoded(self) -> Iterator[Decoded]:
+    def decode(self) -> Iterator[Decoded]:
         """Decode each row's logits as prediction does."""
         return decode(self.task, self.logits_NC.astype(np.float64))
 

@@ -88,7 +88,7 @@ def content(predicted: PredictedRows) -> str:
     """Return a file's content, with a line for each row that has an id."""
     layout = _layout(predicted.task)
     lines = [f"id \t {layout.column} \n"]
-    for row, decoded in zip(predicted.rows.rows, predicted.decoded(), strict=True):
+    for row, decoded in zip(predicted.rows.rows, predicted.decode(), strict=True):
         if row.id:
             lines.append(f"{row.id.lower()} , {layout.value(decoded)} \n")
     return "".join(lines)

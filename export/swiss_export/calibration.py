@@ -41,13 +41,13 @@ def channel_ranges(
     }
     for inputs in batches:
         is_token_BT = torch.from_numpy(inputs[1]).bool()
-        with torch.inference_mode(), _watching(watched, ranges, is_token_BT):
+        with torch.inference_mode(), _watch_inputs(watched, ranges, is_token_BT):
             model.pool(*map(torch.from_numpy, inputs))
     return ranges
 
 
 @contextmanager
-def _watching(
+def _watch_inputs(
     watched: dict[str, nn.Module], ranges: dict[str, Range], is_token_BT: Tensor
 ) -> Iterator[None]:
     def observe(name: str, x_BTI: Tensor) -> None:

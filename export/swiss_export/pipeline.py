@@ -13,7 +13,13 @@ from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.precision.backend import Precision, Range
-from swiss_export.temperature import Calibration, LabelledLogits, calibrate, fold, is_foldable
+from swiss_export.temperature import (
+    Calibration,
+    LabelledLogits,
+    calibrate,
+    fold_into_head,
+    is_foldable,
+)
 from swiss_export.verify import DevFigure
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.data_files import DataChoice, find_files
@@ -141,7 +147,7 @@ def export(request: Request) -> Iterator[Event]:
                 yield event
         if calibrations:
             for name, calibration in calibrations.items():
-                fold(model, name, calibration.temperature)
+                fold_into_head(model, name, calibration.temperature)
             session = _build(config, model, precision, ranges, path)
         yield Step(f"comparing logits with torch, the graph on {session.device}")
         batches = verify.parity_batches(tokenizer, config, datasets)

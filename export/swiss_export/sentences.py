@@ -54,7 +54,7 @@ love with one of them, and therefore you must visit him as soon as he comes."
 _PREFIXES = (12, 24, 40, 57, 90, 128, 180, 256, 333)
 
 
-def texts(max_length: int) -> list[tuple[str, ...]]:
+def make_texts(max_length: int) -> list[tuple[str, ...]]:
     """Return single texts and pairs, from no words to more than `max_length` tokens."""
     words = PASSAGE.split()
     # Every word has at least one token.

@@ -92,7 +92,8 @@ def calibrate(task: TaskSpec, measured: Sequence[LabelledLogits]) -> Calibration
     def loss(log_temperature: float) -> float:
         temperature = float(np.exp(log_temperature))
         losses = [
-            np.concatenate([_losses(task, item, temperature) for item in part]) for part in parts
+            np.concatenate([_compute_losses(task, item, temperature) for item in part])
+            for part in parts
         ]
         return float(np.mean([loss_N.mean() for loss_N in losses]))
 
@@ -108,15 +109,15 @@ def calibrate(task: TaskSpec, measured: Sequence[LabelledLogits]) -> Calibration
             CalibratedSource(
                 item.source,
                 len(item.targets),
-                _calibration_error(task, item, 1.0),
-                _calibration_error(task, item, temperature),
+                _compute_calibration_error(task, item, 1.0),
+                _compute_calibration_error(task, item, temperature),
             )
             for item in measured
         ),
     )
 
 
-def fold(model: MultitaskModel, task: str, temperature: float) -> None:
+def fold_into_head(model: MultitaskModel, task: str, temperature: float) -> None:
     """Divide the weights and the bias of a head's last layer by a temperature."""
     head = model.heads[task]
     assert isinstance(head, LinearHead)
@@ -129,13 +130,17 @@ def is_foldable(model: MultitaskModel, task: TaskSpec) -> bool:
     return task.score_range is None and isinstance(model.heads[task.name], LinearHead)
 
 
-def _scaled(task: TaskSpec, item: LabelledLogits, temperature: float) -> npt.NDArray[np.float64]:
+def _scale_logits(
+    task: TaskSpec, item: LabelledLogits, temperature: float
+) -> npt.NDArray[np.float64]:
     return probabilities(task, item.logits_NC.astype(np.float64) / temperature)
 
 
-def _losses(task: TaskSpec, item: LabelledLogits, temperature: float) -> npt.NDArray[np.float64]:
+def _compute_losses(
+    task: TaskSpec, item: LabelledLogits, temperature: float
+) -> npt.NDArray[np.float64]:
     """Negative log-likelihood of the classes that each row's label allows."""
-    probabilities_NC = _scaled(task, item, temperature)
+    probabilities_NC = _scale_logits(task, item, temperature)
     if item.targets.ndim == 1:
         likelihood_N = probabilities_NC[np.arange(len(item.targets)), item.targets.astype(int)]
     else:
@@ -143,9 +148,11 @@ def _losses(task: TaskSpec, item: LabelledLogits, temperature: float) -> npt.NDA
     return -np.log(np.maximum(likelihood_N, _SMALLEST))
 
 
-def _calibration_error(task: TaskSpec, item: LabelledLogits, temperature: float) -> float | None:
+def _compute_calibration_error(
+    task: TaskSpec, item: LabelledLogits, temperature: float
+) -> float | None:
     """The error at the grain of the labels; None if the classes that labels allow overlap."""
-    sums_NG = _scaled(task, item, temperature)
+    sums_NG = _scale_logits(task, item, temperature)
     truth_N: npt.NDArray[Any] = item.targets
     if item.targets.ndim == 2:
         labels_GC, truth_N = np.unique(item.targets, axis=0, return_inverse=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from swiss_export.precision.backend import Precision
-from swiss_export.sentences import texts
+from swiss_export.sentences import make_texts
 from swiss_training.multitask.data import TaskDataset
 from swiss_training.multitask.evaluation import BATCH_SIZE, predict_logits
 from swiss_training.multitask.metrics import score
@@ -69,7 +69,7 @@ def parity_batches(
     """
     sequences = 1 if config.pair_encoding else 2
     reads_pairs = not config.pair_encoding or config.encoder.tells_pairs_apart
-    built_in = [item for item in texts(config.max_length) if len(item) == 1 or reads_pairs]
+    built_in = [item for item in make_texts(config.max_length) if len(item) == 1 or reads_pairs]
     examples = tokenizer.encode_examples(built_in, config.pair_encoding)
     for dataset in dev.values():
         order = np.argsort(dataset.lengths, kind="stable")

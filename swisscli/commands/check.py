@@ -79,7 +79,7 @@ def check(
     Exit status: 0 success, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
     model; 6 the device does not exist.
     """  # noqa: D301
-    from swiss_evaluation.buckets import Answers, averages, cases, tally
+    from swiss_evaluation.buckets import Answers, average_rates, count_failures, run_cases
     from swiss_training.multitask.examples import read_files
     from swiss_training.synthesis.generate import generate
     from swisscli.core.tasks import TASKS
@@ -102,15 +102,15 @@ def check(
         generate(choice.buckets, seed=examples.seed, per_bucket=count, part=choice.part, rows=rows)
     )
     with console.progress("texts") as advance:
-        tested = list(cases(Answers(predictor, made, advance), made))
+        tested = list(run_cases(Answers(predictor, made, advance), made))
     if not tested:
         raise ConfigurationError(
             f"{predictor.model}: the model has no task that these buckets test",
             hint="name other buckets with --buckets",
         )
-    tallies = tally(tested)
+    tallies = count_failures(tested)
     default = "table" if console.is_terminal(sys.stdout) else "tsv"
-    _show(tallies, averages(tallies), output_format or default)
+    _show(tallies, average_rates(tallies), output_format or default)
     if failures:
         failed = [case for case in tested if case.is_failure]
         with atomic.open_beside(failures) as stream:

@@ -78,7 +78,7 @@ def download(
     else:
         if not what:
             data, encoders = True, [_USUAL_ENCODER]
-        files = tuple(file.name for file in course_data.lacking()) if data else ()
+        files = tuple(file.name for file in course_data.missing_files()) if data else ()
         missing = tuple(name for name in encoders if not hub.is_cached(name))
         fetch(Needs(files, missing))
         for item in _items(data, encoders):
@@ -142,7 +142,7 @@ def _items(data: bool, encoders: list[str], *, everything: bool = False) -> Iter
     if (data or everything) and folder.is_dir():
         yield _Item("data", "cs224n", course_data.REVISION, folder, course_data.files())
     names = [hub.split_name(name) for name in encoders]
-    for found in hub.cached():
+    for found in hub.cached_revisions():
         wanted = (
             found.repository == repository and found.commit.startswith(revision)
             for repository, revision in names

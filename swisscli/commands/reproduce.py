@@ -211,7 +211,7 @@ def run(request: _Request) -> None:
         return
     for experiment, state in plan:
         if state == "done":  # The run may have been killed before it removed its checkpoints.
-            reproduction.tidy(experiment, keep_model=request.keep_models)
+            reproduction.remove_working_files(experiment, keep_model=request.keep_models)
     left = [experiment for experiment, state in plan if state != "done"]
     try:
         for number, experiment in enumerate(left, start=1):
@@ -243,7 +243,7 @@ def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
                     stop.obey()
         entry = reproduction.make_entry(request.selection, experiment, request.command)
         ledger.append(request.selection.folder, entry)
-        reproduction.tidy(experiment, keep_model=request.keep_models)
+        reproduction.remove_working_files(experiment, keep_model=request.keep_models)
         scores = [f"{task} {score.value:.4f}" for task, score in entry.metrics.scores.items()]
         figures = "  ".join([*scores, f"overall {entry.metrics.overall:.4f}"])
         display.line(

@@ -30,7 +30,7 @@ def join_ranks() -> Iterator[None]:
     """
     from swiss_training.distributed import ranks
 
-    with ranks.joined():
+    with ranks.join():
         if not ranks.started_by_torchrun():
             yield
             return

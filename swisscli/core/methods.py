@@ -129,7 +129,7 @@ METHODS: tuple[MethodSpec, ...] = (
     MethodSpec(
         name="none",
         kind="aggregation",
-        target="swiss_training.aggregation.summed:Summed",
+        target="swiss_training.aggregation.sum:Sum",
         summary="the plain sum of the tasks' gradients",
         reference="swissBERT, section 4.1",
     ),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from swiss_evaluation.buckets import Answers, averages, cases, tally
+from swiss_evaluation.buckets import Answers, average_rates, count_failures, run_cases
 from swiss_training.synthesis.example import Example
 from swiss_training.synthesis.generate import Made
 from swisscli.inference.predictor import Predictor
@@ -155,7 +155,7 @@ def test_the_three_tests_count_what_they_say(tiny_model: Path) -> None:
             ],
         ),
     ]
-    tallies = tally(cases(Answers(predictor, made, ignore), made))
+    tallies = count_failures(run_cases(Answers(predictor, made, ignore), made))
     counted = {(each.bucket, each.test): (each.cases, each.failures) for each in tallies}
     assert counted["right", "label"] == (1, 0)
     assert counted["wrong", "label"] == (1, 1)
@@ -163,4 +163,4 @@ def test_the_three_tests_count_what_they_say(tiny_model: Path) -> None:
     assert counted["far", "label"] == (1, 1)
     assert counted["ranked", "order"] == (1, 0)
     assert counted["same", "unchanged"] == (1, 0)
-    assert averages(tallies)["sentiment", "unchanged"] == 0.0
+    assert average_rates(tallies)["sentiment", "unchanged"] == 0.0

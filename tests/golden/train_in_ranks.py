@@ -60,7 +60,7 @@ def main() -> None:
     folder, encoder, train_file = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
     reduction.BUCKET_BYTES = BUCKET_BYTES
-    with ranks.joined():
+    with ranks.join():
         for name in CASES:
             common: dict[str, object] = {
                 "encoder": str(encoder),

@@ -43,7 +43,7 @@ def main() -> None:
     layers = make_layers()
     first, *_, last = layers.parameters()
     found, early = [], []
-    with ranks.joined():
+    with ranks.join():
         summed = reduction.GradientSum(layers.parameters())
         for step in range(STEPS):
             layers.zero_grad()

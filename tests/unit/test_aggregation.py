@@ -151,7 +151,7 @@ def test_gradients_are_taken_and_given() -> None:
             assert tasks.tolist() == [0, 2]
             return torch.tensor([10.0, 1.0])
 
-    gradients.give(Given(), torch.Generator())
+    gradients.combine(Given(), torch.Generator())
     assert torch.equal(shared[0].grad, torch.full_like(shared[0], 10.0))
     assert torch.equal(shared[2].grad, torch.full_like(shared[2], 7.0))
     assert (head.grad == 5).all()

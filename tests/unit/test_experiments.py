@@ -11,7 +11,7 @@ import pytest
 from swiss_training import ledger
 from swiss_training.events import Saved, Started
 from swiss_training.experiments import comparison, reproduction, selection
-from swiss_training.experiments.comparison import Measured, compare
+from swiss_training.experiments.comparison import SeedScores, compare
 from swiss_training.experiments.entry import Entry
 from swiss_training.experiments.paper_tables import TABLES, Row, Table
 from swiss_training.experiments.selection import Selection
@@ -138,23 +138,23 @@ def test_the_caption_says_when_quoras_pairs_are_not_the_papers(
 
 
 def test_the_order_of_the_rows() -> None:
-    def rows(*measured: Sequence[float]) -> list[tuple[int, float, Measured]]:
+    def rows(*measured: Sequence[float]) -> list[tuple[int, float, SeedScores]]:
         paper = (0.4, 0.5, 0.6)
         return [
-            (number, score, Measured(tuple(values)))
+            (number, score, SeedScores(tuple(values)))
             for number, (score, values) in enumerate(zip(paper, measured, strict=True), start=1)
         ]
 
-    same = comparison.order_note(rows((0.1, 0.1), (0.2, 0.2), (0.3, 0.3)))
+    same = comparison.compare_order(rows((0.1, 0.1), (0.2, 0.2), (0.3, 0.3)))
     assert "is 1.00 (3 rows)" in same
     assert same.endswith("one standard deviation: none")
     # 2 and 3 change places, but their seeds differ more than they do.
-    close = comparison.order_note(rows((0.1, 0.1), (0.25, 0.35), (0.2, 0.3)))
+    close = comparison.compare_order(rows((0.1, 0.1), (0.25, 0.35), (0.2, 0.3)))
     assert "is 0.33 (3 rows)" in close
     assert close.endswith("one standard deviation: none")
-    far = comparison.order_note(rows((0.1, 0.1), (0.9, 0.91), (0.2, 0.3)))
+    far = comparison.compare_order(rows((0.1, 0.1), (0.9, 0.91), (0.2, 0.3)))
     assert far.endswith("one standard deviation: 2 above 3")
-    tied = comparison.order_note(rows((0.1,), (0.1,), (0.1,)))
+    tied = comparison.compare_order(rows((0.1,), (0.1,), (0.1,)))
     assert "is undefined" in tied
     assert "the deviation of 1, 2, 3 is unknown" in tied
 
@@ -264,7 +264,7 @@ def test_a_run_that_has_begun_goes_on(tmp_path: Path) -> None:
     state_dict = checkpoint.read_bytes()
     for keep_model in (True, False):
         checkpoint.write_bytes(state_dict)
-        reproduction.tidy(experiment, keep_model=keep_model)
+        reproduction.remove_working_files(experiment, keep_model=keep_model)
         assert not checkpoint.exists()
         assert (experiment.folder / "model.safetensors").exists() is keep_model
     assert [state for _, state in reproduction.plan(selection, [entry])] == ["done"]

@@ -18,7 +18,7 @@ from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.evaluation import predict_logits
-from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.losses import compute_divergence
 from swiss_training.multitask.model import MultitaskModel, load_model
 from swiss_training.multitask.teacher import FILE
 from swiss_training.optim import make_optimizer
@@ -98,7 +98,7 @@ def test_smart_finds_a_direction_that_changes_the_prediction_more_than_noise(tas
     for _ in range(10):
         noise = radius * torch.randn(shape).sign()
         moved = model.head(task).logits(model.output(task, *batch.inputs, noise))
-        random.append(divergence(TASKS[task], moved, clean).item())
+        random.append(compute_divergence(TASKS[task], moved, clean).item())
     assert penalty > 3 * max(random) > 0
 
 
@@ -212,7 +212,7 @@ def test_bregman_holds_the_prediction_near_the_averaged_weights(task: str) -> No
         assert not averaged[name].requires_grad
     loss, regularised, output = apply(regularizer, model, task, batch)
     anchor = regularizer.averaged.module(task, *batch.inputs)
-    apart = divergence(TASKS[task], model.head(task).logits(output), anchor)
+    apart = compute_divergence(TASKS[task], model.head(task).logits(output), anchor)
     assert apart > 0
     assert torch.allclose(regularised, loss + 2 * apart)
     assert_same_slope(model, regularised, loss + 2 * apart)

@@ -13,7 +13,7 @@ from swiss_evaluation.report.analysis import (
     by_length,
     confusion,
     distribution,
-    worst,
+    find_worst,
 )
 from swiss_evaluation.report.attention_views import default_layers
 from swiss_training.multitask.rows import DataRow
@@ -76,20 +76,20 @@ def test_one_length_is_one_bin() -> None:
 
 
 def test_the_worst_errors_come_first_and_right_answers_never() -> None:
-    rows, wrong = worst(binary([0.6, 0.99, 0.8, 0.9], [0, 1, 0, 0]), 2)
+    rows, wrong = find_worst(binary([0.6, 0.99, 0.8, 0.9], [0, 1, 0, 0]), 2)
     assert wrong == 3
     assert [row.where for row in rows] == ["dev.tsv:5", "dev.tsv:4"]
     assert rows[0].texts == ("text 3", "text 3")
     assert rows[0].truth == "not paraphrase (10.0%)"
     assert rows[0].predicted == "paraphrase (90.0%)"
     assert rows[0].size == "loss 2.30"
-    assert worst(binary([0.9], [1]), 5) == ([], 0)
+    assert find_worst(binary([0.9], [1]), 5) == ([], 0)
 
 
 def test_a_text_is_shown_without_characters_that_act() -> None:
     labelled = LabelledPredictions.of(predicted_rows("paraphrase", [[3.0]], [0.0]))
     text = "a\x1b[31m\u202e\nb" + 3000 * "x"
-    (row,), _ = worst(replace(labelled, texts=[(text, "b")]), 1)
+    (row,), _ = find_worst(replace(labelled, texts=[(text, "b")]), 1)
     assert row.texts[0].startswith(r"a\u001b[31m\u202e" + "\nbx")
     assert row.texts[0].endswith("x… (3,009 characters)")
 
@@ -98,7 +98,7 @@ def test_the_worst_scores_are_the_farthest() -> None:
     labelled = LabelledPredictions.of(
         predicted_rows("similarity", [[1.0], [4.5], [-3.0]], [1.5, 0.5, 1.0])
     )
-    rows, counted = worst(labelled, 2)
+    rows, counted = find_worst(labelled, 2)
     assert counted == 3
     assert [(row.truth, row.predicted, row.size) for row in rows] == [
         ("0.50", "4.50", "off by 4.00"),

@@ -15,7 +15,7 @@ from swiss_training.synthesis.draw import Draw
 from swiss_training.synthesis.generate import Made, choose_buckets, generate, write_files
 from swiss_training.synthesis.noise import contracted, expanded, with_typo
 from swiss_training.synthesis.registry import BUCKETS
-from swiss_training.synthesis.scene import tidy
+from swiss_training.synthesis.scene import correct_grammar
 from swiss_training.synthesis.source import PARTS, Part, templates, word_lists
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import TASKS
@@ -279,7 +279,7 @@ def test_a_coarse_row_stays_coarse() -> None:
 
 
 def test_articles_and_capitals_are_set_right() -> None:
-    assert tidy("a awful hour .  it was a honest , a useful one") == (
+    assert correct_grammar("a awful hour .  it was a honest , a useful one") == (
         "An awful hour. It was an honest, a useful one"
     )
 

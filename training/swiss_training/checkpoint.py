@@ -79,9 +79,9 @@ def restore(
         ValueError: if the optimizer's state does not fit.
     """
     for prefix, module in modules.items():
-        module.load_state_dict(_with_prefix(tensors, f"{prefix}."))
+        module.load_state_dict(_select_prefix(tensors, f"{prefix}."))
     state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in _with_prefix(tensors, "optimizer.").items():
+    for name, tensor in _select_prefix(tensors, "optimizer.").items():
         index, _, key = name.partition(".")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
@@ -90,7 +90,7 @@ def restore(
         torch.cuda.set_rng_state(tensors["random.cuda"], device)
 
 
-def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -110,8 +110,8 @@ def write(path: Path, checkpoint: Checkpoint, keep: Path | None = None) -> None:
         OSError: if it cannot be written; the file at `path` is then unchanged.
     """
     record = json.dumps(checkpoint.record)
-    metadata = {"record": record, "sha256": _digest(checkpoint.tensors, record)}
-    with _staged(path) as staged:
+    metadata = {"record": record, "sha256": _hash(checkpoint.tensors, record)}
+    with _open_staged(path) as staged:
         _save(staged, checkpoint.tensors, metadata)
         read(staged)
         if keep and path.is_file():
@@ -129,7 +129,7 @@ def read(path: Path) -> Checkpoint:
             metadata = source.metadata() or {}
         tensors = load_file(path)
         record = metadata["record"]
-        whole = metadata["sha256"] == _digest(tensors, record)
+        whole = metadata["sha256"] == _hash(tensors, record)
         checkpoint = Checkpoint(tensors, json.loads(record))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
@@ -138,7 +138,7 @@ def read(path: Path) -> Checkpoint:
     return checkpoint
 
 
-def _digest(tensors: Mapping[str, Tensor], record: str) -> str:
+def _hash(tensors: Mapping[str, Tensor], record: str) -> str:
     digest = hashlib.sha256(record.encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach()
@@ -156,7 +156,7 @@ def save_tensors(
     Raises:
         OSError: if it cannot be written; the file at `path` is then unchanged.
     """
-    with _staged(path) as staged:
+    with _open_staged(path) as staged:
         _save(staged, tensors, metadata)
 
 
@@ -166,13 +166,13 @@ def save_text(path: Path, text: str) -> None:
     Raises:
         OSError: if it cannot be written; the file at `path` is then unchanged.
     """
-    with _staged(path) as staged:
+    with _open_staged(path) as staged:
         staged.write_text(text, encoding="utf-8")
         _sync(staged)
 
 
 @contextlib.contextmanager
-def _staged(path: Path) -> Iterator[Path]:
+def _open_staged(path: Path) -> Iterator[Path]:
     """Open a new file beside `path`, which replaces it when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(f".{path.name}.partial")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Fingerprint = dict[str, dict[str, Any]]
 
 
-def of(objective: "Objective") -> Fingerprint:
+def compute(objective: "Objective") -> Fingerprint:
     """Return a run's fingerprint: its configuration and hashes of the content that it reads.
 
     Facts that change only the last bits are under `environment`.
@@ -47,8 +47,8 @@ def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
         ConfigurationError: if anything differs; lists all differences.
     """
     changed = [
-        *_differences(recorded["configuration"], now["configuration"]),
-        *_differences(recorded["content"], now["content"]),
+        *_compare(recorded["configuration"], now["configuration"]),
+        *_compare(recorded["content"], now["content"]),
     ]
     if changed:
         raise ConfigurationError(
@@ -65,7 +65,7 @@ def warnings(recorded: Fingerprint, now: Fingerprint) -> list[str]:
         before = {"ranks": 1, **before}
     messages = [
         f"warning: {difference}; the weights can differ in the last bits from an unbroken run"
-        for difference in _differences(before, after)
+        for difference in _compare(before, after)
     ]
     if before["ranks"] != after["ranks"]:
         messages.append("warning: with another number of ranks, dropout masks differ too")
@@ -79,7 +79,7 @@ def check_same(now: Fingerprint) -> None:
         ConfigurationError: if this rank reads something else than the first; lists all differences.
     """
     first = ranks.from_first(now)
-    changed = [line for part in now for line in _differences(first[part], now[part])]
+    changed = [line for part in now for line in _compare(first[part], now[part])]
     if changed:
         raise ConfigurationError(
             f"{ranks.name()}: differs from rank 0:",
@@ -88,15 +88,15 @@ def check_same(now: Fingerprint) -> None:
         )
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _compare(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [
-        f"{name} is {_shown(now, name)}, it was {_shown(before, name)}"
+        f"{name} is {_format_value(now, name)}, it was {_format_value(before, name)}"
         for name in dict.fromkeys([*before, *now])
-        if _shown(before, name) != _shown(now, name)
+        if _format_value(before, name) != _format_value(now, name)
     ]
 
 
-def _shown(values: dict[str, Any], name: str) -> str:
+def _format_value(values: dict[str, Any], name: str) -> str:
     if name not in values:
         return "missing"
     value = values[name]
@@ -111,7 +111,7 @@ def digest(parts: Iterable[bytes]) -> str:
     return f"sha256 {whole.hexdigest()[:16]}"
 
 
-def of_encoder(pretrained: "PretrainedEncoder") -> dict[str, str]:
+def hash_encoder(pretrained: "PretrainedEncoder") -> dict[str, str]:
     """Hash an encoder's weights, configuration and tokenizer; returns the hashes by name."""
     shape = json.dumps(pretrained.encoder.config.to_json(), sort_keys=True)
     return {

@@ -49,17 +49,17 @@ def read_graph(directory: ModelDirectory) -> dict[str, Tensor]:
     graph = onnx.load_model(path, load_external_data=False).graph
     constants: _Constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     state = {
-        name: torch.from_numpy(np.array(_weight(name, constants), dtype=np.float32))
+        name: torch.from_numpy(np.array(_find_weight(name, constants), dtype=np.float32))
         for name in constants
         if name.endswith((".weight", ".bias"))
     }
     if (table_HR := constants.get(f"{_POSITION_BIAS}.by_distance")) is not None:
         num_buckets = directory.config.encoder.relative_attention_num_buckets
-        state[f"{_POSITION_BIAS}.weight"] = _by_bucket(table_HR, num_buckets)
+        state[f"{_POSITION_BIAS}.weight"] = _group_by_bucket(table_HR, num_buckets)
     return state
 
 
-def _by_bucket(table_HR: npt.NDArray[Any], num_buckets: int) -> Tensor:
+def _group_by_bucket(table_HR: npt.NDArray[Any], num_buckets: int) -> Tensor:
     """Return MPNet's position bias, (buckets, H), from the table of all distances, (H, R).
 
     A bucket of distances that no input has stays 0.
@@ -71,7 +71,7 @@ def _by_bucket(table_HR: npt.NDArray[Any], num_buckets: int) -> Tensor:
     return weight
 
 
-def _weight(name: str, constants: _Constants) -> npt.NDArray[Any]:
+def _find_weight(name: str, constants: _Constants) -> npt.NDArray[Any]:
     module, _, kind = name.rpartition(".")
     value = constants[name]
     if kind == "bias":

@@ -82,7 +82,7 @@ class Run:
         self.progress = Progress()
         self.notes = list(objective.notes)
         observer.on_activity("hashing what the run reads")
-        self._fingerprint = fingerprint.of(objective)
+        self._fingerprint = fingerprint.compute(objective)
         fingerprint.check_same(self._fingerprint)
         if ranks.size() > 1:
             whole = objective.config.batch_size

@@ -193,7 +193,7 @@ def attention_probabilities(encoder: nn.Module, *inputs: Tensor) -> list[Tensor]
     handles = []
     try:
         for layer in encoder.layers:  # type: ignore[union-attr]
-            hook = _hook(found)
+            hook = _make_hook(found)
             handles.append(layer.attention.register_forward_pre_hook(hook, with_kwargs=True))
         with torch.inference_mode():
             encoder(*inputs)
@@ -203,7 +203,7 @@ def attention_probabilities(encoder: nn.Module, *inputs: Tensor) -> list[Tensor]
     return found
 
 
-def _hook(found: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
+def _make_hook(found: list[Tensor]) -> Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None]:
     def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         called = inspect.signature(module.forward).bind(*args, **kwargs).arguments
         hidden_BTD, *others = called.values()

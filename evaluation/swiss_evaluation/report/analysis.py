@@ -45,7 +45,7 @@ class LabelledPredictions:
     def of(cls, predicted: PredictedRows) -> "LabelledPredictions":
         """Select the rows whose label is one class or a score, and decode their predictions."""
         rows = predicted.of_one_class()
-        decoded = list(rows.decoded())
+        decoded = list(rows.decode())
         return cls(
             task=rows.task,
             texts=[row.texts for row in rows.rows.rows],
@@ -139,7 +139,7 @@ class WrongRow:
     size: str
 
 
-def worst(labelled: LabelledPredictions, count: int) -> tuple[list[WrongRow], int]:
+def find_worst(labelled: LabelledPredictions, count: int) -> tuple[list[WrongRow], int]:
     """Find the rows with the largest loss among the wrong ones, or the largest error of a score.
 
     Returns:
@@ -167,11 +167,11 @@ def _wrong_row(labelled: LabelledPredictions, index: int) -> WrongRow:
         names = [f"{labels[int(c)]} ({of_row[int(c)]:.1%})" for c in (truth, predicted)]
         said = (names[0], names[1])
         size = f"loss {-np.log(max(of_row[int(truth)], _SMALLEST)):.2f}"
-    texts = tuple(map(_readable, labelled.texts[index]))
+    texts = tuple(map(_shorten, labelled.texts[index]))
     return WrongRow(texts, labelled.where[index], said[0], said[1], size)
 
 
-def _readable(text: str) -> str:
+def _shorten(text: str) -> str:
     """Return a text with control characters escaped, cut to a limit."""
     shown = "\n".join(map(visible, text[:_MAX_CHARS].splitlines()))
     return shown if len(text) <= _MAX_CHARS else f"{shown}… ({len(text):,} characters)"

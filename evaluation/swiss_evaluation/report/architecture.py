@@ -58,8 +58,8 @@ def architecture(config: ModelConfig) -> Markup:
     count = len(config.tasks)
     width = max(count, 2) * (_COLUMN + _GAP) - _GAP
     inputs = _row([_input(config, task) for task in config.tasks], _MARGIN, width)
-    encoder = _below(_encoder(config.encoder), inputs, width)
-    pooling = _below(_pooling(config), [encoder], width)
+    encoder = _box_below(_encoder(config.encoder), inputs, width)
+    pooling = _box_below(_pooling(config), [encoder], width)
     layers = [_head(config, task) for task in config.tasks]
     heads = _row(layers, pooling.bottom + _ARROW, width)
     bottom = max(head.bottom for head in heads)
@@ -101,7 +101,7 @@ def _row(texts: Sequence[Sequence[str]], y: int, width: int) -> list[_Box]:
     ]
 
 
-def _below(lines: Sequence[str], above: Sequence[_Box], width: int) -> _Box:
+def _box_below(lines: Sequence[str], above: Sequence[_Box], width: int) -> _Box:
     """A box as wide as the drawing."""
     return _Box(lines, _MARGIN, max(box.bottom for box in above) + _ARROW, width)
 

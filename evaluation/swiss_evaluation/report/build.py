@@ -68,7 +68,7 @@ Event = Step | Note | Written
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReportInput:
     """Everything that is read before the model runs.
 
     Attributes:
@@ -82,7 +82,7 @@ class Prepared:
     without_weights: str | None
 
 
-def prepare(request: Request) -> Prepared:
+def prepare(request: Request) -> ReportInput:
     """Check and read everything that a report needs, before any long work.
 
     Raises:
@@ -112,10 +112,10 @@ def prepare(request: Request) -> Prepared:
         inputs = read_input(source, model, ("dev", "train"))
     problems.check()
     assert inputs is not None
-    return Prepared(inputs, entries, without_weights)
+    return ReportInput(inputs, entries, without_weights)
 
 
-def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[Event]:
+def report(request: Request, prepared: ReportInput, advance: Advance) -> Iterator[Event]:
     """Measure a model on its dev rows and write the page.
 
     Args:
@@ -148,7 +148,7 @@ def report(request: Request, prepared: Prepared, advance: Advance) -> Iterator[E
         tasks.append(task_section(labelled, scores[name], request.num_errors))
     yield Step("computing attention and drawing")
     dev_rows = list(inputs.rows["dev"].values())
-    attention, data = _attention(reader, choice, dev_rows, without_weights)
+    attention, data = _attention_section(reader, choice, dev_rows, without_weights)
     page = Page(
         title=f"Report on {source.model.resolve().name}",
         scores=_score_rows(scores),
@@ -180,7 +180,7 @@ def _read_log(model: Path) -> list[dict[str, Any]]:
         ) from None
 
 
-def _attention(
+def _attention_section(
     reader: AttentionReader | None,
     choice: Choice,
     rows: Sequence[TaskRows],

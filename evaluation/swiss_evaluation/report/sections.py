@@ -13,7 +13,7 @@ from swiss_evaluation.report.analysis import (
     by_length,
     confusion,
     distribution,
-    worst,
+    find_worst,
 )
 from swiss_evaluation.report.architecture import architecture
 from swiss_evaluation.report.page import Chart, Section, WrongRows
@@ -47,13 +47,13 @@ def training_section(entries: Sequence[Mapping[str, Any]]) -> Section:
         )
         return Section("training", title, charts=[missing])
     charts = [
-        _curve("loss", "Loss of each task", _by_task(steps, "losses"), "loss",
+        _curve("loss", "Loss of each task", _task_series(steps, "losses"), "loss",
                "Mean training loss of each task since the line before"),
-        _curve("weights", "Task weights", _by_task(steps, "weights"), "factor of the loss",
+        _curve("weights", "Task weights", _task_series(steps, "weights"), "factor of the loss",
                "Factor that multiplies each task's loss"),
-        _curve("rate", "Learning rate", _single(steps, "learning_rate"), "learning rate",
+        _curve("rate", "Learning rate", _run_series(steps, "learning_rate"), "learning rate",
                "Learning rate of the model"),
-        _curve("dev", "Dev metrics", _dev(evaluations), "metric",
+        _curve("dev", "Dev metrics", _dev_series(evaluations), "metric",
                "Dev metric of each task, and their mean"),
     ]  # fmt: skip
     last = max(entry["step"] for entry in entries)
@@ -68,7 +68,7 @@ def _curve(name: str, title: str, series: Series, ylabel: str, what: str) -> Cha
     return Chart(title, f"{what}; {points:,} log lines.", drawing)
 
 
-def _by_task(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
+def _task_series(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
     series: Series = {}
     for entry in entries:
         for task, value in entry[key].items():
@@ -78,19 +78,19 @@ def _by_task(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
     return series
 
 
-def _single(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
+def _run_series(entries: Sequence[Mapping[str, Any]], key: str) -> Series:
     if not entries:
         return {}
     return {key: ([entry["step"] for entry in entries], [entry[key] for entry in entries])}
 
 
-def _dev(entries: Sequence[Mapping[str, Any]]) -> Series:
+def _dev_series(entries: Sequence[Mapping[str, Any]]) -> Series:
     flat = []
     for entry in entries:
         evaluation = Evaluation.from_json(entry["evaluation"], Place(log.FILE, "evaluation"))
         values = {name: score.value for name, score in evaluation.scores.items()}
         flat.append({"step": entry["step"], "dev": values | {"overall": evaluation.overall}})
-    return _by_task(flat, "dev")
+    return _task_series(flat, "dev")
 
 
 def label_section(inputs: EvaluationInput) -> Section:
@@ -151,13 +151,13 @@ def task_section(labelled: LabelledPredictions, score: Score, num_errors: int) -
     charts.append(Chart(title, caption, drawing))
     measured = ", ".join(f"{metric} {value}" for _, metric, value, _ in score.lines(name))
     intro = f"{measured} on {rows}."
-    return Section(name, name.capitalize(), intro, charts, _worst(labelled, num_errors))
+    return Section(name, name.capitalize(), intro, charts, _worst_rows(labelled, num_errors))
 
 
 def _confusion(labelled: LabelledPredictions) -> Chart:
     counts_CC, labels = confusion(labelled), labelled.task.labels
     if len(labels) > MAX_CONFUSION:
-        return Chart("Confusion matrix", _most_confused(counts_CC, labels))
+        return Chart("Confusion matrix", _describe_confused(counts_CC, labels))
     drawing = figures.svg(
         f"confusion-{labelled.task.name}",
         f"Confusion matrix of {labelled.task.name}",
@@ -169,7 +169,7 @@ def _confusion(labelled: LabelledPredictions) -> Chart:
     return Chart("Confusion matrix", caption, drawing)
 
 
-def _most_confused(counts_CC: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
+def _describe_confused(counts_CC: npt.NDArray[np.int64], labels: Sequence[str]) -> str:
     """The pairs of classes that are confused most, in words: they are too many to draw."""
     off_CC = counts_CC - np.diag(counts_CC.diagonal())
     order = np.argsort(-off_CC, axis=None, kind="stable")[:10]
@@ -207,8 +207,8 @@ def _scatter(labelled: LabelledPredictions) -> Chart:
     return Chart("Predicted over true score", f"{len(labelled.truth):,} dev rows{sample}.", drawing)
 
 
-def _worst(labelled: LabelledPredictions, num_errors: int) -> WrongRows:
-    rows, num_wrong = worst(labelled, num_errors)
+def _worst_rows(labelled: LabelledPredictions, num_errors: int) -> WrongRows:
+    rows, num_wrong = find_worst(labelled, num_errors)
     of_all = f"{len(labelled.truth):,} dev rows"
     if labelled.probabilities_NC is None:
         return WrongRows(f"The {len(rows)} largest errors of {of_all}.", rows)

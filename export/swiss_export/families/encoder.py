@@ -147,7 +147,9 @@ class EncoderGraph(ABC):
             hidden_BTD,
             self.norm(f"{module}.attention_norm"),
         )
-        up = backend.activated(hidden_BTD, self._linear(f"{module}.up"), self.config.hidden_act)
+        up = backend.linear_activation(
+            hidden_BTD, self._linear(f"{module}.up"), self.config.hidden_act
+        )
         return backend.residual(
             up,
             self._linear(f"{module}.down"),

@@ -102,7 +102,7 @@ class PrecisionBackend(Protocol):
         """
         ...
 
-    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
+    def linear_activation(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """Add a linear layer and its activation function, (B, T, O), for `residual`."""
         ...
 

@@ -83,7 +83,7 @@ class CpuBackend:
         heads = {"q_num_heads": module.num_heads, "kv_num_heads": module.num_heads}
         return graph.add("Attention", inputs, module.name, **heads)
 
-    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
+    def linear_activation(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """Add a linear layer and its activation function."""
         product = self._products.linear(x_BTD, linear)
         output = f"{linear.name}.activation"

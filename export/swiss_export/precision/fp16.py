@@ -47,7 +47,7 @@ class Float16Backend:
         attended = graph.add_contrib("Attention", inputs, f"{name}.all", num_heads=heads)
         return graph.first(attended, name, axis=1)
 
-    def activated(self, x_BTD: str, linear: Linear, activation: str) -> str:
+    def linear_activation(self, x_BTD: str, linear: Linear, activation: str) -> str:
         """Add a linear layer and its activation function."""
         graph, output = self._graph, f"{linear.name}.activation"
         bias = graph.constant(f"{linear.name}.bias", linear.bias_O.astype(np.float16))

@@ -47,7 +47,7 @@ class Int8Products:
     def projections(self, x_BTD: str, module: SelfAttention) -> list[str]:
         """Project hidden states to query, key and value."""
         query, key, value = module.projections
-        x = attending = self._quantized(x_BTD, module.name)
+        x = attending = self._quantize(x_BTD, module.name)
         if module.first_only:
             first = self._graph.first(x.integers, f"{x.integers}.first_token", axis=1)
             attending = replace(x, integers=first)
@@ -59,9 +59,9 @@ class Int8Products:
 
     def linear(self, x_BTI: str, linear: Linear) -> str:
         """Add a linear layer, (B, T, I) -> (B, T, O)."""
-        return self._integer_product(self._quantized(x_BTI, linear.name), linear)
+        return self._integer_product(self._quantize(x_BTI, linear.name), linear)
 
-    def _quantized(self, x_BTI: str, name: str) -> "_Quantized":
+    def _quantize(self, x_BTI: str, name: str) -> "_QuantizedInput":
         """Quantize the input of a product."""
         graph, (low_I, high_I) = self._graph, self._ranges[name]
         factor_I = smoothing_factors(np.maximum(-low_I, high_I))
@@ -72,9 +72,9 @@ class Int8Products:
         scale = graph.constant(f"{name}.input_scale", step)
         zero_point = graph.constant(f"{name}.input_zero", zero)
         integers = graph.add("QuantizeLinear", [x_BTI, scale, zero_point], f"{name}.input")
-        return _Quantized(integers, scale, zero_point, factor_I)
+        return _QuantizedInput(integers, scale, zero_point, factor_I)
 
-    def _integer_product(self, x: "_Quantized", linear: Linear) -> str:
+    def _integer_product(self, x: "_QuantizedInput", linear: Linear) -> str:
         weight_IO, scale_O = quantize_weight(linear.weight_IO * x.factor_I[:, None])
         inputs = [
             x.integers,
@@ -89,7 +89,7 @@ class Int8Products:
 
 
 @dataclass(frozen=True)
-class _Quantized:
+class _QuantizedInput:
     """Quantized activations.
 
     Attributes:

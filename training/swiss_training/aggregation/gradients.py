@@ -29,26 +29,26 @@ class TaskGradients:
             for name, parameter in model.named_parameters()
             if not name.startswith("heads.") and parameter.requires_grad
         ]
-        self._taken: dict[int, list[Tensor | None]] = {}
+        self._gradients: dict[int, list[Tensor | None]] = {}
         self._works: list[Work] = []
 
     def take(self, task: int) -> None:
         """Move the shared gradients to the task with that number."""
-        self._taken[task] = [parameter.grad for parameter in self._shared]
+        self._gradients[task] = [parameter.grad for parameter in self._shared]
         for parameter in self._shared:
             parameter.grad = None
         if ranks.size() > 1:
-            self._taken[task], works = reduction.start_sum(self._taken[task])
+            self._gradients[task], works = reduction.start_sum(self._gradients[task])
             self._works += works
 
     @torch.no_grad()
-    def give(self, aggregation: Aggregation, generator: torch.Generator) -> None:
+    def combine(self, aggregation: Aggregation, generator: torch.Generator) -> None:
         """Set the shared gradients to the combination of the tasks' that a method chooses."""
         ranks.wait(*self._works)
         device = self._shared[0].device
-        tasks_K = torch.tensor(list(self._taken), device=device)
-        factors_K = aggregation(self._gram(device), tasks_K, generator)
-        for parameter, *gradients in zip(self._shared, *self._taken.values(), strict=True):
+        tasks_K = torch.tensor(list(self._gradients), device=device)
+        factors_K = aggregation(self._gram_matrix(device), tasks_K, generator)
+        for parameter, *gradients in zip(self._shared, *self._gradients.values(), strict=True):
             for factor, gradient in zip(factors_K, gradients, strict=True):
                 if gradient is None:
                     continue
@@ -57,11 +57,11 @@ class TaskGradients:
                 else:
                     parameter.grad.addcmul_(gradient, factor)
 
-    def _gram(self, device: torch.device) -> Tensor:
+    def _gram_matrix(self, device: torch.device) -> Tensor:
         """Inner products of the tasks' gradients over all shared parameters, (K, K)."""
-        count = len(self._taken)
+        count = len(self._gradients)
         gram_KK = torch.zeros(count, count, device=device)
-        for gradients in zip(*self._taken.values(), strict=True):
+        for gradients in zip(*self._gradients.values(), strict=True):
             known = [index for index, gradient in enumerate(gradients) if gradient is not None]
             if known:
                 rows_KP = torch.stack([gradients[index].flatten() for index in known])

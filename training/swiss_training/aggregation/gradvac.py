@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.aggregation.gram import inner, norm, random_orders
+from swiss_training.aggregation.gram import inner_product, norm, random_orders
 
 MOMENTUM = 0.99
 """Decay of the moving average of the cosine; the paper's beta is 1 minus this, 0.01."""
@@ -38,7 +38,7 @@ class GradVac(nn.Module):
                 length = norm(gram_KK, coefficients_KK[task])
                 other_length = gram_KK[other, other].sqrt()
                 defined = (length > 0) & (other_length > 0)
-                product = inner(gram_KK, coefficients_KK[task], other)
+                product = inner_product(gram_KK, coefficients_KK[task], other)
                 cosine = torch.where(defined, product / (length * other_length), usual)
                 cosine = cosine.clamp(-1, 1)
                 sine, usual_sine = (1 - cosine**2).sqrt(), (1 - usual**2).clamp(min=1e-12).sqrt()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def inner(gram_KK: Tensor, coefficients_K: Tensor, other: int) -> Tensor:
+def inner_product(gram_KK: Tensor, coefficients_K: Tensor, other: int) -> Tensor:
     """Return the inner product of a combination of the gradients with one of them, a scalar."""
     return coefficients_K @ gram_KK[:, other]
 

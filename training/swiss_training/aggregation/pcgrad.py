@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from swiss_training.aggregation.gram import inner, random_orders
+from swiss_training.aggregation.gram import inner_product, random_orders
 
 
 class PCGrad(nn.Module):
@@ -27,7 +27,7 @@ class PCGrad(nn.Module):
         coefficients_KK = torch.eye(len(gram_KK), dtype=gram_KK.dtype, device=gram_KK.device)
         for task, order in random_orders(len(gram_KK), generator):
             for other in order:
-                product = inner(gram_KK, coefficients_KK[task], other)
+                product = inner_product(gram_KK, coefficients_KK[task], other)
                 squared = gram_KK[other, other]
                 # A gradient that is zero opposes nothing.
                 share = torch.where(squared > 0, product.clamp(max=0) / squared, 0)

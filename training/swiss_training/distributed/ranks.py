@@ -43,7 +43,7 @@ def restarts() -> int:
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def join() -> Iterator[None]:
     """Join the other processes of torchrun for a block; do nothing without torchrun.
 
     Tensors on a CPU are exchanged by gloo, those on a GPU by NCCL.
@@ -52,7 +52,7 @@ def joined() -> Iterator[None]:
     if not started_by_torchrun():
         yield
         return
-    with _exchange():
+    with _raise_lost_rank():
         store, number, count = next(iter(rendezvous("env://", timeout=TIMEOUT)))
         # torchrun keeps its store when it restarts the processes.
         _store = PrefixStore(f"swiss/{restarts()}", store)
@@ -117,7 +117,7 @@ def any_of(*facts: bool) -> tuple[bool, ...]:
     if size() == 1:
         return facts
     facts_F = torch.tensor(facts, dtype=torch.uint8)
-    with _exchange():
+    with _raise_lost_rank():
         dist.all_reduce(facts_F, dist.ReduceOp.MAX)
     return tuple(bool(fact) for fact in facts_F)
 
@@ -127,7 +127,7 @@ def from_first(value: T) -> T:
     if size() == 1:
         return value
     values: list[Any] = [value]
-    with _exchange():
+    with _raise_lost_rank():
         dist.broadcast_object_list(values, src=0, device=torch.device("cpu"))
     return values[0]
 
@@ -140,7 +140,7 @@ def add_up(tensor: Tensor) -> None:
 
 def start_sum(tensor: Tensor) -> tuple[dist.Work]:
     """Start to replace a tensor by its sum over all ranks, in the same order on all of them."""
-    with _exchange():
+    with _raise_lost_rank():
         work = dist.all_reduce(tensor, async_op=True)
     assert work is not None
     return (work,)
@@ -148,7 +148,7 @@ def start_sum(tensor: Tensor) -> tuple[dist.Work]:
 
 def wait(*works: dist.Work) -> None:
     """Wait for sums that were started; on a GPU, only its stream waits."""
-    with _exchange():
+    with _raise_lost_rank():
         for work in works:
             work.wait()
 
@@ -165,7 +165,7 @@ def speaks_first() -> bool:
 
 
 @contextmanager
-def _exchange() -> Iterator[None]:
+def _raise_lost_rank() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

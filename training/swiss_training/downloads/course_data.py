@@ -48,6 +48,6 @@ def files(names: Sequence[str] = ()) -> list[RemoteFile]:
     ]
 
 
-def lacking(names: Sequence[str] = ()) -> list[RemoteFile]:
+def missing_files(names: Sequence[str] = ()) -> list[RemoteFile]:
     """The files that are missing from the cache, or differ there."""
     return [file for file in files(names) if not file.matches(folder() / file.name)]

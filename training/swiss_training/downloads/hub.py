@@ -48,7 +48,7 @@ class Revision:
         base = f"{_endpoint()}/{self.repository}/resolve/{self.commit}"
         return [RemoteFile(name, f"{base}/{name}", *about) for name, about in self.files.items()]
 
-    def lacking(self) -> list[RemoteFile]:
+    def missing_files(self) -> list[RemoteFile]:
         """The files that are missing from the cache, or differ there."""
         return [file for file in self.remote_files() if not file.matches(self.folder / file.name)]
 
@@ -123,8 +123,8 @@ def find(name: str) -> LocalEncoder | None:
     pinned = PINNED.get(repository)
     if pinned and not revision:
         revision = pinned.commit
-    for fetched in cached(repository):
-        if fetched.commit.startswith(revision) and not fetched.lacking():
+    for fetched in cached_revisions(repository):
+        if fetched.commit.startswith(revision) and not fetched.missing_files():
             return LocalEncoder(fetched.folder, fetched.commit)
     paths = [try_to_load_from_cache(repository, file, revision=revision or None) for file in FILES]
     if all(isinstance(path, str) for path in paths):
@@ -143,7 +143,9 @@ def is_cached(name: str) -> bool:
     """
     repository, revision = split_name(name)
     commit = revision or (PINNED[repository].commit if repository in PINNED else "")
-    return any(each.commit == commit and not each.lacking() for each in cached(repository))
+    return any(
+        each.commit == commit and not each.missing_files() for each in cached_revisions(repository)
+    )
 
 
 def resolve(client: httpx2.Client, name: str) -> Revision:
@@ -163,7 +165,7 @@ def resolve(client: httpx2.Client, name: str) -> Revision:
         return pinned
     url = f"{_endpoint()}/api/models/{repository}/revision/{quote(revision or 'main', safe='')}"
     try:
-        answer = client.get(url, params={"blobs": "true"}, headers=headers())
+        answer = client.get(url, params={"blobs": "true"}, headers=request_headers())
         if answer.status_code in (401, 403, 404):
             raise ModelError(
                 f"{name}: neither a directory nor a Hub repository",
@@ -188,7 +190,7 @@ def resolve(client: httpx2.Client, name: str) -> Revision:
     return Revision(repository, commit, files)
 
 
-def cached(repository: str | None = None) -> Iterator[Revision]:
+def cached_revisions(repository: str | None = None) -> Iterator[Revision]:
     """The encoders in the cache, whole or not, the newest first.
 
     Args:
@@ -207,7 +209,7 @@ def cached(repository: str | None = None) -> Iterator[Revision]:
             yield revision
 
 
-def headers() -> dict[str, str]:
+def request_headers() -> dict[str, str]:
     """The user's token, for repositories that need one."""
     from huggingface_hub import get_token
 

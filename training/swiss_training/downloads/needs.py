@@ -13,7 +13,7 @@ from swiss_training.config import RunConfig
 from swiss_training.downloads import course_data, hub
 from swiss_training.downloads.cache import OFFLINE_VARIABLE, cache_folder, is_offline
 from swiss_training.downloads.remote_file import RemoteFile
-from swiss_training.downloads.transfer import TransferError, fetch, make_client, writing
+from swiss_training.downloads.transfer import TransferError, fetch, make_client, report_write_errors
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import DataError, ModelError, SwissError
 from swisscli.core.model.directory import PACKAGED
@@ -84,7 +84,7 @@ def of_data(config: TrainConfig) -> tuple[TrainConfig, Needs]:
         The configuration, with the folder in the cache where it takes the data from there; and what
         the cache lacks: train, dev and test files of the run's tasks.
     """
-    names = _names(config)
+    names = _find_names(config)
     is_default = config.data == TrainConfig.defaults()["data"]
     if not is_default or not names or any((Path(config.data) / n).is_file() for n in names):
         return config, Needs()
@@ -94,13 +94,13 @@ def of_data(config: TrainConfig) -> tuple[TrainConfig, Needs]:
 
 def of_cached_data(config: TrainConfig) -> Needs:
     """The data files that are missing from the cache, of a run that reads them there."""
-    names = _names(config)
+    names = _find_names(config)
     if not names or Path(config.data) != course_data.folder():
         return Needs()
-    return Needs(data=tuple(file.name for file in course_data.lacking(names)))
+    return Needs(data=tuple(file.name for file in course_data.missing_files(names)))
 
 
-def _names(config: TrainConfig) -> list[str]:
+def _find_names(config: TrainConfig) -> list[str]:
     """The files of the course's data that belong to the run's tasks."""
     tasks = [
         task
@@ -163,7 +163,7 @@ def fetch_needs(
     with make_client(HF_HUB_DOWNLOAD_TIMEOUT) as client:
         try:
             revisions = [hub.resolve(client, name) for name in needs.encoders]
-            with _locked(wait):
+            with _lock_cache(wait):
                 _fetch_files(client, needs.data, revisions, show)
         except TransferError as error:
             raise needs.error(str(error)) from None
@@ -177,11 +177,13 @@ def _fetch_files(
 ) -> None:
     jobs: list[tuple[RemoteFile, Path, dict[str, str]]] = []
     if data:
-        jobs += [(file, course_data.folder(), {}) for file in course_data.lacking(data)]
+        jobs += [(file, course_data.folder(), {}) for file in course_data.missing_files(data)]
     for revision in revisions:
-        with writing(revision.folder):
+        with report_write_errors(revision.folder):
             revision.write_record()
-        jobs += [(file, revision.folder, hub.headers()) for file in revision.lacking()]
+        jobs += [
+            (file, revision.folder, hub.request_headers()) for file in revision.missing_files()
+        ]
     for number, (file, folder, headers) in enumerate(jobs, start=1):
         report = partial(_report, show, file.name, number, len(jobs))
         report(0, file.size)
@@ -200,10 +202,10 @@ def _report(
 
 
 @contextmanager
-def _locked(wait: Callable[[], None]) -> Iterator[None]:
+def _lock_cache(wait: Callable[[], None]) -> Iterator[None]:
     """Lock the cache against other processes that fetch."""
     folder = cache_folder()
-    with writing(folder):
+    with report_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock")
         try:

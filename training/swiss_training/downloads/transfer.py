@@ -60,7 +60,7 @@ def fetch(
         OutputError: if the file cannot be written.
     """
     partial = target.with_name(target.name + PARTIAL)
-    with writing(partial):
+    with report_write_errors(partial):
         target.parent.mkdir(parents=True, exist_ok=True)
         failures = beginnings = 0
         while not file.matches(partial):
@@ -68,7 +68,7 @@ def fetch(
             if file.size is not None and begun >= file.size:
                 begun = _discard(partial)
             beginnings += begun == 0
-            error = _continue(client, file, partial, report, headers or {})
+            error = _fetch_rest(client, file, partial, report, headers or {})
             grown = _size(partial) > begun
             if error is None and not file.matches(partial):
                 # What was there before may be damaged: only a whole answer is the server's own.
@@ -83,7 +83,7 @@ def fetch(
         partial.replace(target)
 
 
-def _continue(
+def _fetch_rest(
     client: httpx2.Client,
     file: RemoteFile,
     partial: Path,
@@ -146,7 +146,7 @@ def _discard(partial: Path) -> int:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def report_write_errors(path: Path) -> Iterator[None]:
     """Raise an error with path and remedy if a file of the cache cannot be written."""
     try:
         yield

@@ -19,7 +19,7 @@ _SMALL = (
 
 
 @dataclass(frozen=True)
-class Measured:
+class SeedScores:
     """The scores of several seeds."""
 
     values: tuple[float, ...]
@@ -50,10 +50,10 @@ class Comparison:
     """
 
     table: Table
-    measured: list[list[Measured | None]]
+    measured: list[list[SeedScores | None]]
     caption: list[tuple[str, str]]
 
-    def rows(self) -> Iterable[tuple[int, Row, list[tuple[str, Measured | None]]]]:
+    def rows(self) -> Iterable[tuple[int, Row, list[tuple[str, SeedScores | None]]]]:
         """Yield number and row, with the paper's and the measured number of each column."""
         for number, (row, cells) in enumerate(
             zip(self.table.rows, self.measured, strict=True), start=1
@@ -64,15 +64,15 @@ class Comparison:
 
 def compare(table: Table, *, small: bool, entries: Sequence[Entry]) -> Comparison:
     """Compare the ledger's entries with the paper's numbers."""
-    measured = [[_measured(row, column, entries) for column in table.columns] for row in table.rows]
+    measured = [[_measure(row, column, entries) for column in table.columns] for row in table.rows]
     caption = _facts(entries)
     notes = [table.note, _SMALL if small else "", _quora_note(entries)]
     caption += [("Note", note) for note in notes if note]
-    caption += _orders(table, measured)
+    caption += _compare_orders(table, measured)
     return Comparison(table, measured, caption)
 
 
-def _measured(row: Row, column: Column, entries: Sequence[Entry]) -> Measured | None:
+def _measure(row: Row, column: Column, entries: Sequence[Entry]) -> SeedScores | None:
     scores = [
         score
         for entry in sorted(entries, key=lambda entry: entry.seed)
@@ -80,7 +80,7 @@ def _measured(row: Row, column: Column, entries: Sequence[Entry]) -> Measured | 
         and column.score
         and (score := entry.score(column.score)) is not None
     ]
-    return Measured(tuple(scores)) if scores else None
+    return SeedScores(tuple(scores)) if scores else None
 
 
 def _facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
@@ -130,7 +130,9 @@ def _quora_note(entries: Sequence[Entry]) -> str:
     )
 
 
-def _orders(table: Table, measured: Sequence[Sequence[Measured | None]]) -> list[tuple[str, str]]:
+def _compare_orders(
+    table: Table, measured: Sequence[Sequence[SeedScores | None]]
+) -> list[tuple[str, str]]:
     """Compare the order of the rows by the overall score or, without one, by each column."""
     overall = tuple(column for column in table.columns if column.score == OVERALL)
     notes = []
@@ -142,11 +144,11 @@ def _orders(table: Table, measured: Sequence[Sequence[Measured | None]]) -> list
         ]
         ranked = [(number, paper, cell) for number, paper, cell in rows if cell]
         if len(ranked) > 1:
-            notes.append((f"Order by {column.name}", order_note(ranked)))
+            notes.append((f"Order by {column.name}", compare_order(ranked)))
     return notes
 
 
-def order_note(rows: Sequence[tuple[int, float, Measured]]) -> str:
+def compare_order(rows: Sequence[tuple[int, float, SeedScores]]) -> str:
     """Compare two orders of the same rows.
 
     Args:
@@ -189,24 +191,24 @@ _LATEX_SPECIAL = {
 }
 
 
-def _line(text: str) -> str:
+def _join_lines(text: str) -> str:
     """Put a text on one line."""
     return " ".join(text.split())
 
 
 def escape_markdown(text: str) -> str:
     """Escape text for Markdown, also inside a cell of a table."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", _line(text))
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", _join_lines(text))
 
 
 def escape_latex(text: str) -> str:
     """Escape text for LaTeX."""
-    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in _line(text))
+    escaped = "".join(_LATEX_SPECIAL.get(character, character) for character in _join_lines(text))
     # Two hyphens would become a dash.
     return re.sub("-(?=-)", "-{}", escaped)
 
 
-def _flat(cells: Iterable[tuple[str, Measured | None]]) -> list[str]:
+def _flatten(cells: Iterable[tuple[str, SeedScores | None]]) -> list[str]:
     return [
         text
         for paper, measured in cells
@@ -221,7 +223,7 @@ def markdown(comparison: Comparison) -> str:
     grid = [["#", *table.labels, *heads]]
     grid.append(["---:", *["---"] * len(table.labels), *["---:"] * len(heads)])
     for number, row, cells in comparison.rows():
-        texts = [str(number), *row.labels, *_flat(cells)]
+        texts = [str(number), *row.labels, *_flatten(cells)]
         grid.append(list(map(escape_markdown, texts)))
     lines = [f"**{escape_markdown(table.title)}**", ""]
     lines += [f"| {' | '.join(cells)} |" for cells in grid]
@@ -240,7 +242,7 @@ def latex(comparison: Comparison) -> str:
         ["", *[""] * len(table.labels), *kinds],
     ]
     for number, row, cells in comparison.rows():
-        texts = [str(number), *row.labels, *_flat(cells)]
+        texts = [str(number), *row.labels, *_flatten(cells)]
         grid.append(list(map(escape_latex, texts)))
     body = [rf"{' & '.join(cells)} \\" for cells in grid]
     caption = [f"{name}: {text}" for name, text in comparison.caption]

@@ -67,7 +67,7 @@ def _check_data(selection: Selection, left: Sequence[Experiment], entries: Seque
     missing: dict[Path, None] = {}
     for experiment in left:
         choose_device(experiment.config.device)
-        missing |= dict.fromkeys(_missing(experiment.config))
+        missing |= dict.fromkeys(_find_missing(experiment.config))
     if missing:
         raise DataError(
             f"no such file: {', '.join(map(str, missing))}",
@@ -94,7 +94,7 @@ def _check_data(selection: Selection, left: Sequence[Experiment], entries: Seque
         )
 
 
-def _missing(config: TrainConfig) -> list[Path]:
+def _find_missing(config: TrainConfig) -> list[Path]:
     return [
         file.path
         for split in _SPLITS
@@ -159,7 +159,7 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
-def tidy(experiment: Experiment, *, keep_model: bool) -> None:
+def remove_working_files(experiment: Experiment, *, keep_model: bool) -> None:
     """Remove a finished run's checkpoints and, unless they are kept, its weights.
 
     The checkpoint is removed last, so without one there is nothing left to remove.

@@ -62,7 +62,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     """
     if name == PACKAGED:
         return _load_packaged()
-    directory, revision = (Path(name), {}) if Path(name).is_dir() else _on_hub(name)
+    directory, revision = (Path(name), {}) if Path(name).is_dir() else _find_on_hub(name)
     missing = [file for file in FILES if not (directory / file).is_file()]
     if missing:
         raise ModelError(
@@ -79,7 +79,7 @@ def load_pretrained(name: str) -> PretrainedEncoder:
     tensors = read_tensors(weights)
     names = FAMILIES[config.model_type].names
     state = _encoder_of_run(tensors) if is_own else names.from_hugging_face(tensors)
-    return _pretrained(config, state, weights, directory / "tokenizer.json", source)
+    return _load_encoder(config, state, weights, directory / "tokenizer.json", source)
 
 
 def _load_packaged() -> PretrainedEncoder:
@@ -87,12 +87,12 @@ def _load_packaged() -> PretrainedEncoder:
     model = ModelDirectory.open(packaged_model(), (GRAPH, TOKENIZER))
     state = _encoder_of_run(read_graph(model))
     source = {"name": PACKAGED, "model": model.path.name} | _record(model, GRAPH)
-    return _pretrained(
+    return _load_encoder(
         model.config.encoder, state, model.path / GRAPH, model.path / TOKENIZER, source
     )
 
 
-def _pretrained(
+def _load_encoder(
     config: EncoderConfig,
     state: dict[str, Tensor],
     weights: Path,
@@ -139,7 +139,7 @@ def _encoder_of_run(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _on_hub(name: str) -> tuple[Path, dict[str, str]]:
+def _find_on_hub(name: str) -> tuple[Path, dict[str, str]]:
     """The folder and the revision of an encoder on the Hub, which is fetched if it is not here."""
     found = hub.find(name)
     if found is None:

@@ -163,15 +163,15 @@ class MaskedBatches:
                 self.corpus.lengths, np.arange(len(self.corpus.lengths)), self.batch_size, random
             )
             self._order = (number_of_pass, order)
-        return self._masked(self._order[1][offset], (_MASKS, number))
+        return self._mask_batch(self._order[1][offset], (_MASKS, number))
 
     def by_length(self) -> Iterator[MaskedBatch]:
         """Yield every sequence once, in order of length, with the same masks each time."""
         order = np.argsort(self.corpus.lengths, kind="stable").tolist()
         for start in range(0, len(order), self.batch_size):
-            yield self._masked(order[start : start + self.batch_size], (_DEV_MASKS, start))
+            yield self._mask_batch(order[start : start + self.batch_size], (_DEV_MASKS, start))
 
-    def _masked(self, indices: Sequence[int], seed: tuple[int, int]) -> MaskedBatch:
+    def _mask_batch(self, indices: Sequence[int], seed: tuple[int, int]) -> MaskedBatch:
         encodings = self.corpus.encodings(indices)
         ids_BT, mask_BT, types_BT = pad(encodings, self.vocabulary.pad_id)
         random = np.random.default_rng((self.seed, *seed))

@@ -180,7 +180,7 @@ class MaskedLM:
             f" {fingerprint.digest([side.starts.tobytes(), side.ids.tobytes()])}"
             for name, side in sides.items()
         }
-        return content | fingerprint.of_encoder(self.pretrained)
+        return content | fingerprint.hash_encoder(self.pretrained)
 
     def prepare(self, folder: Path) -> None:
         """Do nothing: all text has been read."""

@@ -12,7 +12,7 @@ _FEWEST = 4
 Texts = tuple[str, ...]
 
 
-def held_out(texts: Sequence[Texts], targets: Sequence[Hashable], seed: int) -> set[Texts]:
+def choose_held_out(texts: Sequence[Texts], targets: Sequence[Hashable], seed: int) -> set[Texts]:
     """Choose a share of every class that depends only on the seed and the texts.
 
     Rows whose texts differ only in case and white space are together on one side, whatever their

@@ -62,7 +62,7 @@ def cosine_embedding_loss(
     return weighted_mean(targets_B * positive_B + (1 - targets_B) * negative_B, weights_B)
 
 
-def divergence(task: TaskSpec, a_BC: Tensor, b_BC: Tensor) -> Tensor:
+def compute_divergence(task: TaskSpec, a_BC: Tensor, b_BC: Tensor) -> Tensor:
     """Compute the divergence of two predictions, averaged over the batch.
 
     Args:

@@ -211,7 +211,7 @@ class Multitask:
             for split, datasets in (("train", train), ("dev", self.dev))
             for name, dataset in datasets.items()
         }
-        content |= fingerprint.of_encoder(self.pretrained)
+        content |= fingerprint.hash_encoder(self.pretrained)
         if self.teacher:
             content["the teacher"] = self.teacher.fingerprint()
         return content
@@ -278,7 +278,7 @@ class Multitask:
         if gradients:
             generator = torch.Generator()
             generator.manual_seed(self.config.seed + step)
-            gradients.give(self.aggregation, generator)
+            gradients.combine(self.aggregation, generator)
         if self._sum and self._words.sparse and self._words.weight.grad is not None:
             # Rows that only other ranks read.
             self.optimizer.catch_up(self._words.weight.grad.coalesce().indices())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from swiss_training.multitask.held_out import held_out
+from swiss_training.multitask.held_out import choose_held_out
 from swiss_training.multitask.labels import DataFile, Target
 from swiss_training.observer import NOBODY, Observer
 from swisscli.core.columns import InputColumns, fold_name
@@ -125,7 +125,7 @@ def read_split(
         return rows
     usable = [row for of_file in rows for row in of_file if row.target is not None]
     classes = [None if task.score_range else row.target for row in usable]
-    keys = held_out([row.texts for row in usable], classes, part.seed)
+    keys = choose_held_out([row.texts for row in usable], classes, part.seed)
     if not keys:
         raise DataError(
             f"{', '.join(map(str, files))}: too few rows to hold some out for evaluation",

@@ -81,7 +81,7 @@ class Teacher:
         path = run / FILE
         data = {name: dataset.fingerprint() for name, dataset in datasets.items()}
         record: dict[str, Any] = {"teacher": self.fingerprint(), "data": data}
-        logits = _empty(datasets)
+        logits = _allocate(datasets)
         if path.is_file() and (kept := checkpoint.read(path)).record == record:
             logits = {name: tensor.numpy() for name, tensor in kept.tensors.items()}
         if any(np.isnan(logits[name][rows[name]]).any() for name in datasets):
@@ -133,7 +133,7 @@ class Teacher:
                     observer.on_activity(what, min(done, len(own)), len(own), "rows")
 
 
-def _empty(datasets: Mapping[str, TaskDataset]) -> dict[str, npt.NDArray[np.float32]]:
+def _allocate(datasets: Mapping[str, TaskDataset]) -> dict[str, npt.NDArray[np.float32]]:
     return {
         name: np.full((len(dataset), dataset.task.num_outputs), np.nan, dtype=np.float32)
         for name, dataset in datasets.items()

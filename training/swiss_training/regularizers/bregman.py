@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.multitask.data import Batch
-from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.losses import compute_divergence
 from swiss_training.multitask.model import MultitaskModel
 from swiss_training.optim import moving_average
 
@@ -37,7 +37,7 @@ class BregmanProximalPoint(nn.Module):
         with torch.no_grad():
             anchor_BC = self.averaged(task, *batch.inputs)
         logits_BC = model.head(task).logits(output_BC)
-        return loss + self.weight * divergence(spec, logits_BC, anchor_BC)
+        return loss + self.weight * compute_divergence(spec, logits_BC, anchor_BC)
 
     def after_step(self, model: MultitaskModel) -> None:
         """Update the averaged weights."""

@@ -49,12 +49,12 @@ class Contrastive(nn.Module):
         targets_B = batch.targets_B
         if ranks.size() > 1:
             features_BI, targets_B = (
-                _of_all_ranks(features_BI, batch),
-                _of_all_ranks(targets_B, batch),
+                _gather_rows(features_BI, batch),
+                _gather_rows(targets_B, batch),
             )
         unit_BI = F.normalize(features_BI, dim=1)
         first_P, second_P = torch.triu_indices(len(unit_BI), len(unit_BI), 1, device=loss.device)
-        wanted_P = _wanted(model.config.task(task), targets_B)[first_P, second_P]
+        wanted_P = _target_cosines(model.config.task(task), targets_B)[first_P, second_P]
         error_P = ((unit_BI @ unit_BI.T)[first_P, second_P] - wanted_P) ** 2
         same_P = wanted_P == 1
         means = [each.mean() for each in (error_P[same_P], error_P[~same_P]) if len(each)]
@@ -64,7 +64,7 @@ class Contrastive(nn.Module):
         """Do nothing."""
 
 
-def _of_all_ranks(rows_B: Tensor, batch: Batch) -> Tensor:
+def _gather_rows(rows_B: Tensor, batch: Batch) -> Tensor:
     """The rows of the whole batch, (W, ...), in the order of one process.
 
     This rank's rows keep their gradients, divided by the share that the batch's loss is multiplied
@@ -80,7 +80,7 @@ def _of_all_ranks(rows_B: Tensor, batch: Batch) -> Tensor:
     return whole_W
 
 
-def _wanted(task: TaskSpec, targets_B: Tensor) -> Tensor:
+def _target_cosines(task: TaskSpec, targets_B: Tensor) -> Tensor:
     """The cosine that each pair of a batch should have, (B, B)."""
     if task.score_range is not None:
         low, high = task.score_range

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from swiss_training.multitask.data import Batch
-from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.losses import compute_divergence
 from swiss_training.multitask.model import MultitaskModel
 
 
@@ -29,7 +29,9 @@ class RDrop(nn.Module):
         """Average with the second pass, and add the divergence."""
         head = model.head(task)
         second_BC = model.output(task, *batch.inputs)
-        apart = divergence(model.config.task(task), head.logits(output_BC), head.logits(second_BC))
+        apart = compute_divergence(
+            model.config.task(task), head.logits(output_BC), head.logits(second_BC)
+        )
         second = head.loss(second_BC, batch.targets_B, batch.weights_B)
         return (loss + second) / 2 + self.weight / 4 * apart
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from swiss_training.multitask.data import Batch
-from swiss_training.multitask.losses import divergence
+from swiss_training.multitask.losses import compute_divergence
 from swiss_training.multitask.model import MultitaskModel
 
 
@@ -49,14 +49,16 @@ class Smart(nn.Module):
             clean_BC = self._logits(model, task, batch, None)
             noise_STD = self._noise(batch, model.config.encoder.hidden_size)
             noise_STD.requires_grad_()
-            distance = divergence(
+            distance = compute_divergence(
                 spec, self._logits(model, task, batch, noise_STD), clean_BC.detach()
             )
             (slope_STD,) = torch.autograd.grad(distance, noise_STD)
             steepest_ST1 = slope_STD.abs().amax(-1, keepdim=True).clamp(min=1e-30)
             moved_STD = noise_STD.detach() + self.step_size * slope_STD / steepest_ST1
             moved_STD = moved_STD.clamp(-self.radius, self.radius)
-            penalty = divergence(spec, self._logits(model, task, batch, moved_STD), clean_BC)
+            penalty = compute_divergence(
+                spec, self._logits(model, task, batch, moved_STD), clean_BC
+            )
         for module, training in modes:
             module.training = training
         return loss + self.weight * penalty

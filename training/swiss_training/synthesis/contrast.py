@@ -28,8 +28,8 @@ def pairs(
     first, second = scene.draw.shuffled(alike)[:2]
     base = scene.draw.choice([first, second])
     texts = [
-        _either_way_round(scene, scene.fill(first), scene.fill(second)),
-        _either_way_round(scene, scene.fill(base), scene.fill(scene.draw.choice(different))),
+        _random_order(scene, scene.fill(first), scene.fill(second)),
+        _random_order(scene, scene.fill(base), scene.fill(scene.draw.choice(different))),
     ]
     examples = [
         Example("paraphrase", pair, float(label)) for pair, label in zip(texts, (1, 0), strict=True)
@@ -40,7 +40,7 @@ def pairs(
     return examples
 
 
-def _either_way_round(scene: Scene, first: str, second: str) -> tuple[str, str]:
+def _random_order(scene: Scene, first: str, second: str) -> tuple[str, str]:
     return (second, first) if scene.draw.chance(0.5) else (first, second)
 
 

@@ -33,7 +33,7 @@ BUCKETS: dict[str, Bucket] = {}
 """All buckets, in the order in which `buckets/` lists them."""
 
 
-def _described(function: Callable[..., ContrastSet]) -> tuple[str, str]:
+def _describe(function: Callable[..., ContrastSet]) -> tuple[str, str]:
     name = function.__name__.replace("_", "-")
     assert name not in BUCKETS, f"the bucket {name} is there twice"
     return name, (function.__doc__ or "").splitlines()[0]
@@ -41,7 +41,7 @@ def _described(function: Callable[..., ContrastSet]) -> tuple[str, str]:
 
 def bucket(compose: Compose) -> Compose:
     """Register a bucket made from templates, under the function's name and docstring."""
-    name, summary = _described(compose)
+    name, summary = _describe(compose)
     BUCKETS[name] = Bucket(name, summary, compose=compose)
     return compose
 
@@ -54,7 +54,7 @@ def rewriting(reads: str) -> Callable[[Rewrite], Rewrite]:
     """
 
     def register(rewrite: Rewrite) -> Rewrite:
-        name, summary = _described(rewrite)
+        name, summary = _describe(rewrite)
         BUCKETS[name] = Bucket(name, summary, rewrite=rewrite, reads=reads)
         return rewrite
 

@@ -55,10 +55,10 @@ class Scene:
         text = _SLOT.sub(
             lambda found: self.word(found["list"], found["number"])[found["form"] or ""], text
         )
-        return tidy(text)
+        return correct_grammar(text)
 
 
-def tidy(text: str) -> str:
+def correct_grammar(text: str) -> str:
     """Single spaces, "an" before vowels, a capital at the start of each sentence."""
     text = re.sub(r" +([,.?!])", r"\1", " ".join(text.split()))
     text = _ARTICLE.sub(lambda m: f"{m[1]}n " if _VOWEL.match(m["next"]) else f"{m[1]} ", text)

@@ -86,7 +86,7 @@ def names_and_places(scene: Scene) -> ContrastSet:
             Example("sentiment-coarse", (scene.fill(text),), label)
             for text, label in zip(texts, (2.0, 0.0), strict=True)
         ]
-        for texts in (template, map(_renamed, template))
+        for texts in (template, map(_rename, template))
     )
     return originals + [
         Example(new.grain, new.texts, new.label, old.texts)
@@ -94,7 +94,7 @@ def names_and_places(scene: Scene) -> ContrastSet:
     ]
 
 
-def _renamed(template: str) -> str:
+def _rename(template: str) -> str:
     return _NAMES.sub(lambda found: f"{{{found[1]}{int(found[2] or 1) + 4}", template)
 
 
@@ -114,7 +114,7 @@ def renamed_pairs(scene: Scene) -> ContrastSet:
     examples = []
     for pair, label in (((alike[0], alike[1]), 1.0), ((alike[0], different[0]), 0.0)):
         original = tuple(scene.fill(text) for text in pair)
-        variant = tuple(scene.fill(_renamed(text)) for text in pair)
+        variant = tuple(scene.fill(_rename(text)) for text in pair)
         examples.append(Example("paraphrase", original, label))
         examples.append(Example("paraphrase", variant, label, original))
     if any(example.texts == example.original for example in examples):

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"(?<![\w.,$-])\d{1,4}(?![\w.,%-]*\d)")
 _KINDS = ("city", "country", "company", "language")
 
 
-def _exchanged(pattern: re.Pattern[str], text: str) -> str | None:
+def _exchange(pattern: re.Pattern[str], text: str) -> str | None:
     """The text with the names in groups 2 and 4 exchanged; None if it has no such two names."""
     found = pattern.fullmatch(text)
     if found is None:
@@ -54,7 +54,7 @@ def real_noise(scene: Scene, row: Example) -> ContrastSet:
 @rewriting("paraphrase")
 def real_swaps(scene: Scene, row: Example) -> ContrastSet:
     """Real duplicates, and the same with two names exchanged that have different roles."""
-    swapped = _exchanged(_ROLES, row.texts[0])
+    swapped = _exchange(_ROLES, row.texts[0])
     if row.label == 0 or swapped is None or _MAY_BE_MUTUAL.search(row.texts[0]):
         return []
     return [row, Example("paraphrase", (swapped, row.texts[1]), 0.0)]
@@ -63,7 +63,7 @@ def real_swaps(scene: Scene, row: Example) -> ContrastSet:
 @rewriting("paraphrase")
 def real_mutual_swaps(scene: Scene, row: Example) -> ContrastSet:
     """Real pairs with two names exchanged that stand on one level; the label stays."""
-    swapped = _exchanged(_MUTUAL, row.texts[0])
+    swapped = _exchange(_MUTUAL, row.texts[0])
     return [] if swapped is None else [Example(row.grain, (swapped, row.texts[1]), row.label)]
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Summed(nn.Module):
+class Sum(nn.Module):
     """The sum of the tasks' gradients (swissBERT, section 4.1), what a plain backward pass gives.
 
     Shape:
