@@ -96,8 +96,9 @@ def _install_completion(shell: Shell | None) -> None:
 
 
 def _choose_color(context: typer.Context, color: Color | None) -> None:
-    if color is not None or context.parent is None:
-        console.choose_color(color or Color.AUTO)
+    if color is not None:
+        console.choose_color(color)
+        context.color = None if color is Color.AUTO else color is Color.ALWAYS  # for typer.echo
 
 
 @app.callback(no_args_is_help=True)
@@ -145,6 +146,7 @@ def _define_options(
     """  # noqa: D301
 
 
+@console.color_scope()
 def _run(group: _Group, args: Sequence[str]) -> int:
     """Run a command line; every error ends here, as a message and an exit status."""
     try:

@@ -343,3 +343,9 @@ def test_every_command_takes_color(swiss, command):
 def test_color_before_or_after_the_command(swiss, arguments):
     assert "\x1b[1;31merror:\x1b[0m" in swiss(*arguments).stderr
     assert "\x1b" not in swiss("export", "none").stderr
+
+
+@pytest.mark.parametrize(("options", "is_colored"), [([], False), (["--color", "always"], True)])
+def test_color_of_a_report_in_a_pipe(swiss, options, is_colored):
+    report = ("reproduce", "table1", "--small", "--report", "--format", "table", *options)
+    assert (b"\x1b[1m" in swiss(*report).stdout) == is_colored
