@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--data", type=Path, help="folder of CS224N files; without it texts are synthetic")
     add("--device", choices=("cpu", "cuda"), default="cpu")
-    add("--threads", type=int, default=_cores(), help="of every library (%(default)s)")
+    add("--threads", type=int, default=_cores(), help="threads of every library (%(default)s)")
     add("--rounds", type=int, default=ROUNDS, help="repetitions (%(default)s)")
     add("--quick", action="store_true", help="an eighth of the records, a tenth of the lines")
     add("--contenders", nargs="+", choices=tuple(CONTENDERS), metavar="NAME", help="default: all")
@@ -91,12 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         "--sections",
         nargs="+",
         choices=SECTIONS,
-        help="default: all; where nothing is predicted, throughput",
+        help="default: all; for training only, throughput",
     )
-    add("--share", type=int, help="keep every so many-th record")
-    add("--lines", type=int, help=f"of the larger file ({LINES:,})")
+    add("--share", type=int, help="keep one record in so many")
+    add("--lines", type=int, help=f"lines of the larger file ({LINES:,})")
     add("--onnx-python", help="interpreter with the ONNX backend of sentence-transformers")
-    add("--work", type=_absolute, help="folder for the models, which are kept and used again")
+    add("--work", type=_absolute, help="folder for the models, which later runs use again")
     add("--output", type=Path, default=ROOT / "benchmarks", help="folder for the results")
     return parser
 

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("pairs", type=Path, help="TSV of labelled pairs")
     parser.add_argument("--searched", type=int, default=5000, help="pairs of the first table")
     parser.add_argument("--mined", type=int, default=750, help="pairs of the second table")
-    parser.add_argument("--candidates", type=int, default=20, help="per question")
+    parser.add_argument("--candidates", type=int, default=20, help="candidates per question")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

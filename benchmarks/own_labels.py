@@ -275,9 +275,10 @@ def page(done: list[Measurement]) -> Iterator[str]:
     name, instruction_sets = processor()
     yield "# Your own labels: results"
     yield ""
-    yield "Written by `own_labels.py`; what is compared, and how, is in [README.md](README.md)."
-    yield "Where several seeds were measured, a figure is their mean, with the lowest and highest"
-    yield f"in brackets. The single measurements, with date and load, are in `{DATA}`."
+    yield "How well `swiss train` and other libraries learn your own labels, and at what cost."
+    yield "[README.md](README.md#your-own-labels) describes the methods and the data. If several"
+    yield "seeds were measured, a figure is their mean, with the lowest and highest in brackets."
+    yield f"`{DATA}` has each measurement, with date and load. `own_labels.py` writes this page."
     yield ""
     yield "| | |"
     yield "| --- | --- |"
@@ -324,14 +325,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--sizes", nargs="+", type=int, default=[8, 64, 0], help="rows per class")
-    parser.add_argument("--seeds", type=int, default=3, help="splits, where not all rows are used")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of splits, unless all rows are used"
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    parser.add_argument("--encoder", default=ENCODER, help="of SetFit and --encoder")
+    parser.add_argument(
+        "--encoder", default=ENCODER, help="encoder of SetFit and of swiss train --encoder"
+    )
     parser.add_argument(
         "--option",
         action="append",
         default=[],
-        help="of swiss train, repeated; with other ones, name another --output",
+        help="option of swiss train; repeat for several, and name another --output",
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).parent)
     options = parser.parse_args()

@@ -40,9 +40,9 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
     lines = [
         "# Results",
         "",
-        "Written by the benchmark; what is compared, and how, is in [README.md](README.md). Every",
-        "figure is a median, with the smallest and the largest value in brackets. The single",
-        f"measurements are in `{data.name}`.",
+        "The speed and memory of `swiss`, compared with other libraries. [README.md](README.md)",
+        "says what is compared, and how. Each figure is a median, with the smallest and largest",
+        f"value in brackets; `{data.name}` has each measurement. `make bench` writes this page.",
         "",
         *_table(
             ("", ""), ((key.replace("_", " "), str(x)) for key, x in header.items() if x != "")
@@ -96,7 +96,7 @@ def _workload(name: str, results: Measurements, figures: Figures) -> Iterator[st
 def _description(workload: dict[str, Any]) -> str:
     return (
         f"{workload['records']:,} records of {workload['task']}, {workload['tokens']:,} tokens"
-        f" without padding, {workload['longest']} the most in a record; {workload['origin']}."
+        f" without padding, at most {workload['longest']} in a record; {workload['origin']}."
     )
 
 
@@ -105,7 +105,7 @@ def _ratios(name: str, figures: Figures) -> Iterator[str]:
     ours = [contender for contender in contenders if CONTENDERS[contender].side == "ours"]
     others = [contender for contender in contenders if contender not in ours]
     if ours and others:
-        yield "How many times as fast, each run beside the other's:"
+        yield "Speed as a multiple of the other contenders', from consecutive runs:"
         yield ""
         yield from _table(
             ("", *ours),
@@ -123,13 +123,13 @@ def _training(names: Sequence[str], results: Measurements, figures: Figures) -> 
         yield "Not measured."
         yield ""
         return
-    yield f"An epoch in batches of {BATCH_SIZE}, in bf16."
+    yield f"One epoch in batches of {BATCH_SIZE}, in bf16."
     yield ""
     for name in names:
         yield f"### {name}"
         yield ""
         yield _description(results.workloads[name])
-        yield "Ceiling in bf16, the faster of these, in billion operations/s:"
+        yield "Ceiling in bf16 in billion operations/s, the faster of two products:"
         products = figures.ceiling_by_library(name, "bf16").items()
         yield "; ".join(f"{product}: {rate.text('{:,.0f}')}" for product, rate in products) + "."
         yield ""
@@ -157,7 +157,7 @@ def _profiles(name: str, results: Measurements) -> Iterator[str]:
     profiles = {e["contender"]: e["kinds"] for e in results.profiles if e["workload"] == name}
     if not profiles:
         return
-    yield "What a step is made of, by `torch.profiler`:"
+    yield "The parts of a step, by `torch.profiler`:"
     yield ""
     yield from _table(
         ("", *profiles),
@@ -177,7 +177,7 @@ def _starts(results: Measurements, figures: Figures) -> Iterator[str]:
         return
     yield "## Start-up"
     yield ""
-    yield "From the start of a process until the model is loaded, and until one record is answered."
+    yield "Seconds from the start of a process to a loaded model, and to the first answer."
     yield ""
     yield from _table(
         ("contender", "ready, s", "first record, s"),
@@ -198,7 +198,7 @@ def _program(results: Measurements, figures: Figures) -> Iterator[str]:
         return
     yield "## The program"
     yield ""
-    yield "With the model inside the package."
+    yield "Measured with the packaged model."
     yield ""
     rows = [
         ("`swiss --help`, s", _text(figures.program("help"), "{:.3f}")),
@@ -219,8 +219,8 @@ def _checks(results: Measurements) -> Iterator[str]:
         yield "## The same work"
         yield ""
         yield (
-            "Logits beside those of the reference, before anything was timed; of several classes"
-            " the log-probabilities."
+            "Before anything was timed, the logits were compared with those of the reference; for"
+            " several classes, the log-probabilities."
         )
         yield ""
         columns = ("workload", "contender", "reference", "rows")

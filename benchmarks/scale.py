@@ -1,9 +1,9 @@
-"""Predicts many short texts by each road: one process, shards, Ray, and Ray with a killed worker.
+"""Predicts many short texts in four ways: one process, shards, Ray, Ray with a killed worker.
 
     pip install 'swissbert[ray]'
     python -m benchmarks.scale --texts 10000000 --workers 2 --gpu-rate 20000
 
-Every road starts as a user would start it. A run over one text per file is the cost of starting; it
+Each starts as a user would start it. A run over one text per file is the cost of starting; it
 is subtracted where a figure is per text. On a machine with other load the figures mean nothing.
 """
 
@@ -42,10 +42,10 @@ _PAUSE = 0.05
 
 @dataclass(frozen=True)
 class Figure:
-    """What a road took.
+    """What one way took.
 
     Attributes:
-        road: Name of the road.
+        road: Its name.
         texts: Number of texts.
         seconds: Seconds from start to end.
         start: Seconds of the same command over one text per file.
@@ -147,7 +147,7 @@ class _Killer:
 
 
 def measure(folder: Path, texts: int, workers: int) -> list[Figure]:
-    """Measure every road; files and results go to a folder."""
+    """Measure every way; files and results go to a folder."""
     many, few = _write(folder / "many", texts), _write(folder / "few", NUM_FILES)
 
     def commands(road: str, files: Sequence[str], output: Path) -> list[list[str]]:
@@ -175,7 +175,7 @@ def measure(folder: Path, texts: int, workers: int) -> list[Figure]:
 def report(figures: Sequence[Figure], workers: int, gpu_rate: float | None) -> str:
     """Format the figures, and the estimate with its arithmetic, as Markdown."""
     lines = [
-        "| road | texts/s | seconds | of it start | peak MB |",
+        "| way | texts/s | seconds | of these, start | peak MB |",
         "| --- | --: | --: | --: | --: |",
     ]
     for figure in figures:
@@ -205,7 +205,7 @@ def report(figures: Sequence[Figure], workers: int, gpu_rate: float | None) -> s
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="Predict many short texts by each road.")
+    parser = argparse.ArgumentParser(description="Predict many short texts in each way.")
     parser.add_argument("--texts", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=2, help="shards, actors, threads")
     parser.add_argument(
