@@ -1,5 +1,8 @@
 """Fetching what a command needs, with a bar, for every command that begins from an encoder."""
 
+from pathlib import Path
+
+from swiss_training.config import RunConfig
 from swiss_training.downloads import needs
 from swiss_training.downloads.needs import Needs, Progress, fetch_needs
 from swiss_training.multitask.config import TrainConfig
@@ -29,6 +32,21 @@ def fetch(missing: Needs, *, offline: bool = False) -> None:
             raise
 
 
+def fetch_again(run: Path, kind: type[RunConfig], *, offline: bool) -> None:
+    """Fetch what a run needs that is resumed, if the cache has lost it.
+
+    Args:
+        run: The run's folder.
+        kind: The kind of its configuration.
+        offline: Whether nothing may be fetched.
+    """
+    from swiss_training.run_folder import RunFolder
+
+    file = RunFolder(run, kind).config
+    if file.is_file():  # else there is no run, which is said when it is resumed
+        fetch(needs.of_begun(kind.read(file)), offline=offline)
+
+
 def check_inputs(config: TrainConfig, *, data_is_named: bool) -> tuple[TrainConfig, Needs]:
     """Check what a run is going to use before anything is fetched.
 
@@ -50,8 +68,9 @@ def check_inputs(config: TrainConfig, *, data_is_named: bool) -> tuple[TrainConf
     choose_device(config.device)
     find_tracker(config.track)
     data = Needs()
-    if not data_is_named:
-        config, data = needs.of_data(config)
+    if not data_is_named and config.data == TrainConfig.defaults()["data"]:
+        config = needs.use_cached_data(config)
+        data = needs.of_cached_data(config)
     if not data:
         check_files(config)
     return config, data + needs.of_encoder(config)

@@ -16,6 +16,7 @@ from swisscli.commands.config_options import (
     with_options,
 )
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.options import OfflineOption
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import parse_delimiter
 
@@ -83,12 +84,14 @@ def pretrain(
             rich_help_panel=COMMON,
         ),
     ] = None,
+    offline: OfflineOption = False,
     **options: Any,
 ) -> None:
     """Train an encoder further on unlabelled text, by masked language modelling.
 
     Writes a run folder with the encoder of the lowest loss on the held-out text in Hugging Face's
     layout, a checkpoint of the last state, and log.jsonl. Next step: swiss train --encoder RUN.
+    An encoder from the Hub is fetched into a cache, once; swiss download --list shows it.
 
     \b
     swiss pretrain reviews.txt questions.tsv --encoder bert-base-uncased --output runs/pretrained
@@ -106,7 +109,8 @@ def pretrain(
     if delimiter is not None:
         given["delimiter"] = parse_delimiter(delimiter)
     if not resume:
-        run(PretrainConfig.read(config, **given) if config else PretrainConfig(**given))
+        new = PretrainConfig.read(config, **given) if config else PretrainConfig(**given)
+        run(new, offline=offline)
         return
     if given or config:
         names = ", ".join(sorted([*given, *(["config"] if config else [])]))
@@ -114,18 +118,23 @@ def pretrain(
             f"--resume takes the run's own configuration, but {names} was given",
             hint=f"type: swiss pretrain --resume {resume}",
         )
-    run(resume)
+    run(resume, offline=offline)
 
 
-def run(what: PretrainConfig | Path) -> None:
+def run(what: PretrainConfig | Path, *, offline: bool = False) -> None:
     """Pretrain a new run, or resume the one in a folder, and show its events.
 
     The loss on the held-out text goes to standard output, the rest to standard error.
+
+    Args:
+        what: The configuration of a new run, or the folder or checkpoint to resume.
+        offline: Whether nothing may be fetched.
     """
     with requires_extra("train"):
         from swiss_training.distributed import ranks
         from swiss_training.masked_lm import objective
         from swiss_training.run_folder import folder_of
+    from swisscli.commands.fetching import fetch_again
     from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
@@ -139,7 +148,12 @@ def run(what: PretrainConfig | Path) -> None:
             return objective.resume(what, stop, display)
         return objective.fit(what, stop, display)
 
-    folder = folder_of(what) if isinstance(what, Path) else Path(what.output)
+    if isinstance(what, Path):
+        folder = folder_of(what)
+        fetch_again(folder, PretrainConfig, offline=offline)
+    else:
+        folder = Path(what.output)
+        _fetch(what, offline=offline)
     with TrainingDisplay() as display:
         display.line("reading text and encoder")
         finished = follow(train, folder, PretrainConfig, display)
@@ -149,3 +163,23 @@ def run(what: PretrainConfig | Path) -> None:
         typer.echo(f"dev\tperplexity\t{finished.best.perplexity:.4f}\t{finished.best.num_tokens}")
     console.status(f"the encoder of step {finished.best_step} is in {folder}")
     console.status(f"next: swiss train --encoder {folder}")
+
+
+def _fetch(config: PretrainConfig, *, offline: bool) -> None:
+    """Fetch the encoder of a new run, once all else is checked that can fail before."""
+    from swiss_training.devices import choose_device
+    from swiss_training.downloads import needs
+    from swiss_training.masked_lm import corpus
+    from swiss_training.run_folder import RunFolder
+    from swiss_training.tracking import find_tracker
+    from swisscli.commands.fetching import fetch
+    from swisscli.console.training import TrainingDisplay
+
+    RunFolder(Path(config.output), PretrainConfig).check_new()
+    choose_device(config.device)
+    find_tracker(config.track)
+    if missing := needs.of_encoder(config):
+        with TrainingDisplay() as display:
+            texts = corpus.read_texts(config, display)
+            corpus.hold_out(texts, config.dev_share, config.seed)
+        fetch(missing, offline=offline)

@@ -25,7 +25,7 @@ from swiss_training.experiments.selection import (
 )
 from swisscli import console
 from swisscli.commands.extras import requires_extra
-from swisscli.commands.options import parse_files
+from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.text import visible
 
@@ -49,8 +49,10 @@ class TableFormat(StrEnum):
 class _Request:
     selection: Selection
     format: TableFormat
+    named: frozenset[str]
     keep_models: bool
     dry_run: bool
+    offline: bool
     command: str
 
 
@@ -123,6 +125,7 @@ def reproduce(
         bool,
         typer.Option("--dry-run", help="Check everything and list the runs, without running them."),
     ] = False,
+    offline: OfflineOption = False,
     report: Annotated[
         bool,
         typer.Option("--report", help="Print the results in the ledger, without running anything."),
@@ -137,6 +140,8 @@ def reproduce(
 
     To resume after an interruption, type the same command: finished runs are lines of ledger.jsonl
     and do not run again, and unfinished runs resume. Only --seeds and --rows may change.
+
+    Without --data and --encoder, fetches what the recipes name and this machine lacks into a cache.
 
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder; 5 the extra is not installed; 6 the device is not available.
@@ -173,7 +178,9 @@ def reproduce(
         )
     problems.check()
     assert selection is not None
-    run(_Request(selection, layout, keep_models, dry_run, _command_line(params)))
+    chosen_keys = frozenset(changes)
+    command = _command_line(params)
+    run(_Request(selection, layout, chosen_keys, keep_models, dry_run, offline, command))
 
 
 def _default_format() -> TableFormat:
@@ -200,10 +207,22 @@ def run(request: _Request) -> None:
     """Check everything, run what is left, and print the table."""
     with requires_extra("train"):
         from swiss_training.experiments import reproduction
-    selection = request.selection
+    from swisscli.commands.fetching import fetch
+    from swisscli.console.training import TrainingDisplay
+
+    selection = reproduction.use_cache(request.selection, request.named)
     entries = ledger.read(selection.folder, Entry.from_json)
     check_ledger(selection, entries)
-    plan = reproduction.plan(selection, entries)
+    plan, lacking = reproduction.plan(selection, entries)
+    left = [experiment for experiment, state in plan if state != "done"]
+    if lacking and request.dry_run:
+        console.status("to be fetched:")
+        for line in lacking.lines():
+            console.status(f"  {line}")
+    else:
+        fetch(lacking, offline=request.offline)
+        with TrainingDisplay() as display:
+            reproduction.check_data(selection, left, entries, display)
     if request.dry_run:
         for experiment, state in plan:
             recipe = recipe_path(selection.table, experiment.recipe, selection.small)
@@ -212,7 +231,6 @@ def run(request: _Request) -> None:
     for experiment, state in plan:
         if state == "done":  # The run may have been killed before it removed its checkpoints.
             reproduction.remove_working_files(experiment, keep_model=request.keep_models)
-    left = [experiment for experiment, state in plan if state != "done"]
     try:
         for number, experiment in enumerate(left, start=1):
             entry = _run_one(experiment, f"run {number} of {len(left)}", request)
@@ -235,7 +253,8 @@ def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
     with TrainingDisplay() as display:
         display.line(f"{count}: {experiment.name}")
         with Interruption() as stop:
-            for event in reproduction.run(experiment, stop):
+            display.follow(stop)
+            for event in reproduction.run(experiment, stop, display):
                 # Elsewhere than on a terminal, its steps would bury the lines of the runs.
                 if console.is_terminal(sys.stderr):
                     display.show(event)

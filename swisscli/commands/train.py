@@ -155,12 +155,13 @@ def _train(
     from swiss_training.multitask import objective
     from swiss_training.multitask.metrics import Evaluation
     from swiss_training.run_folder import folder_of
+    from swisscli.commands.fetching import fetch_again
     from swisscli.commands.training import follow
     from swisscli.console.training import TrainingDisplay
 
     if isinstance(what, Path):
         folder = folder_of(what)
-        _fetch_again(folder, offline=offline)
+        fetch_again(folder, TrainConfig, offline=offline)
     else:
         folder = Path(what.output)
         what = _fetch(what, data_is_named=data_is_named, offline=offline)
@@ -200,15 +201,3 @@ def _fetch(config: TrainConfig, *, data_is_named: bool, offline: bool) -> TrainC
     config, needs = check_inputs(config, data_is_named=data_is_named)
     fetch(needs, offline=offline)
     return config
-
-
-def _fetch_again(folder: Path, *, offline: bool) -> None:
-    """Fetch what a run needs that is resumed, if the cache has lost it."""
-    from swiss_training.downloads import needs
-    from swiss_training.run_folder import RunFolder
-    from swisscli.commands.fetching import fetch
-
-    file = RunFolder(folder, TrainConfig).config
-    if file.is_file():  # else there is no run, which is said when it is resumed
-        config = TrainConfig.read(file)
-        fetch(needs.of_cached_data(config) + needs.of_encoder(config), offline=offline)

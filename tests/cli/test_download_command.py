@@ -138,6 +138,120 @@ def test_without_a_network_one_message_lists_everything_and_every_way_on(
     assert not Path("runs").exists()
 
 
+REPRODUCE = (
+    *("reproduce", "table2", "--rows", "pair-encoding", "--max-steps", 2, "--precision", "fp32"),
+    *("--device", "cpu", "--format", "markdown", "--pooling", "mean"),
+)
+PRETRAIN = (
+    *("pretrain", "text.txt", "--max-steps", 2, "--precision", "fp32", "--device", "cpu"),
+    *("--output", "run"),
+)
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"the man sings {number} songs\n" for number in range(30)))
+    return path
+
+
+def test_reproduce_as_typed_fetches_data_and_encoder_once(
+    swiss: Any, server: FileServer, jsonl: Any, tmp_path: Path
+) -> None:
+    planned = swiss(*REPRODUCE, "--dry-run")
+    assert planned.exit_code == 0, planned.stderr
+    assert "to be fetched:\n  data: ids-sst-dev.csv, " in planned.stderr
+    assert "  encoder: bert-base-uncased\n" in planned.stderr
+    assert planned.stdout.startswith(b"pair-encoding\t11711\tnew\t")
+    assert not server.requests
+    outcome = swiss(*REPRODUCE)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "fetching 9/9 " in outcome.stderr
+    assert b"pair encoding" in outcome.stdout.lower()
+    (entry,) = jsonl((tmp_path / "runs/reproduce/table2/ledger.jsonl").read_bytes())
+    assert entry["encoder"]["revision"] == COMMIT
+    requests = len(server.requests)
+    again = swiss(*REPRODUCE, "--seeds", 2, "--offline")
+    assert again.exit_code == 0, again.stderr
+    assert len(server.requests) == requests
+
+
+def test_small_recipes_fetch_their_encoder_where_its_folder_is_missing(
+    swiss: Any, server: FileServer, tmp_path: Path
+) -> None:
+    planned = swiss(*REPRODUCE, "--small", "--dry-run")
+    assert planned.exit_code == 0, planned.stderr
+    assert "  encoder: sentence-transformers/all-MiniLM-L6-v2\n" in planned.stderr
+    (tmp_path / "data" / "encoders" / "minilm-l6").mkdir(parents=True)
+    planned = swiss(*REPRODUCE, "--small", "--dry-run")
+    assert planned.exit_code == 0, planned.stderr
+    assert "encoder" not in planned.stderr
+    assert "data: " in planned.stderr
+
+
+def test_pretrain_fetches_its_encoder_once_the_text_is_read(
+    swiss: Any, server: FileServer, text: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"caf\xe9\n")
+    outcome = swiss("pretrain", "bad.txt")
+    assert outcome.exit_code == 3
+    assert "bad.txt:1: " in outcome.stderr
+    assert not server.requests
+    outcome = swiss(*PRETRAIN)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "fetching 3/3 " in outcome.stderr
+    record = json.loads((tmp_path / "run" / "pretraining.json").read_text())
+    assert record["source_encoder"]["revision"] == COMMIT
+    requests = len(server.requests)
+    again = swiss(*PRETRAIN[:-1], "again", "--offline")
+    assert again.exit_code == 0, again.stderr
+    assert len(server.requests) == requests
+
+
+def test_a_resumed_pretraining_fetches_what_the_cache_has_lost(
+    swiss: Any, server: FileServer, offline_cache: Path, text: Path
+) -> None:
+    assert swiss(*PRETRAIN).exit_code == 0
+    next(offline_cache.rglob("config.json")).unlink()
+    offline = swiss("pretrain", "--resume", "run", "--offline")
+    assert offline.exit_code == 4
+    assert "--offline forbids fetching" in offline.stderr
+    outcome = swiss("pretrain", "--resume", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "fetching 1/1 config.json" in outcome.stderr
+
+
+@pytest.mark.parametrize("how", ["--offline", "HF_HUB_OFFLINE", "no server"])
+@pytest.mark.parametrize(
+    ("args", "exit_code", "ways"),
+    [
+        (REPRODUCE, 3, (*NAMES, "swiss download data encoder bert-base-uncased", "--data DIR")),
+        (PRETRAIN, 4, ("swiss download encoder bert-base-uncased",)),
+    ],
+)
+def test_without_a_network_reproduce_and_pretrain_say_the_same_as_train(
+    swiss: Any,
+    offline_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: Path,
+    how: str,
+    args: tuple[str, ...],
+    exit_code: int,
+    ways: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("SWISS_DATA_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    if how != "HF_HUB_OFFLINE":
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+    outcome = swiss(*args, *(["--offline"] if how == "--offline" else []))
+    assert outcome.exit_code == exit_code
+    assert outcome.stderr.count("error:") == 1
+    assert ("connection failed" if how == "no server" else f"{how} forbids") in outcome.stderr
+    for way in (*ways, "encoder: bert-base-uncased", str(offline_cache), "--encoder packaged"):
+        assert way in outcome.stderr
+    assert not Path("runs").exists()
+
+
 def test_an_existing_run_is_found_before_anything_is_fetched(
     swiss: Any, server: FileServer, tmp_path: Path
 ) -> None:

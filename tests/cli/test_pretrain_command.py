@@ -79,6 +79,16 @@ def test_mpnet_is_pretrained_like_bert(swiss: Any, tmp_path: Path) -> None:
     assert swiss(*train).exit_code == 0
 
 
+def test_the_encoder_inside_the_package_can_be_pretrained(swiss: Any, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("the man sings\na dog runs\nred grass\n" * 4)
+    options = ("--encoder", "packaged", "--max-steps", 1, "--device", "cpu", "--output", "run")
+    outcome = swiss("pretrain", "text.txt", *options)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "packaged has no masked language head: a new one is initialised" in outcome.stderr
+    record = json.loads((tmp_path / "run" / "pretraining.json").read_text())
+    assert record["source_encoder"]["name"] == "packaged"
+
+
 def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
     options = ("--dev-share", 0, "--max-steps", 1, "--output", "run", "--columns", "2, sentence")
     outcome = swiss("pretrain", TEXT, *TINY, *options)

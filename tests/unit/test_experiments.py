@@ -240,14 +240,20 @@ def test_all_problems_of_all_recipes_together(
     assert len(lines) == 5
 
 
+def states(*arguments: Any) -> list[str]:
+    found, _ = reproduction.plan(*arguments)
+    return [state for _, state in found]
+
+
 def test_a_run_that_has_begun_goes_on(tmp_path: Path) -> None:
     selection = choose(tmp_path)
-    ((experiment, state),) = reproduction.plan(selection, [])
+    ((experiment, state),), lacking = reproduction.plan(selection, [])
+    assert not lacking
     assert state == "new"
     for event in reproduction.run(experiment):
         if isinstance(event, Saved):
             break
-    assert [state for _, state in reproduction.plan(selection, [])] == ["begun"]
+    assert states(selection, []) == ["begun"]
     changed = choose(tmp_path, changes={"max_steps": 6})
     with pytest.raises(ConfigurationError, match="seed 11711: max_steps was 4, is now 6"):
         reproduction.plan(changed, [])
@@ -267,12 +273,13 @@ def test_a_run_that_has_begun_goes_on(tmp_path: Path) -> None:
         reproduction.remove_working_files(experiment, keep_model=keep_model)
         assert not checkpoint.exists()
         assert (experiment.folder / "model.safetensors").exists() is keep_model
-    assert [state for _, state in reproduction.plan(selection, [entry])] == ["done"]
+    assert states(selection, [entry]) == ["done"]
     more = choose(tmp_path, seeds=2)
-    assert [state for _, state in reproduction.plan(more, [entry])] == ["done", "new"]
+    assert states(more, [entry]) == ["done", "new"]
     before = replace(entry, train_rows={**entry.train_rows, "paraphrase": 99})
+    left = [experiment for experiment, state in reproduction.plan(more, [before])[0]]
     with pytest.raises(ConfigurationError, match="the training data has changed"):
-        reproduction.plan(more, [before])
+        reproduction.check_data(more, left, [before])
 
 
 def test_what_is_missing_is_found_before_training(tmp_path: Path) -> None:
@@ -283,8 +290,9 @@ def test_what_is_missing_is_found_before_training(tmp_path: Path) -> None:
     bad = tmp_path / "bad.tsv"
     bad.write_text("sentence\tsentiment\na film\t7\n")
     files = {"train_files": {"sentiment": [str(bad)]}}
+    chosen = choose(tmp_path, changes=files)
     with pytest.raises(DataError, match=r"bad\.tsv:2: column 'sentiment' is '7'"):
-        reproduction.plan(choose(tmp_path, changes=files), [])
+        reproduction.check_data(chosen, chosen.experiments(), [])
     (tmp_path / "pair-encoding" / "seed-11711").mkdir(parents=True)
     (tmp_path / "pair-encoding" / "seed-11711" / "mine.txt").touch()
     with pytest.raises(ConfigurationError, match="is not an empty folder"):

@@ -38,7 +38,8 @@ class Needs:
         return bool(self.data or self.encoders)
 
     def __add__(self, other: "Needs") -> "Needs":
-        return Needs(self.data + other.data, self.encoders + other.encoders)
+        data = dict.fromkeys(self.data + other.data)
+        return Needs(tuple(data), tuple(dict.fromkeys(self.encoders + other.encoders)))
 
     def lines(self) -> list[str]:
         """The missing files, one line each."""
@@ -74,30 +75,32 @@ def of_encoder(config: RunConfig) -> Needs:
     return Needs(encoders=(name,))
 
 
-def of_data(config: TrainConfig) -> tuple[TrainConfig, Needs]:
-    """Take the course's data for a run whose data folder is not named.
+def use_cached_data(config: TrainConfig) -> TrainConfig:
+    """Take the course's data from the cache, if the data folder has no file that the run reads.
 
-    It is taken in place of the default folder, `data` here, if that has none of the files that the
-    run would read in it.
-
-    Returns:
-        The configuration, with the folder in the cache where it takes the data from there; and what
-        the cache lacks: train, dev and test files of the run's tasks.
+    For a run whose folder nobody has named.
     """
     names = _find_names(config)
-    is_default = config.data == TrainConfig.defaults()["data"]
-    if not is_default or not names or any((Path(config.data) / n).is_file() for n in names):
-        return config, Needs()
-    chosen = replace(config, data=str(course_data.folder()))
-    return chosen, of_cached_data(chosen)
+    if not names or any((Path(config.data) / name).is_file() for name in names):
+        return config
+    return replace(config, data=str(course_data.folder()))
 
 
 def of_cached_data(config: TrainConfig) -> Needs:
-    """The data files that are missing from the cache, of a run that reads them there."""
+    """The data files that are missing from the cache, of a run that reads them there.
+
+    They are the train, dev and test files of the run's tasks.
+    """
     names = _find_names(config)
     if not names or Path(config.data) != course_data.folder():
         return Needs()
     return Needs(data=tuple(file.name for file in course_data.missing_files(names)))
+
+
+def of_begun(config: RunConfig) -> Needs:
+    """What a run needs that has begun, and the cache has lost."""
+    data = of_cached_data(config) if isinstance(config, TrainConfig) else Needs()
+    return data + of_encoder(config)
 
 
 def _find_names(config: TrainConfig) -> list[str]:

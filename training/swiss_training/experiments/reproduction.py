@@ -2,7 +2,8 @@
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,14 +12,17 @@ import torch
 
 from swiss_training import ledger, log
 from swiss_training.devices import choose_device
+from swiss_training.downloads import course_data, needs
+from swiss_training.downloads.needs import Needs
 from swiss_training.events import Event
 from swiss_training.experiments.entry import Entry
-from swiss_training.experiments.selection import Experiment, Selection, refuse_changes
+from swiss_training.experiments.selection import ON_HUB, Experiment, Selection, refuse_changes
 from swiss_training.interruption import Interruption
 from swiss_training.multitask import objective
 from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.examples import read_tasks
 from swiss_training.multitask.metrics import Metrics
+from swiss_training.observer import NOBODY, Observer
 from swiss_training.run_folder import LAST, RunFolder, remove_checkpoints
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.model.directory import METRICS, WEIGHTS, ModelDirectory
@@ -29,16 +33,37 @@ State = Literal["done", "begun", "new"]
 _SPLITS: tuple[Split, ...] = ("train", "dev")
 
 
-def plan(selection: Selection, entries: Sequence[Entry]) -> list[tuple[Experiment, State]]:
-    """Check everything that can fail before training, and return the state of every run.
+def use_cache(selection: Selection, named: Container[str]) -> Selection:
+    """Take from the cache and the Hub what is missing from the folders that the recipes name.
+
+    Args:
+        selection: The rows and seeds.
+        named: Keys that the user has set: what they name is taken as it is.
+    """
+    configs = dict(selection.configs)
+    for recipe, config in configs.items():
+        used = config if "data" in named else needs.use_cached_data(config)
+        if "encoder" not in named and not Path(used.encoder).is_dir():
+            used = replace(used, encoder=ON_HUB.get(used.encoder, used.encoder))
+        configs[recipe] = used
+    return replace(selection, configs=configs)
+
+
+def plan(
+    selection: Selection, entries: Sequence[Entry]
+) -> tuple[list[tuple[Experiment, State]], Needs]:
+    """Check everything that can fail before anything is fetched or read.
 
     Args:
         selection: The rows and seeds.
         entries: The ledger's entries.
 
+    Returns:
+        The state of every run, and what is to be fetched for those that are not done.
+
     Raises:
-        ConfigurationError: if a run began with another configuration or other data.
-        DataError: if the data of an unfinished run cannot be read.
+        ConfigurationError: if a run began with another configuration.
+        DataError: if a data file of an unfinished run is missing.
         DeviceError: if the device is not available.
     """
     done = {(entry.recipe, entry.seed) for entry in entries}
@@ -58,27 +83,49 @@ def plan(selection: Selection, entries: Sequence[Entry]) -> list[tuple[Experimen
             folder.check_new()
         states.append((experiment, state))
     refuse_changes(selection.folder, changed)
-    _check_data(selection, [e for e, state in states if state != "done"], entries)
-    return states
-
-
-def _check_data(selection: Selection, left: Sequence[Experiment], entries: Sequence[Entry]) -> None:
-    """Read each set of files once, and compare their rows with those that entries trained on."""
-    missing: dict[Path, None] = {}
-    for experiment in left:
+    lacking, absent = Needs(), dict[Path, None]()
+    for experiment, state in states:
+        if state == "done":
+            continue
         choose_device(experiment.config.device)
-        missing |= dict.fromkeys(_find_missing(experiment.config))
-    if missing:
+        config = experiment.config
+        if state == "begun":
+            config = TrainConfig.read(RunFolder(experiment.folder, TrainConfig).config)
+        lacking += needs.of_cached_data(config) + needs.of_encoder(config)
+        missing = (path for path in _find_missing(config) if path.parent != course_data.folder())
+        absent |= dict.fromkeys(missing)
+    if absent:
         raise DataError(
-            f"no such file: {', '.join(map(str, missing))}",
+            f"no such file: {', '.join(map(str, absent))}",
             hint="name the folder of the CS224N files with `data=DIR`, or files with"
             " `train_files=TASK=FILE` and `dev_files=TASK=FILE`",
         )
+    return states, lacking
+
+
+def check_data(
+    selection: Selection,
+    left: Sequence[Experiment],
+    entries: Sequence[Entry],
+    observer: Observer = NOBODY,
+) -> None:
+    """Read each set of files once, and compare their rows with those that entries trained on.
+
+    Args:
+        selection: The rows and seeds.
+        left: The runs that are not done.
+        entries: The ledger's entries.
+        observer: Is told which file is read, and how many rows of it.
+
+    Raises:
+        ConfigurationError: if entries trained on other data.
+        DataError: if the data of a run cannot be read.
+    """
     rows: dict[str, dict[str, int]] = {}
     for experiment in left:
         key = _data_key(experiment.config)
         if key not in rows:
-            train, _ = read_tasks(experiment.config)
+            train, _ = read_tasks(experiment.config, observer)
             rows[key] = {name: len(examples.targets) for name, examples in train.items()}
     changed = {
         f"{entry.recipe}, seed {entry.seed}": [f"it trained on {entry.train_rows}, now {now}"]
@@ -110,11 +157,13 @@ def _data_key(config: TrainConfig) -> str:
     )
 
 
-def run(experiment: Experiment, stop: Interruption | None = None) -> Iterator[Event]:
+def run(
+    experiment: Experiment, stop: Interruption | None = None, observer: Observer = NOBODY
+) -> Iterator[Event]:
     """Train, or resume from the last checkpoint."""
     if RunFolder(experiment.folder, TrainConfig).config.is_file():
-        return objective.resume(experiment.folder, stop)
-    return objective.fit(experiment.config, stop)
+        return objective.resume(experiment.folder, stop, observer)
+    return objective.fit(experiment.config, stop, observer)
 
 
 def make_entry(selection: Selection, experiment: Experiment, command: str) -> Entry:

@@ -13,6 +13,8 @@ from swisscli.core.errors import ConfigurationError, Problems
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 OUTPUT = Path("runs") / "reproduce"
+ON_HUB = {"data/encoders/minilm-l6": "sentence-transformers/all-MiniLM-L6-v2"}
+"""What the folders with encoders that recipes name are on the Hub."""
 
 
 @dataclass(frozen=True)

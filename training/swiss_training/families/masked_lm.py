@@ -81,7 +81,7 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
     Args:
         head: The head.
         model_type: The encoder's family.
-        weights: The checkpoint, `model.safetensors`.
+        weights: The checkpoint, `model.safetensors`, or the graph inside the package.
 
     Returns:
         Whether the checkpoint has all of them; if not, the head stays unchanged.
@@ -89,6 +89,8 @@ def load_head(head: MaskedLanguageHead, model_type: str, weights: Path) -> bool:
     Raises:
         ModelError: if a weight has another shape.
     """
+    if weights.suffix != ".safetensors":  # a graph has only the heads of its tasks
+        return False
     tensors = {present_name(name): tensor for name, tensor in load_file(weights).items()}
     names = dict(FAMILIES[model_type].masked_lm.tensors())
     if any(theirs not in tensors for theirs in names.values()):
