@@ -81,9 +81,9 @@ def run_or_newest(run: Path | None) -> Path:
     """
     if run is not None:
         return run
-    from swiss_training.log import newest_finished
+    from swiss_training.log import find_newest_finished
 
-    newest = newest_finished(RUNS)
+    newest = find_newest_finished(RUNS)
     console.status(f"{newest}: the newest finished run")
     return newest
 

@@ -147,7 +147,7 @@ class RunConfig:
                 del values[key]
         values = {key: value for key, value in values.items() if key in keys}
         try:
-            config = cls(**cls.merged(values, changes))
+            config = cls(**cls.merge(values, changes))
         except ConfigurationError as error:
             problems.append(error.message)
         if problems:
@@ -162,7 +162,7 @@ class RunConfig:
         return list(_read_toml(path))
 
     @classmethod
-    def merged(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    def merge(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         """A file's values, and those that override them."""
         return values | changes
 

@@ -14,7 +14,7 @@ from swiss_training.objective import Objective
 from swiss_training.observer import NOBODY, Observer
 from swiss_training.run import Run
 from swiss_training.run_folder import RunFolder, folder_of
-from swiss_training.tracking import find_tracker, tracked
+from swiss_training.tracking import find_tracker, track_events
 from swisscli.core.errors import ConfigurationError, DataError
 
 C = TypeVar("C", bound=RunConfig)
@@ -104,9 +104,9 @@ def _events(run: Run) -> Iterator[Event]:
         run.begin()
         events = run.events()
         if ranks.is_first():  # the one rank that writes
-            tracked_events = tracked(events, run.folder.path, run.objective.config)
+            tracked_events = track_events(events, run.folder.path, run.objective.config)
             evaluated = run.progress.evaluated if run.progress.step else -1
-            events = log.logged(run.folder, tracked_events, evaluated)
+            events = log.record_events(run.folder, tracked_events, evaluated)
         yield from events
     finally:
         run.folder.release()

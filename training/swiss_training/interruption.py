@@ -57,7 +57,7 @@ class Interruption:
         raise KeyboardInterrupt
 
     @contextmanager
-    def at_once(self) -> Iterator[None]:
+    def obey_at_once(self) -> Iterator[None]:
         """Obey a signal in the block at once, also one that had to wait until now."""
         before, self.deferring = self.deferring, False
         try:

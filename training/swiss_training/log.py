@@ -17,7 +17,7 @@ from swisscli.core.model.directory import is_model_directory
 FILE = "log.jsonl"
 
 
-def logged(folder: RunFolder, events: Iterator[Event], evaluated: int) -> Iterator[Event]:
+def record_events(folder: RunFolder, events: Iterator[Event], evaluated: int) -> Iterator[Event]:
     """Write each event to the run folder's log, then pass it on.
 
     When a run resumes, the entries after its checkpoint are removed, because those steps are taken
@@ -69,7 +69,7 @@ def read(run: Path) -> list[dict[str, Any]]:
     # A killed run can leave half a line at the end.
     lines = path.read_bytes().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith(b"\n")]
-    return [_entry(path, number, line) for number, line in enumerate(whole, start=1)]
+    return [_parse_entry(path, number, line) for number, line in enumerate(whole, start=1)]
 
 
 def seconds(entries: Sequence[dict[str, Any]]) -> float:
@@ -82,7 +82,7 @@ def seconds(entries: Sequence[dict[str, Any]]) -> float:
     )
 
 
-def newest_finished(runs: Path) -> Path:
+def find_newest_finished(runs: Path) -> Path:
     """The run of `swiss train` in a folder that finished last.
 
     Args:
@@ -108,7 +108,7 @@ def _is(kind: type[Event], entry: dict[str, Any]) -> bool:
     return entry.get("event") == kind.__name__
 
 
-def _entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _parse_entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except ValueError:

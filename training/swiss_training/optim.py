@@ -39,11 +39,11 @@ def make_optimizer(
     Reference: Howard and Ruder 2018, arXiv:1801.06146, section 3.2 (layer-wise decay).
     """
     num_layers = model.config.encoder.num_hidden_layers
-    groups = model_groups(
+    groups = group_parameters(
         model,
         learning_rate,
         weight_decay,
-        lambda name: layer_decay ** _depth(name, num_layers),
+        lambda name: layer_decay ** _count_layers_above(name, num_layers),
     )
     if own := list(weighting.parameters()):
         groups.append({"params": own, "peak": weighting_learning_rate, "weight_decay": 0.0})
@@ -53,7 +53,7 @@ def make_optimizer(
     return RowAdamW(groups, cast(nn.Parameter, by_row.weight))
 
 
-def model_groups(
+def group_parameters(
     model: nn.Module,
     learning_rate: float,
     weight_decay: float,
@@ -83,7 +83,7 @@ def model_groups(
     ]
 
 
-def _depth(name: str, num_layers: int) -> int:
+def _count_layers_above(name: str, num_layers: int) -> int:
     """Count the layers between a parameter and the heads: pooler and heads 0, embeddings most."""
     if layer := re.match(r"encoder\.layers\.(\d+)\.", name):
         return num_layers - int(layer[1])
@@ -129,7 +129,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak"] * factor
 
 
-def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+def make_moving_average(model: nn.Module, decay: float) -> AveragedModel:
     """Make an exponential moving average of a model.
 
     Args:

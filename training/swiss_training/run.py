@@ -194,7 +194,7 @@ class Run:
         """Take the remaining steps. The run can stop between two steps."""
         objective, progress = self.objective, self.progress
         if progress.step == 0:
-            with self.stop.at_once():
+            with self.stop.obey_at_once():
                 baseline = objective.baseline()
             if baseline:
                 yield Evaluated(0, baseline, best=False)
@@ -262,7 +262,7 @@ class Run:
         objective, progress = self.objective, self.progress
         objective.settle()
         self._check_finite()
-        with self.stop.at_once():
+        with self.stop.obey_at_once():
             measured = ranks.from_first(objective.evaluate())
         if measured and not math.isfinite(measured.selection_score):
             raise self._diverged("the score on the dev data is")

@@ -154,11 +154,11 @@ class RunFolder:
         try:
             found = checkpoint.read(path)
         except ModelError as error:
-            raise ModelError(error.message, hint=self._way_out(path)) from None
+            raise ModelError(error.message, hint=self._suggest(path)) from None
         self.resumed_from = path
         return found
 
-    def _way_out(self, damaged: Path) -> str:
+    def _suggest(self, damaged: Path) -> str:
         previous = self.path / PREVIOUS
         if damaged != previous and previous.is_file():
             with suppress(ModelError, KeyError, TypeError):

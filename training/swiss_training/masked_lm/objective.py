@@ -119,7 +119,7 @@ class MaskedLM:
             self.model.head, self.encoder_config.model_type, self.pretrained.weights
         )
         self.model.to(self.device)
-        groups = optim.model_groups(self.model, config.learning_rate, config.weight_decay)
+        groups = optim.group_parameters(self.model, config.learning_rate, config.weight_decay)
         self.optimizer = AdamW(groups, fused=True)
         texts = corpus.read_texts(config)
         texts = observer.count(texts, "tokenizing the text", "texts", len(is_dev_N))

@@ -126,7 +126,7 @@ class TrainConfig(RunConfig):
         yield from super().problems()
         for name in ("tasks", *_FILE_TABLES, *_TASK_NUMBERS):
             for task in getattr(self, name):
-                if problem := _name_problem(task):
+                if problem := _find_name_problem(task):
                     yield f"{name} names {task!r}: {problem}"
         for name in self.tasks:
             if name not in TASKS and not self.named_files("train", name):
@@ -141,14 +141,14 @@ class TrainConfig(RunConfig):
             yield "tasks must name one task or more, each once"
         yield from choice_problems(self, _CHOICES)
         yield from range_problems(self, _RANGES)
-        yield from self._wrong_files()
+        yield from self._file_problems()
         for option in method_options():
             for name, value in numbers(option.key, getattr(self, option.key)):
                 if math.isfinite(value) and not option.bounds.holds(value):
                     yield f"{name} is {value}, but must be {option.bounds.rule}"
-        yield from self._wrong_combinations()
+        yield from self._combination_problems()
 
-    def _wrong_files(self) -> Iterator[str]:
+    def _file_problems(self) -> Iterator[str]:
         for split in _SPLITS:
             for task in self._all_names():
                 try:
@@ -167,7 +167,7 @@ class TrainConfig(RunConfig):
                         " exceed 1"
                     )
 
-    def _wrong_combinations(self) -> Iterator[str]:
+    def _combination_problems(self) -> Iterator[str]:
         # How many texts a task of one's own has is known when its data is read.
         has_own = any(task not in TASKS for task in self.tasks)
         pairs = [task for task in self.tasks if task in TASKS and TASKS[task].arity == 2]
@@ -272,7 +272,7 @@ class TrainConfig(RunConfig):
         return Path(self.data) / name if self.data and name else None
 
     @classmethod
-    def merged(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    def merge(cls, values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         """A file's values, and those that override them; tasks may have their short names.
 
         Changes that name files of one task keep the recipe's of the others.
@@ -280,14 +280,14 @@ class TrainConfig(RunConfig):
         values = dict(values)
         for key in (*_FILE_TABLES, *_TASK_NUMBERS):
             if key in values:
-                values[key] = _by_own_name(values[key])
+                values[key] = _resolve_names(values[key])
         if "tasks" in values:
-            values["tasks"] = [_own_name(task) for task in values["tasks"]]
+            values["tasks"] = [_resolve_name(task) for task in values["tasks"]]
         files = {key: values.get(key, {}) | changes[key] for key in _FILE_TABLES if key in changes}
         return values | changes | files
 
 
-def _name_problem(task: str) -> str | None:
+def _find_name_problem(task: str) -> str | None:
     """Why no task can have a name; None if one can."""
     try:
         task_name(task)
@@ -316,10 +316,10 @@ _RANGES: Ranges = (
 )
 
 
-def _by_own_name(table: dict[str, Any]) -> dict[str, Any]:
-    return {_own_name(task): value for task, value in table.items()}
+def _resolve_names(table: dict[str, Any]) -> dict[str, Any]:
+    return {_resolve_name(task): value for task, value in table.items()}
 
 
-def _own_name(task: str) -> str:
+def _resolve_name(task: str) -> str:
     """The task's name for an alias; what is none is left for the checks of all values."""
     return next((spec.name for spec in TASKS.values() if task in spec.aliases), task)

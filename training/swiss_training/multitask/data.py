@@ -81,14 +81,14 @@ class Batch:
                 name: tensor[i * per_example : (i + size) * per_example]
                 if name.endswith("_ST")
                 else tensor[i : i + size]
-                for name, tensor in self._by_example().items()
+                for name, tensor in self._example_fields().items()
             }
             for i in range(0, num_examples, size)
         ]
         whole = self.whole or num_examples
         return [replace(self, whole=whole, **part) for part in parts]
 
-    def _by_example(self) -> dict[str, Any]:
+    def _example_fields(self) -> dict[str, Any]:
         """The fields with something of each example."""
         values = {name: value for name, value in vars(self).items() if value is not None}
         return {name: value for name, value in values.items() if isinstance(value, Tensor | tuple)}
@@ -230,7 +230,7 @@ class BatchStream:
         """Take a batch; of several ranks, each takes its share of it."""
         number, offset = divmod(self.position, self.num_batches)
         if self._order[0] != number:
-            self._order = (number, self._shuffled(number))
+            self._order = (number, self._shuffle_pass(number))
         rows = self._order[1][offset]
         random = np.random.default_rng((*self.seed, self.position, len(rows)))
         seeds = random.integers(2**62, size=len(rows)).tolist()
@@ -250,11 +250,11 @@ class BatchStream:
         for number in range(math.ceil(num_batches / self.num_batches)):
             if seen_N.all():
                 break
-            for batch in self._shuffled(number)[: num_batches - number * self.num_batches]:
+            for batch in self._shuffle_pass(number)[: num_batches - number * self.num_batches]:
                 seen_N[batch] = True
         return np.flatnonzero(seen_N)
 
-    def _shuffled(self, number: int) -> list[list[int]]:
+    def _shuffle_pass(self, number: int) -> list[list[int]]:
         random = np.random.default_rng((*self.seed, number))
         rows = rows_of_pass(self.dataset.shares, len(self.dataset), self.seed, number)
         return shuffled_batches(self.dataset.lengths, rows, self.batch_size, random)

@@ -62,10 +62,12 @@ def read_tasks(
         for split in _SPLITS
     )
     for examples in train.values():
-        examples.weights = _by_class(examples, config.class_weights)
+        examples.weights = _weight_by_class(examples, config.class_weights)
         if examples.task.own:
-            examples.notes.append(_about(examples, dev[examples.task.name], config))
-    return train, {task: _spaced(examples, config.max_dev_rows) for task, examples in dev.items()}
+            examples.notes.append(_describe_own_task(examples, dev[examples.task.name], config))
+    return train, {
+        task: _select_evenly(examples, config.max_dev_rows) for task, examples in dev.items()
+    }
 
 
 def check_files(config: TrainConfig) -> None:
@@ -75,11 +77,13 @@ def check_files(config: TrainConfig) -> None:
         DataError: if the data folder or a file is missing, or a task has no file.
     """
     if config.data and not Path(config.data).is_dir() and _needs_folder(config):
-        raise DataError(f"{config.data}: no such folder", hint=_looked_for(config))
+        raise DataError(f"{config.data}: no such folder", hint=_describe_search(config))
     built_in = [TASKS[name] for name in config.tasks if name in TASKS]
     wanted = [file for split in _SPLITS for task in built_in for file in config.files(split, task)]
     if built_in and not any(file.path.is_file() for file in wanted):
-        raise DataError(f"{config.data or 'no `data`'}: no task's files", hint=_looked_for(config))
+        raise DataError(
+            f"{config.data or 'no `data`'}: no task's files", hint=_describe_search(config)
+        )
     for split in _SPLITS:
         for task in built_in:
             _check(config, split, task)
@@ -88,7 +92,7 @@ def check_files(config: TrainConfig) -> None:
                 _check_exists(config.parse_file(text, draft_task(name, text)))
 
 
-def _by_class(examples: Examples, kind: ClassWeights) -> list[float]:
+def _weight_by_class(examples: Examples, kind: ClassWeights) -> list[float]:
     """The examples' weights times those of their classes, whose mean over the examples is 1."""
     if kind == "none" or examples.task.score_range is not None:
         return examples.weights
@@ -99,7 +103,7 @@ def _by_class(examples: Examples, kind: ClassWeights) -> list[float]:
     return weights
 
 
-def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
+def _describe_own_task(train: Examples, dev: Examples, config: TrainConfig) -> str:
     """A line on what was found in the files of a task of one's own."""
     task = train.task
     if task.score_range is not None:
@@ -110,7 +114,7 @@ def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
         named = [f"{name} {counts[index]:,}" for index, name in enumerate(task.labels)]
         more = f", and {len(named) - _MAX_LISTED} more" if len(named) > _MAX_LISTED else ""
         found = f"{len(named)} classes: {', '.join(named[:_MAX_LISTED])}{more}"
-        if alike := _alike(task.labels):
+        if alike := _find_similar_names(task.labels):
             found += f"; {alike[0]} and {alike[1]} are two, though they differ only in case"
     texts = "text" if task.arity == 1 else "two texts"
     line = f"{task.name}: {texts} a row, {found}"
@@ -127,7 +131,7 @@ def _about(train: Examples, dev: Examples, config: TrainConfig) -> str:
 _MAX_LISTED = 20
 
 
-def _alike(labels: Sequence[str]) -> tuple[str, str] | None:
+def _find_similar_names(labels: Sequence[str]) -> tuple[str, str] | None:
     """The first two classes whose names differ only in case; None if all differ in more."""
     seen: dict[str, str] = {}
     for label in labels:
@@ -136,7 +140,7 @@ def _alike(labels: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def _spaced(examples: Examples, count: int) -> Examples:
+def _select_evenly(examples: Examples, count: int) -> Examples:
     """Keep at most `count` examples, evenly spaced; all of them for 0."""
     if not 0 < count < len(examples.targets):
         return examples
@@ -167,7 +171,7 @@ def _check(config: TrainConfig, split: Split, task: TaskSpec) -> None:
         raise DataError(
             f"{task.name} has no {split} file" + (f": {default} is missing" if default else ""),
             hint=f"name one with `{split}_files={task.name}=FILE`, or leave the task out with"
-            f" `tasks`; {_looked_for(config)}",
+            f" `tasks`; {_describe_search(config)}",
         )
     for file in files:
         _check_exists(file)
@@ -178,7 +182,7 @@ def _check_exists(file: DataFile) -> None:
         raise DataError(f"{file}: cannot be read: {os.strerror(errno.ENOENT)}")
 
 
-def _looked_for(config: TrainConfig) -> str:
+def _describe_search(config: TrainConfig) -> str:
     names = ", ".join(
         name
         for task in config.tasks

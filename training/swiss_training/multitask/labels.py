@@ -85,14 +85,14 @@ class DataFile(os.PathLike[str]):
         Raises:
             ConfigurationError: if a key is unknown or a value has another form.
         """
-        path, values = _options(text)
+        path, values = _parse_options(text)
         return cls(
             path,
             column=values.get("column", ""),
             texts=_split(values.get("texts", "")),
             labels=_parse_labels(text, values.get("labels", ""), task),
             bounds=_parse_bounds(text, values["range"], task) if "range" in values else None,
-            tolerance=_tolerance(text, values.get("tolerance"), task),
+            tolerance=_parse_tolerance(text, values.get("tolerance"), task),
             weight=_number(text, "weight", values.get("weight", "1"), low=0.0, high=math.inf),
             share=_number(text, "share", values["share"], low=0.0, high=1.0)
             if "share" in values
@@ -115,11 +115,11 @@ class DataFile(os.PathLike[str]):
         if task.score_range is not None:
             return _score(task, label, self.bounds or bounds)
         if self.labels:
-            classes = self.labels.get(_key(label))
+            classes = self.labels.get(_normalize_label(label))
             if classes is None:
                 raise ValueError(f"not one of the labels that are mapped: {', '.join(self.labels)}")
         else:
-            classes = (_own_class(task, label),)
+            classes = (_find_class(task, label),)
         if self.tolerance:
             last = len(task.labels) - 1
             low, high = min(classes) - self.tolerance, max(classes) + self.tolerance
@@ -130,7 +130,7 @@ class DataFile(os.PathLike[str]):
 _KEYS = ("column", "texts", "labels", "range", "tolerance", "weight", "share")
 
 
-def _options(text: str) -> tuple[Path, dict[str, str]]:
+def _parse_options(text: str) -> tuple[Path, dict[str, str]]:
     """The file that a text names, and its options.
 
     Raises:
@@ -166,7 +166,7 @@ def draft_task(name: str, text: str, arity: int = 1) -> TaskSpec:
     Raises:
         ConfigurationError: if a key is unknown, named twice or without a value.
     """
-    _, values = _options(text)
+    _, values = _parse_options(text)
     if "range" in values:
         return own_task(name, arity, score_range=(0.0, 1.0))
     mapped = (part.rpartition(":")[2] for part in values.get("labels", "").split(","))
@@ -193,7 +193,7 @@ def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.
 _BOOLEANS = {"false": "0", "true": "1"}
 
 
-def _key(label: str) -> str:
+def _normalize_label(label: str) -> str:
     """Normalize a label for lookup: `0.0`, `0`, ` 0 ` and `false` become equal."""
     label = label.strip().casefold()
     if label in _BOOLEANS:
@@ -205,12 +205,12 @@ def _key(label: str) -> str:
     return str(int(value)) if value.is_integer() else label
 
 
-def _own_class(task: TaskSpec, label: str) -> int:
+def _find_class(task: TaskSpec, label: str) -> int:
     """Return the class that one of the task's own labels names or numbers."""
     named = task.class_of(label)
     if named is not None:
         return named
-    number = _key(label)
+    number = _normalize_label(label)
     if task.own and (named := task.class_of(number)) is not None:  # `1.0` is `1`
         return named
     if task.own or number not in map(str, range(len(task.labels))):
@@ -242,8 +242,8 @@ def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int,
     labels: dict[str, tuple[int, ...]] = {}
     for part in value.split(",") if value else []:
         label, _, classes = part.rpartition(":")
-        found = sorted({c for choice in classes.split("|") for c in _classes(choice, task)})
-        if not label or not found or _key(label) in labels:
+        found = sorted({c for choice in classes.split("|") for c in _parse_classes(choice, task)})
+        if not label or not found or _normalize_label(label) in labels:
             raise ConfigurationError(
                 f"{text}: labels: {part!r} is not LABEL:CLASSES",
                 hint="for example labels=negative:0-1,neutral:2,positive:3-4, each label once;"
@@ -255,11 +255,11 @@ def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int,
                 f"{text}: labels: {part!r} names several classes, {task.name} has only two",
                 hint="map the label to one class, or leave the file out",
             )
-        labels[_key(label)] = tuple(found)
+        labels[_normalize_label(label)] = tuple(found)
     return labels
 
 
-def _classes(choice: str, task: TaskSpec) -> Sequence[int]:
+def _parse_classes(choice: str, task: TaskSpec) -> Sequence[int]:
     """The classes that one alternative names; none where it has another form."""
     named = task.class_of(choice)
     if named is not None or task.own:
@@ -286,7 +286,7 @@ def _parse_bounds(text: str, value: str, task: TaskSpec) -> tuple[float, float]:
     return low, high
 
 
-def _tolerance(text: str, value: str | None, task: TaskSpec) -> int:
+def _parse_tolerance(text: str, value: str | None, task: TaskSpec) -> int:
     if value is None:
         return 0
     takes_one = task.kind == "multiclass" and not task.own

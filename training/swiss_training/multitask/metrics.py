@@ -122,7 +122,7 @@ class TrainMetrics:
         return cls(**read_fields(cls, values, place))
 
 
-def _dev_of_graph(values: Any, place: Place) -> Evaluation | None:
+def _read_graph_dev(values: Any, place: Place) -> Evaluation | None:
     # Version 0.1.0 wrote an empty object where nothing was measured.
     return Evaluation.from_json(values, place) if values != {} else None
 
@@ -139,7 +139,7 @@ class GraphMetrics:
     """
 
     precision: Annotated[str, Text(40)]
-    dev: Annotated[Evaluation | None, Nullable(_dev_of_graph)]
+    dev: Annotated[Evaluation | None, Nullable(_read_graph_dev)]
     calibration: Annotated[dict[str, Any], Object()] = field(default_factory=dict)
 
     @classmethod

@@ -98,7 +98,7 @@ class Multitask:
         )
         self.average: AveragedModel | None = None
         if config.ema_decay:
-            self.average = optim.moving_average(self.model, config.ema_decay)
+            self.average = optim.make_moving_average(self.model, config.ema_decay)
         words = cast(nn.Embedding, self.model.encoder.embeddings.word)
         self.optimizer = optim.make_optimizer(
             self.model,
@@ -135,7 +135,7 @@ class Multitask:
         self.dev_rows = {name: len(dataset) for name, dataset in self.dev.items()}
         rows = ", ".join(f"{task} {count:,}" for task, count in self.train_rows.items())
         self.data = f"training rows: {rows}"
-        self.notes = _notes("train", train, datasets) + _notes("dev", dev, self.dev)
+        self.notes = _list_notes("train", train, datasets) + _list_notes("dev", dev, self.dev)
         if self.pretrained.pooler_initialised and config.pooling == "cls":
             self.notes.append(f"{config.encoder} has no pooler: a new one is initialised")
 
@@ -220,7 +220,7 @@ class Multitask:
         """Give every dataset the logits of the teacher, if the run has one."""
         if self.teacher:
             train = {name: stream.dataset for name, stream in self.streams.items()}
-            drawn = self._drawn(self.num_steps)
+            drawn = self._count_drawn(self.num_steps)
             rows = {name: stream.rows(drawn[name]) for name, stream in self.streams.items()}
             self.teacher.teach(train, rows, folder, self.device, self.autocast, self.observer)
 
@@ -239,11 +239,11 @@ class Multitask:
 
     def seek(self, step: int) -> None:
         """Move every stream past the batches that the sampler drew in earlier steps."""
-        drawn = self._drawn(step)
+        drawn = self._count_drawn(step)
         for name, stream in self.streams.items():
             stream.position = drawn[name]
 
-    def _drawn(self, step: int) -> Counter[str]:
+    def _count_drawn(self, step: int) -> Counter[str]:
         """Count the batches of each task that the sampler draws before a step."""
         return Counter(
             task for before in range(step) for tasks in self._updates_of(before) for task in tasks
@@ -264,7 +264,7 @@ class Multitask:
         updates = self._updates_of(step)
         self.train()
         gradients = TaskGradients(self.model) if self.config.aggregation != "none" else None
-        passes, examples = self._passes(updates)
+        passes, examples = self._take_passes(updates)
         for number, (index, part) in enumerate(passes, start=1):
             is_last = number == len(passes)
             if self._sum and is_last:
@@ -284,7 +284,7 @@ class Multitask:
             self.optimizer.catch_up(self._words.weight.grad.coalesce().indices())
         return examples
 
-    def _passes(self, updates: list[tuple[str, ...]]) -> tuple[list[tuple[int, Batch]], int]:
+    def _take_passes(self, updates: list[tuple[str, ...]]) -> tuple[list[tuple[int, Batch]], int]:
         """Take the batches of a step, in parts that a pass may compute, task by task.
 
         Returns:
@@ -375,7 +375,7 @@ def _number(task: str) -> int:
     return list(TASKS).index(task) if task in TASKS else len(TASKS) + crc32(task.encode())
 
 
-def _notes(
+def _list_notes(
     split: Split, examples: Mapping[str, Examples], datasets: Mapping[str, TaskDataset]
 ) -> list[str]:
     notes = []

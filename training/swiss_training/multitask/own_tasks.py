@@ -32,7 +32,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
         ConfigurationError: if a file lacks a column that was chosen.
     """
     texts = config.named_files("train", name)
-    arity = _arity(config, name, texts[0])
+    arity = _find_arity(config, name, texts[0])
     places: dict[str, str] = {}
     counts: Counter[str] = Counter()
     bounds: list[float] = []
@@ -41,7 +41,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
         file = config.parse_file(text, draft)
         bounds += file.bounds or ()
         observer.on_activity(f"reading the labels of {file}")
-        for label, place in _labels(draft, file):
+        for label, place in _read_labels(draft, file):
             places.setdefault(label, place)
             counts[label] += 1
     where = ", ".join(text.partition("?")[0] for text in texts)
@@ -55,15 +55,15 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
     if bounds or config.regression or _are_scores(counts, numbers):
         for label, place in places.items():
             if label not in numbers:
-                raise DataError(f"{place}: the label {_shown(label)} of {name} is not a number")
+                raise DataError(f"{place}: the label {_quote(label)} of {name} is not a number")
         bounds += numbers.values()
         if not min(bounds) < max(bounds):
             raise DataError(f"{where}: every score of {name} is {min(bounds):g}")
         return own_task(name, arity, score_range=(min(bounds), max(bounds)))
-    return own_task(name, arity, _classes(name, where, counts, places, numbers))
+    return own_task(name, arity, _order_classes(name, where, counts, places, numbers))
 
 
-def _arity(config: TrainConfig, name: str, text: str) -> int:
+def _find_arity(config: TrainConfig, name: str, text: str) -> int:
     """Texts per row: as many as columns are chosen, else by the header of the first file."""
     file = config.parse_file(text, draft_task(name, text))
     if len(file.texts) > 2:
@@ -80,7 +80,7 @@ def _arity(config: TrainConfig, name: str, text: str) -> int:
     return 2
 
 
-def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
+def _read_labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
     """The labels of a file's examples, each with its place; what it maps, as it maps it.
 
     Raises:
@@ -96,13 +96,13 @@ def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
             try:
                 target = file.target(draft, label)
             except ValueError as error:
-                raise DataError(f"{place}: the label is {_shown(label)}, {error}") from None
+                raise DataError(f"{place}: the label is {_quote(label)}, {error}") from None
             classes = target if isinstance(target, tuple) else (int(target),)
             found += [(draft.labels[index], place) for index in classes]
             continue
         if problem := label_problem(label):
             raise DataError(
-                f"{place}: column {row.label_name!r} has the label {_shown(label)}: {problem}",
+                f"{place}: column {row.label_name!r} has the label {_quote(label)}: {problem}",
                 hint="correct it, or choose the column of the labels with `label_column=NAME`",
             )
         if not row.names and not found:
@@ -111,7 +111,7 @@ def _labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
     if first_of_headless and [label for label, _ in found].count(first_of_headless[0]) == 1:
         label, place = first_of_headless
         raise DataError(
-            f"{place}: {_shown(label)} labels only this row: is it the name of a column?",
+            f"{place}: {_quote(label)} labels only this row: is it the name of a column?",
             hint="choose the columns by their names: `text_columns=NAME`, `label_column=NAME`",
         )
     return found
@@ -129,7 +129,7 @@ def _refuse_not_finite(name: str, places: dict[str, str], numbers: dict[str, flo
     odd = [label for label, value in numbers.items() if not math.isfinite(value)]
     if odd and len(numbers) == len(places) > len(odd):
         raise DataError(
-            f"{places[odd[0]]}: the label {_shown(odd[0])} of {name} is not a number, and all"
+            f"{places[odd[0]]}: the label {_quote(odd[0])} of {name} is not a number, and all"
             " others are",
             hint="leave a label that is missing empty: its row is skipped",
         )
@@ -142,7 +142,7 @@ def _are_scores(counts: Counter[str], numbers: dict[str, float]) -> bool:
     return len(numbers) == len(counts) and not all(map(float.is_integer, numbers.values()))
 
 
-def _classes(
+def _order_classes(
     name: str,
     where: str,
     counts: Counter[str],
@@ -156,7 +156,7 @@ def _classes(
         names = tuple(sorted(counts))
     if len(names) < 2:
         raise DataError(
-            f"{where}: all {counts.total():,} labels of {name} are {_shown(names[0])}: a task has"
+            f"{where}: all {counts.total():,} labels of {name} are {_quote(names[0])}: a task has"
             " two classes or more",
             hint="add rows of another class, or choose the column with `label_column=NAME`",
         )
@@ -164,7 +164,7 @@ def _classes(
         first = names[0] if len(numbers) == len(counts) else next(iter(counts))
         raise DataError(
             f"{where}: {counts.total():,} rows of {name} have {len(names):,} different labels, such"
-            f" as {_shown(first)} ({places.get(first, where)}); at most {MAX_LABELS:,} are classes,"
+            f" as {_quote(first)} ({places.get(first, where)}); at most {MAX_LABELS:,} are classes,"
             " and most rows must share theirs",
             hint="choose the column of the labels with `label_column=NAME`; numbers are scores with"
             " `regression=True`",
@@ -172,5 +172,5 @@ def _classes(
     return names
 
 
-def _shown(label: str) -> str:
+def _quote(label: str) -> str:
     return repr(label if len(label) <= _MAX_SHOWN else f"{label[:_MAX_SHOWN]}...")

@@ -44,7 +44,7 @@ def read_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Itera
     """
     rescaled = {fold_name(name): (low, high) for name, low, high in task.columns.rescaled}
     for row in table_rows(task, file, labelled=labelled):
-        yield _data_row(task, file, row, rescaled.get(fold_name(row.label_name)))
+        yield _make_row(task, file, row, rescaled.get(fold_name(row.label_name)))
 
 
 def table_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iterator[TableRow]:
@@ -76,14 +76,14 @@ def table_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iter
         with file.path.open("rb") as stream:
             for row in read_table(stream, str(file), layout, columns, choice):
                 if row.error:
-                    raise _unreliable(file, row)
+                    raise _row_error(file, row)
                 if row.fields:
                     yield row
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _unreliable(file: DataFile, row: TableRow) -> DataError:
+def _row_error(file: DataFile, row: TableRow) -> DataError:
     assert row.error is not None
     cells = zip(row.names, row.fields, strict=False)
     place = next((f"column {name!r}: " for name, text in cells if "\ufffd" in str(text)), "")
@@ -138,7 +138,7 @@ def read_split(
     ]
 
 
-def _data_row(
+def _make_row(
     task: TaskSpec, file: DataFile, row: TableRow, bounds: tuple[float, float] | None
 ) -> DataRow:
     where = f"{file}:{row.line}"

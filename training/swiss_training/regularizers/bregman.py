@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from swiss_training.multitask.data import Batch
 from swiss_training.multitask.losses import compute_divergence
 from swiss_training.multitask.model import MultitaskModel
-from swiss_training.optim import moving_average
+from swiss_training.optim import make_moving_average
 
 
 class BregmanProximalPoint(nn.Module):
@@ -26,7 +26,7 @@ class BregmanProximalPoint(nn.Module):
     def __init__(self, model: MultitaskModel, weight: float, momentum: float) -> None:
         super().__init__()
         self.weight = weight
-        self.averaged = moving_average(model, momentum)
+        self.averaged = make_moving_average(model, momentum)
         self.averaged.eval()
 
     def forward(

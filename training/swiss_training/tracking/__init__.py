@@ -56,7 +56,7 @@ def find_tracker(name: str) -> type[Tracker] | None:
     return found
 
 
-def tracked(events: Iterator[Event], folder: Path, config: RunConfig) -> Iterator[Event]:
+def track_events(events: Iterator[Event], folder: Path, config: RunConfig) -> Iterator[Event]:
     """Pass events on, and their figures to the tracker that the configuration names."""
     kind = find_tracker(config.track)
     if kind is None:
