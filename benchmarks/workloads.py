@@ -89,7 +89,7 @@ def load(names: Sequence[str], data: Path | None, share: int = 1) -> list[Worklo
         replace(
             made[name],
             # Every contender reads a pair in the order in which swiss does.
-            texts=[TASKS[made[name].task].ordered(item) for item in made[name].texts[::share]],
+            texts=[TASKS[made[name].task].order_texts(item) for item in made[name].texts[::share]],
             labels=made[name].labels[::share],
         )
         for name in names

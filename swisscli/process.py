@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from swisscli.core.io.sink import Sink
+from swisscli.core.io.sink import RawWriter, Sink
 
 INTERRUPTED = 130
 _ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -72,26 +72,14 @@ def _end_if_interrupted(failure: Any) -> None:
     sys.__unraisablehook__(failure)
 
 
-class _LossyStream(io.RawIOBase):
+class _LossyStream(RawWriter):
     """Standard error, which never fails: what it cannot take is lost."""
-
-    def __init__(self, raw: io.RawIOBase) -> None:
-        self._raw = raw
 
     def write(self, data: Any) -> int | None:
         try:
             return self._raw.write(data)
         except OSError:
             return memoryview(data).nbytes
-
-    def writable(self) -> bool:
-        return True
-
-    def fileno(self) -> int:
-        return self._raw.fileno()
-
-    def isatty(self) -> bool:
-        return self._raw.isatty()
 
 
 def _open_streams() -> None:

@@ -170,7 +170,7 @@ class EvaluationInput:
         """
         config = self.model.config
         examples = self.tokenizer.encode_parts(
-            [rows.task.ordered(row.texts) for row in rows.rows],
+            [rows.task.order_texts(row.texts) for row in rows.rows],
             config.pair_encoding,
             parse_long_text(self.source.long_text) or config.long_text,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -48,6 +49,16 @@ RUN_PANELS = {
     **dict.fromkeys(("save_minutes", "log_every", "track"), RUN),
 }
 """The group of each option that every kind of run has."""
+
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
+        " named.",
+        metavar="RUN",
+        rich_help_panel=COMMON,
+    ),
+]
 
 
 def with_options(

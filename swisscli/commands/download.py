@@ -129,7 +129,7 @@ class _Item:
     def num_bytes(self) -> int:
         return sum((self.folder / file.name).stat().st_size for file in self.present)
 
-    def damaged(self) -> list[Path]:
+    def find_damaged(self) -> list[Path]:
         paths = ((file, self.folder / file.name) for file in self.present)
         return [path for file, path in paths if not file.matches(path)]
 
@@ -160,7 +160,7 @@ def _show(data: bool, encoders: list[str], *, everything: bool, verify: bool) ->
     for item in _items(data, encoders, everything=everything):
         num_files, size = len(item.present), f"{item.num_bytes / 1e6:.1f} MB"
         state = "whole" if num_files == len(item.files) else "incomplete"
-        if verify and (found := item.damaged()):
+        if verify and (found := item.find_damaged()):
             damaged += found
             state = "damaged"
         count = f"{num_files} of {len(item.files)} files"

@@ -12,6 +12,7 @@ from swisscli.commands.config_options import (
     DATA,
     RUN_OPTIONS,
     RUN_PANELS,
+    ResumeOption,
     given_options,
     with_options,
 )
@@ -75,15 +76,7 @@ def pretrain(
             help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
         ),
     ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
-            " named.",
-            metavar="RUN",
-            rich_help_panel=COMMON,
-        ),
-    ] = None,
+    resume: ResumeOption = None,
     offline: OfflineOption = False,
     **options: Any,
 ) -> None:

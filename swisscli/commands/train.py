@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli import console
-from swisscli.commands.config_options import COMMON, with_options
+from swisscli.commands.config_options import ResumeOption, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
 from swisscli.commands.options import OfflineOption
@@ -38,15 +38,7 @@ def train(
     tasks: TasksOption = None,
     config: ConfigOption = None,
     offline: OfflineOption = False,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="Resume the run in this folder from its last checkpoint, or from the checkpoint"
-            " named.",
-            metavar="RUN",
-            rich_help_panel=COMMON,
-        ),
-    ] = None,
+    resume: ResumeOption = None,
     awl: AwlOption = False,
     **options: Any,
 ) -> None:

@@ -107,7 +107,7 @@ class TaskSpec:
         low, high = self.score_range or (0.0, _SCALE)
         return low, (high - low) / _SCALE
 
-    def ordered(self, texts: tuple[str, ...]) -> tuple[str, ...]:
+    def order_texts(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         """Return the texts in the order in which the model reads them.
 
         A symmetric task sorts its texts by code points, so that f(a, b) = f(b, a) holds exactly.

@@ -274,7 +274,7 @@ class Predictor:
             if any(map(is_blank, record.texts)):
                 rows.append("empty")
                 continue
-            texts = tasks[0].ordered(tuple(record.texts))
+            texts = tasks[0].order_texts(tuple(record.texts))
             if texts not in outside:
                 outside[texts] = self._domain.is_outside(texts)
             if outside[texts] and self._strict_language:

@@ -14,6 +14,7 @@ import pytest
 
 from swiss_evaluation.attention.reader import AttentionReader, open_directory
 from tests.support.paths import ENCODER
+from tests.support.program import check_refusal
 from tests.support.training import make_model as random_model
 from tests.support.training import write_run
 
@@ -133,8 +134,4 @@ def test_mistakes(
     swiss: Any, run: Path, args: tuple[str, ...], exit_code: int, messages: tuple[str, ...]
 ) -> None:
     outcome = swiss("attention", *args)
-    assert outcome.exit_code == exit_code, outcome.stderr
-    assert outcome.stdout == b""
-    assert "Traceback" not in outcome.stderr
-    for message in messages:
-        assert message in outcome.stderr
+    check_refusal(outcome, exit_code, messages)

@@ -35,7 +35,7 @@ def expected_scores(run: Path) -> tuple[list[float], list[int]]:
     """Scores of the pairs by torch, and their numbers of tokens."""
     directory = ModelDirectory.open(run)
     model, config = load_model(directory), directory.config
-    pairs = [TASKS["similarity"].ordered(pair) for pair in PAIRS]
+    pairs = [TASKS["similarity"].order_texts(pair) for pair in PAIRS]
     encodings = Tokenizer.of(directory).encode(pairs)
     inputs = map(torch.from_numpy, pad(encodings, config.encoder.pad_token_id))
     with torch.inference_mode():

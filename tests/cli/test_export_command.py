@@ -12,6 +12,7 @@ from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.support.export import spoil
 from tests.support.paths import DATA
+from tests.support.program import check_refusal
 from tests.support.training import make_fitted_model, make_model, write_run
 
 LOOSE = ("--max-drop", 1)
@@ -238,11 +239,7 @@ def test_mistakes(
 ) -> None:
     before = contents(run)
     outcome = swiss("export", *args)
-    assert outcome.exit_code == exit_code
-    assert outcome.stdout == b""
-    assert "Traceback" not in outcome.stderr
-    for message in messages:
-        assert message in outcome.stderr
+    check_refusal(outcome, exit_code, messages)
     assert contents(run) == before
 
 

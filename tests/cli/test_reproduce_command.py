@@ -13,7 +13,7 @@ import pytest
 
 from swiss_training.experiments import selection
 from tests.support.paths import DATA, ENCODER
-from tests.support.program import Outcome, run_swiss, wait_for
+from tests.support.program import Outcome, check_refusal, run_swiss, wait_for
 
 TINY = (
     *("--encoder", ENCODER, "--data", DATA, "--pooling", "mean"),
@@ -209,11 +209,7 @@ def test_mistakes(
     swiss: Any, args: tuple[object, ...], exit_code: int, messages: tuple[str, ...]
 ) -> None:
     outcome = swiss("reproduce", *args)
-    assert outcome.exit_code == exit_code
-    assert outcome.stdout == b""
-    assert "Traceback" not in outcome.stderr
-    for message in messages:
-        assert message in outcome.stderr
+    check_refusal(outcome, exit_code, messages)
     assert not Path("runs").exists()
 
 

@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,15 @@ def run_swiss(folder: Path, *args: object, input: bytes = b"", **env: str) -> Ou
     with contextlib.chdir(folder):
         result = CliRunner().invoke(app, list(map(str, args)), input=input, env=env)
     return Outcome(result.exit_code, result.stdout_bytes, result.stderr)
+
+
+def check_refusal(outcome: Outcome, exit_code: int, messages: Iterable[str]) -> None:
+    """Check that the program ended with a status and messages on standard error, nothing else."""
+    assert outcome.exit_code == exit_code, outcome.stderr
+    assert outcome.stdout == b""
+    assert "Traceback" not in outcome.stderr
+    for message in messages:
+        assert message in outcome.stderr, outcome.stderr
 
 
 def wait_for(

@@ -13,7 +13,7 @@ from swiss_training.multitask.examples import Examples, read_files
 from swiss_training.multitask.labels import DataFile, Target
 from swiss_training.synthesis.draw import Draw
 from swiss_training.synthesis.generate import Made, choose_buckets, generate, write_files
-from swiss_training.synthesis.noise import contracted, expanded, with_typo
+from swiss_training.synthesis.noise import contract, expand, with_typo
 from swiss_training.synthesis.registry import BUCKETS
 from swiss_training.synthesis.scene import correct_grammar
 from swiss_training.synthesis.source import PARTS, Part, templates, word_lists
@@ -49,7 +49,7 @@ def rows_of(task: str, *rows: tuple[Target, *tuple[str, ...]]) -> dict[str, Exam
 def test_choices_are_the_same_on_every_machine_and_python() -> None:
     draw = Draw(7, "numbers", "train", 0)
     assert [draw.index(1000) for _ in range(6)] == [876, 612, 697, 739, 711, 526]
-    assert draw.shuffled("abcdef") == list("ecfadb")
+    assert draw.shuffle("abcdef") == list("ecfadb")
 
 
 def test_the_same_seed_gives_the_same_files_in_another_process(tmp_path: Path) -> None:
@@ -285,11 +285,11 @@ def test_articles_and_capitals_are_set_right() -> None:
 
 
 def test_contractions_are_turned_both_ways() -> None:
-    assert contracted("I do not think that it is bad.") == "I don't think that it's bad."
-    assert contracted("Do I recommend it? I do not. I know what it is.") == (
+    assert contract("I do not think that it is bad.") == "I don't think that it's bad."
+    assert contract("Do I recommend it? I do not. I know what it is.") == (
         "Do I recommend it? I don't. I know what it is."
     )
-    assert expanded("I can't say that it won't do.") == "I cannot say that it will not do."
+    assert expand("I can't say that it won't do.") == "I cannot say that it will not do."
 
 
 def test_a_typo_keeps_the_ends_of_the_word() -> None:

@@ -40,10 +40,10 @@ def record_events(folder: RunFolder, events: Iterator[Event], evaluated: int) ->
                 for entry in read(folder.path)
                 if entry["step"] <= (evaluated if _is(Evaluated, entry) else event.step)
             ]
-            with folder.writing(path):
+            with folder.report_write_errors(path):
                 checkpoint.save_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        with folder.writing(path), path.open("a", encoding="utf-8") as sink:
+        with folder.report_write_errors(path), path.open("a", encoding="utf-8") as sink:
             sink.write(json.dumps({"time": time, **to_json(event)}) + "\n")
         yield event
 

@@ -138,7 +138,7 @@ class Run:
         """Create the folder of a new run, and compute what the first step needs."""
         if ranks.is_first() and not self.folder.config.is_file():
             self.folder.begin(self.objective.config)
-        with self.folder.writing(self.folder.path):
+        with self.folder.report_write_errors(self.folder.path):
             self.objective.prepare(self.folder.path)
 
     def events(self) -> Iterator[Event]:
@@ -203,7 +203,7 @@ class Run:
             if self._save_by_time and self._has_unsaved():
                 yield self._save()
             elif self._evaluation_is_due():  # also after an interrupted evaluation
-                with clock.paused():
+                with clock.pause():
                     yield from self._evaluate()
                 yield self._save()
             elif progress.step % objective.config.save_every == 0 and self._has_unsaved():
@@ -247,7 +247,7 @@ class Run:
         losses = objective.losses.take()
         for name, loss in losses.items():
             if not math.isfinite(loss):
-                raise self._diverged(f"the loss of {name} is")
+                raise self._divergence_error(f"the loss of {name} is")
         return StepsDone(
             step=step,
             epoch=objective.epochs_done(step - 1) + 1,
@@ -265,7 +265,7 @@ class Run:
         with self.stop.obey_at_once():
             measured = ranks.from_first(objective.evaluate())
         if measured and not math.isfinite(measured.selection_score):
-            raise self._diverged("the score on the dev data is")
+            raise self._divergence_error("the score on the dev data is")
         best = progress.best
         is_best = (
             measured is None or best is None or measured.selection_score > best.selection_score
@@ -273,7 +273,7 @@ class Run:
         if is_best:
             self.observer.on_activity("writing the model")
             if ranks.is_first():
-                with self.folder.writing(self.folder.path):
+                with self.folder.report_write_errors(self.folder.path):
                     objective.write(self.folder.path, progress.step, measured)
             progress.best, progress.best_step = measured, progress.step
             progress.evaluations_since_best = 0
@@ -299,9 +299,9 @@ class Run:
     def _check_finite(self) -> None:
         """Refuse to evaluate or save a state that is not finite."""
         if not all(bool(torch.isfinite(p).all()) for p in self.objective.model.parameters()):
-            raise self._diverged("the model's weights are")
+            raise self._divergence_error("the model's weights are")
 
-    def _diverged(self, what: str) -> SwissError:
+    def _divergence_error(self, what: str) -> SwissError:
         return SwissError(
             f"step {self.progress.step}: {what} not finite",
             hint="lower `learning_rate`, or use `precision=fp32`",
@@ -332,7 +332,7 @@ class _Clock:
         return examples / seconds
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def pause(self) -> Iterator[None]:
         began = time.perf_counter()
         yield
         self._since += time.perf_counter() - began

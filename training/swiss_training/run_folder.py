@@ -98,12 +98,12 @@ class RunFolder:
         Raises:
             ConfigurationError: as `check_new` does.
         """
-        with self.writing(self.path):
+        with self.report_write_errors(self.path):
             (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         self.lock()
         self.check_new()
         self.clean()
-        with self.writing(self.config):
+        with self.report_write_errors(self.config):
             checkpoint.save_text(self.config, config.to_toml())
 
     def lock(self) -> None:
@@ -113,7 +113,7 @@ class RunFolder:
             ConfigurationError: if another process has locked it.
         """
         try:
-            with self.writing(self._lock.path):
+            with self.report_write_errors(self._lock.path):
                 self._lock.acquire()
         except LockedError as error:
             raise ConfigurationError(
@@ -179,12 +179,12 @@ class RunFolder:
         # A last checkpoint that this run did not resume from may be damaged: never let it replace a
         # good one.
         keep = None if self.resumed_from == previous else previous
-        with self.writing(last):
+        with self.report_write_errors(last):
             checkpoint.write(last, state, keep)
         self.resumed_from = last
 
     @contextmanager
-    def writing(self, path: Path) -> Iterator[None]:
+    def report_write_errors(self, path: Path) -> Iterator[None]:
         """Turn an `OSError` into an error with the path and what to do.
 
         Raises:

@@ -16,7 +16,30 @@ def write_error(name: str, error: OSError) -> OutputError:
     return OutputError(f"{name}: cannot be written: {reason}", hint=hint)
 
 
-class Sink(io.RawIOBase):
+class RawWriter(io.RawIOBase):
+    """A raw stream that writes to another.
+
+    Args:
+        raw: Stream to write to.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+
+    def writable(self) -> bool:
+        """Return True: the stream can be written to."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the file descriptor of the raw stream."""
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        """Whether the raw stream is a terminal."""
+        return self._raw.isatty()
+
+
+class Sink(RawWriter):
     """A raw stream that raises its first failure with its name, and drops later bytes.
 
     So an error is reported once, and not again when buffers are flushed at the end.
@@ -27,7 +50,7 @@ class Sink(io.RawIOBase):
     """
 
     def __init__(self, raw: io.RawIOBase, name: str) -> None:
-        self._raw = raw
+        super().__init__(raw)
         self._name = name
         self._has_failed = False
 
@@ -53,15 +76,3 @@ class Sink(io.RawIOBase):
         """Flush and close."""
         super().close()
         self._raw.close()
-
-    def writable(self) -> bool:
-        """Return True: the stream can be written to."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the file descriptor of the raw stream."""
-        return self._raw.fileno()
-
-    def isatty(self) -> bool:
-        """Whether the raw stream is a terminal."""
-        return self._raw.isatty()

@@ -133,7 +133,7 @@ class TaskDataset:
     ) -> None:
         self.task = examples.task
         self.texts = examples.texts
-        texts = [self.task.ordered(item) for item in examples.texts]
+        texts = [self.task.order_texts(item) for item in examples.texts]
         self.encodings: list[tuple[Encoding, ...]] = []
         what = f"tokenizing {self.task.name}"
         observer.on_activity(what, 0, len(texts), "rows")

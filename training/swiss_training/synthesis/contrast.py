@@ -25,7 +25,7 @@ def pairs(
         same: The similarity of the first.
     """
     alike, different = (side.split("==") for side in scene.template(name).split("!="))
-    first, second = scene.draw.shuffled(alike)[:2]
+    first, second = scene.draw.shuffle(alike)[:2]
     base = scene.draw.choice([first, second])
     texts = [
         _random_order(scene, scene.fill(first), scene.fill(second)),

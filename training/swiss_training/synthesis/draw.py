@@ -32,7 +32,7 @@ class Draw:
         """One of the options."""
         return options[self.index(len(options))]
 
-    def shuffled(self, items: Sequence[_T]) -> list[_T]:
+    def shuffle(self, items: Sequence[_T]) -> list[_T]:
         """The items in random order."""
         rest = list(items)
         return [rest.pop(self.index(len(rest))) for _ in items]

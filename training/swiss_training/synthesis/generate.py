@@ -140,7 +140,7 @@ def _rows(examples: Examples, seed: int, part: Part) -> Iterator[Example]:
         if label and is_held_out == (part == "heldout"):
             grain, value = label
             by_label.setdefault(label, []).append(Example(grain, texts, value))
-    orders = [Draw(seed, "rows", *label).shuffled(by_label[label]) for label in sorted(by_label)]
+    orders = [Draw(seed, "rows", *label).shuffle(by_label[label]) for label in sorted(by_label)]
     for turn in zip_longest(*orders):
         yield from filter(None, turn)
 

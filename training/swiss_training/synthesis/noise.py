@@ -69,7 +69,7 @@ def with_other_punctuation(draw: Draw, text: str) -> str:
     )
 
 
-def contracted(text: str) -> str:
+def contract(text: str) -> str:
     """The text with "do not" as "don't", and so on."""
     for long, short in _CONTRACTIONS:
         after = "" if short.endswith("n't") else _NOT_BEFORE
@@ -78,7 +78,7 @@ def contracted(text: str) -> str:
     return text
 
 
-def expanded(text: str) -> str:
+def expand(text: str) -> str:
     """The text with "don't" as "do not", and so on; "it's" and "I'd" are left, being ambiguous."""
     for long, short in _CONTRACTIONS:
         if short.endswith("n't"):

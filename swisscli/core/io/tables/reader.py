@@ -48,7 +48,7 @@ def read_table(
             return lines_at(stream, part.offset, part.first)
         return None
 
-    def open_whole() -> OpenedTable:
+    def open_all_rows() -> OpenedTable:
         match layout:
             case InputFormat.TXT:
                 lines = later_lines(1) or decode_lines(stream, name)
@@ -66,7 +66,7 @@ def read_table(
                 return open_parquet(stream, name, columns, choice, groups)
 
     def open_table() -> OpenedTable:
-        heading, rows = open_whole()
+        heading, rows = open_all_rows()
         return heading, rows if part is None else part.select(rows)
 
     return Table(open_table)

@@ -54,8 +54,8 @@ def punctuation(scene: Scene) -> ContrastSet:
 def contractions(scene: Scene) -> ContrastSet:
     """Don't and do not, it's and it is."""
     if scene.draw.chance(0.5):
-        return _with_variants(_opinions(scene), noise.contracted)
-    return _with_variants(_opinions(scene), noise.expanded)
+        return _with_variants(_opinions(scene), noise.contract)
+    return _with_variants(_opinions(scene), noise.expand)
 
 
 @bucket

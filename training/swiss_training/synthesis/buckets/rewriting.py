@@ -47,7 +47,7 @@ def real_noise(scene: Scene, row: Example) -> ContrastSet:
     elif kind == 2:
         text = scene.fill("{handle} %s [{link}|{hashtag}|]").replace("%s", text)
     else:
-        text = noise.contracted(text)
+        text = noise.contract(text)
     return [] if text == row.texts[0] else [Example(row.grain, (text,), row.label, row.texts)]
 
 
