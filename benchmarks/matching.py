@@ -104,7 +104,7 @@ def mine_with_peer(encoder: SentenceTransformer, texts: list[str], candidates: i
     return {(int(first), int(second)): score for score, first, second in found}
 
 
-def timed(function: Callable[[], Value]) -> tuple[Value, str]:
+def measure_seconds(function: Callable[[], Value]) -> tuple[Value, str]:
     """Call a function; returns its value, and how long it took as cells of a table."""
     clock, processor = time.perf_counter(), time.process_time()
     value = function()
@@ -146,7 +146,7 @@ def main() -> None:
         "sentence-transformers": lambda: encoder.encode(questions.texts, normalize_embeddings=True),
     }
     for name, embed in embedders.items():
-        vectors_ND, seconds = timed(embed)
+        vectors_ND, seconds = measure_seconds(embed)
         shares = " | ".join(f"{share:.3f}" for share in recall(vectors_ND, duplicates))
         print(f"| {name} | {shares} | {seconds} |")
 
@@ -156,10 +156,12 @@ def main() -> None:
     print(f"\n{counts}, {len(questions.duplicates()):,} duplicates\n")
     print("| search | duplicates found | average precision | s | CPU s |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    (scores, cosines), seconds = timed(lambda: mine_with_swiss(predictor, texts, args.candidates))
+    (scores, cosines), seconds = measure_seconds(
+        lambda: mine_with_swiss(predictor, texts, args.candidates)
+    )
     print(f"| swiss match --self | {quality(scores, questions)} | {seconds} |")
     print(f"| the same pairs by cosine | {quality(cosines, questions)} | | |")
-    found, seconds = timed(lambda: mine_with_peer(encoder, texts, args.candidates))
+    found, seconds = measure_seconds(lambda: mine_with_peer(encoder, texts, args.candidates))
     print(f"| paraphrase_mining | {quality(found, questions)} | {seconds} |")
 
 
