@@ -384,7 +384,7 @@ def test_a_table_is_no_sequence_of_texts(table, tiny_model):
     with pytest.raises(ConfigurationError, match="its columns are not records") as caught:
         list(Predictor(tiny_model).predict("sentiment", table or Frame()))
     assert 'frame["column"]' in caught.value.hint
-    with pytest.raises(ConfigurationError, match="empty name"):
+    with pytest.raises(ConfigurationError, match="is empty"):
         Predictor("")
 
 

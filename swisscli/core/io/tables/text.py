@@ -58,33 +58,22 @@ def open_delimited(
         DataError: if no column is known to hold a required value.
         ConfigurationError: if a column that the user chose is missing.
     """
-    first = next(lines, None)
-    stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
-    if stated:
-        first = next(lines, None)
-    # Blank lines above a header are skipped; without a header they are records.
-    num_blank, start = 0, first.number if first else 1
-    while first and is_blank(first.text):
-        num_blank += 1
-        first = next(lines, None)
-    blank = (Row(number, [], None) for number in range(start, start + num_blank))
+    first, stated_delimiter, blank_lines = _skip_preamble(lines)
+    # Above a header they are skipped; without a header they are records.
+    blank = (Row(number, [], None) for number in blank_lines)
     if first is None:
         if columns.labels:
             raise column_refusal(f"{name}:1", columns.no_text_error(), (), columns)
         layout = Layout(tuple(range(columns.arity)))
         return Heading(text_names(columns.arity)), _table_rows(blank, (), layout)
-    delimiter = choice.delimiter or (stated and stated[1])
+    delimiter = choice.delimiter or stated_delimiter
     ahead = [first]
     if not delimiter:
         delimiter = find_delimiter(ahead, lines, delimiters, columns, choice)
     rows = iter(RowReader(chain(ahead, lines), delimiter))
     first_row = next(rows)
     names = tuple(field.strip() for field in first_row.fields)
-    has_header = choice.has_header
-    if has_header is None:
-        all_by_number = bool(choice.chosen and choice.label) and not choice.by_name
-        needs_names = choice.by_name or (bool(columns.labels) and not all_by_number)
-        has_header = needs_names or columns.knows(names)
+    has_header = _is_header(names, columns, choice)
     try:
         if has_header:
             layout = columns.layout(
@@ -104,9 +93,38 @@ def open_delimited(
         rows = _without_late_header(rows, name, delimiters, columns)
     rows = chain(blank, [first_row], rows)
     if later := later_lines(first_row.line + _MAX_TITLE_ROWS):
-        deque(islice(rows, num_blank + 1 + _MAX_TITLE_ROWS), maxlen=0)  # may refuse the table
+        deque(
+            islice(rows, len(blank_lines) + 1 + _MAX_TITLE_ROWS), maxlen=0
+        )  # may refuse the table
         rows = iter(RowReader(later, delimiter, num_fields))
     return Heading(_headless_names(num_fields, layout)), _table_rows(rows, (), layout)
+
+
+def _skip_preamble(lines: Iterator[Line]) -> tuple[Line | None, str, range]:
+    """Read up to the first line of the table.
+
+    Returns:
+        That line, None if all lines are blank; the delimiter that a line `sep=;` before it states,
+        else an empty string; the numbers of the blank lines before it.
+    """
+    first = next(lines, None)
+    stated = _SEPARATOR_LINE.fullmatch(first.text) if first else None
+    if stated:
+        first = next(lines, None)
+    num_blank, start = 0, first.number if first else 1
+    while first and is_blank(first.text):
+        num_blank += 1
+        first = next(lines, None)
+    return first, stated[1] if stated else "", range(start, start + num_blank)
+
+
+def _is_header(names: Sequence[str], columns: InputColumns, choice: ColumnChoice) -> bool:
+    """Whether the first row names the columns, as the user says or as its names show."""
+    if choice.has_header is not None:
+        return choice.has_header
+    all_by_number = bool(choice.chosen and choice.label) and not choice.by_name
+    needs_names = choice.by_name or (bool(columns.labels) and not all_by_number)
+    return needs_names or columns.knows(names)
 
 
 def _headless_names(num_columns: int, layout: Layout) -> tuple[str, ...]:
