@@ -4,6 +4,7 @@ from pathlib import Path
 
 from swiss_training.config import RunConfig
 from swiss_training.downloads import needs
+from swiss_training.downloads.cache import cache_folder
 from swiss_training.downloads.needs import Needs, Progress, fetch_needs
 from swiss_training.multitask.config import TrainConfig
 from swisscli import console
@@ -15,21 +16,22 @@ def fetch(missing: Needs, *, offline: bool = False) -> None:
     Raises:
         SwissError: if something cannot be fetched; it lists everything that is missing.
     """
-    with console.transfer() as show:
 
-        def show_progress(progress: Progress) -> None:
-            show(progress.name, progress.number, progress.count, progress.done, progress.size)
+    def wait() -> None:
+        console.status("waiting for another process that fetches into the cache")
 
-        def wait() -> None:
-            console.status("waiting for another process that fetches into the cache")
+    try:
+        with console.transfer(cache_folder()) as show:
 
-        try:
+            def show_progress(progress: Progress) -> None:
+                show(progress.name, progress.number, progress.count, progress.done, progress.size)
+
             fetch_needs(missing, show_progress, offline=offline, wait=wait)
-        except KeyboardInterrupt:
-            console.status(
-                "interrupted; the fetched data is kept, and the same command fetches the rest"
-            )
-            raise
+    except KeyboardInterrupt:
+        console.status(
+            "interrupted; the fetched data is kept, and the same command fetches the rest"
+        )
+        raise
 
 
 def fetch_again(run: Path, kind: type[RunConfig], *, offline: bool) -> None:

@@ -80,12 +80,14 @@ def follow(
                 if isinstance(event, Finished):
                     finished = event
         except KeyboardInterrupt:
+            display.end_live()
             last = f"the last checkpoint is of step {saved}" if saved else "no step is saved yet"
             display.line(f"interrupted; {last}")
             if folder.config.is_file():
                 display.line(with_flags(f"resume with: {folder.resuming}"))
             raise
         if finished is None:
+            display.end_live()
             display.line(f"interrupted; saved after step {saved} in {run}")
             display.line(with_flags(f"resume with: {folder.resuming}"))
             stop.obey()

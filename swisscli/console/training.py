@@ -93,6 +93,10 @@ class TrainingDisplay(Observer):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end_live()
+
+    def end_live(self) -> None:
+        """Leave on the terminal what was live; lines come below it from now on."""
         if self._live:
             self._spinner = self._activity = None  # what stays is the table and how far it came
             self._live.stop()

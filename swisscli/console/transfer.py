@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from swisscli.console.messages import is_colored, is_terminal, status
@@ -25,10 +26,14 @@ class ShowTransfer(Protocol):
 
 
 @contextmanager
-def transfer() -> Iterator[ShowTransfer]:
-    """Show files that are fetched: a bar on a terminal, elsewhere a line for each."""
+def transfer(folder: Path) -> Iterator[ShowTransfer]:
+    """Show files that are fetched: a bar on a terminal, elsewhere a line for each.
+
+    Args:
+        folder: Where they are fetched into, which is said once.
+    """
     if not is_terminal(sys.stderr):
-        yield _TransferLines()
+        yield _TransferLines(folder)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -36,10 +41,12 @@ def transfer() -> Iterator[ShowTransfer]:
         BarColumn,
         DownloadColumn,
         Progress,
+        TaskID,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
     )
+    from rich.text import Text
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -47,13 +54,19 @@ def transfer() -> Iterator[ShowTransfer]:
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
+        TextColumn("left"),
         console=Console(stderr=True, color_system="standard" if is_colored(sys.stderr) else None),
+        transient=True,
     )
     with bar:
-        tasks = {}
+        tasks: dict[int, TaskID] = {}
 
         def show(name: str, number: int, count: int, done: int, size: int | None) -> None:
+            if not tasks:
+                bar.console.print(Text(visible(_about(count, folder))), soft_wrap=True)
             if number not in tasks:
+                for before in tasks.values():  # one bar is enough
+                    bar.update(before, visible=False)
                 title = escape(visible(f"fetching {number}/{count} {name}"))
                 tasks[number] = bar.add_task(title, total=size)
             bar.update(tasks[number], completed=done, total=size)
@@ -61,12 +74,19 @@ def transfer() -> Iterator[ShowTransfer]:
         yield show
 
 
+def _about(count: int, folder: Path) -> str:
+    return f"fetching {count} {'file' if count == 1 else 'files'} into {folder}"
+
+
 class _TransferLines:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._number = 0
 
     def __call__(self, name: str, number: int, count: int, done: int, size: int | None) -> None:
         if number != self._number:
+            if not self._number:
+                status(_about(count, self._folder))
             self._number = number
             about = "" if size is None else f", {size / 1e6:.1f} MB"
             status(f"fetching {number}/{count} {name}{about}")

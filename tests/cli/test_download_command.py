@@ -419,5 +419,6 @@ def test_a_terminal_shows_a_bar(
     os.close(master)
     process.communicate()
     assert process.returncode == 0, output
+    assert f"fetching 3 files into {tmp_path / 'cache'}" in output
     assert "fetching 2/3 model.safetensors" in output
     assert "━" in output
