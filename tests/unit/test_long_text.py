@@ -107,7 +107,7 @@ def test_the_program_says_what_it_is_told_to_read(swiss: Any, jsonl: Any) -> Non
         arguments = ("predict", "sst", "--format", "jsonl", "--long-text", long_text)
         outcome = swiss(*arguments, input=f"{LONG}\n".encode())
         assert [record["truncated"] for record in jsonl(outcome.stdout)] == [truncated]
-        assert ("cut to" in outcome.stderr) is truncated
+        assert ("truncated to" in outcome.stderr) is truncated
 
 
 @pytest.mark.parametrize("long_text", ["head", "head-tail", "chunks"])
