@@ -107,7 +107,7 @@ class TrainingDisplay(Observer):
         if self._live:
             from rich.text import Text
 
-            self._live.console.print(Text(visible(message)))
+            self._live.console.print(Text(visible(message)), soft_wrap=True)
         else:
             print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 

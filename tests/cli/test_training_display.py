@@ -1,4 +1,4 @@
-"""What `swiss train` and `swiss pretrain` show on a terminal while they run."""
+"""What `swiss train`, `pretrain` and `reproduce` show on a terminal while they run."""
 
 import fcntl
 import os
@@ -147,5 +147,21 @@ def test_pretraining_shows_the_same(spawn: Any, tmp_path: Path) -> None:
         r"Ctrl-C saves and stops",
         r"interrupted; saved after step \d+ in run",
         r"resume with: swiss pretrain --resume run",
+    ):
+        assert re.search(line, text), line
+
+
+def test_the_runs_of_a_table_show_the_same(spawn: Any) -> None:
+    options = ("--encoder", ENCODER, "--data", DATA, "--pooling", "mean", "--max-steps", 4)
+    args = ("reproduce", "table2", "--rows", "pair-encoding", *options, "--device", "cpu")
+    with on_terminal(spawn, *args) as terminal:
+        text = terminal.read_all()
+        assert terminal.process.returncode == 0
+    for line in (
+        r"quora-train\.csv +129 rows",
+        r"run 1 of 1: pair-encoding, seed 11711",
+        r"evaluating paraphrase",
+        r"4/4 steps",
+        r"pair-encoding, seed 11711: sentiment 0\.\d+",
     ):
         assert re.search(line, text), line
