@@ -32,7 +32,7 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: T
     width = max(10, min(60, terminal_width() - widest - 26))
     largest = max((count for _, count, _, _ in rows), default=0) or 1
     for name, (_, count, share, style) in zip(names, rows, strict=True):
-        bar = Text(_bar(count / largest, width), style)
+        bar = Text(_draw_bar(count / largest, width), style)
         table.add_row(Text(name), bar, f"{count:,}", f"{share:6.1%}")
     table.columns[2].justify = "right"
     return f"{visible(title)}\n{_render(table, stream)}"
@@ -66,7 +66,7 @@ def histogram(title: str, bins: Sequence[dict[str, Any]], stream: TextIO) -> str
     return bar_table(title, rows, stream)
 
 
-def _bar(share: float, width: int) -> str:
+def _draw_bar(share: float, width: int) -> str:
     eighths = round(share * width * 8)
     if share > 0:
         eighths = max(1, eighths)

@@ -198,15 +198,15 @@ class TrainingDisplay(Observer):
         for no_wrap in (True, False, False, True, True):  # a long name and the bar give way
             bars.add_column(no_wrap=no_wrap)
         if steps := self._steps:
-            bars.add_row(self._spinner or "", *_shown(steps, self._rate))
+            bars.add_row(self._spinner or "", *_render_progress(steps, self._rate))
         if activity := self._activity:
-            bars.add_row(self._spinner or "", *_shown(activity))
+            bars.add_row(self._spinner or "", *_render_progress(activity))
         parts.append(bars)
         if self._spinner and self._stop:
-            parts.append(Text(self._about_saving(self._stop), "dim"))
+            parts.append(Text(self._describe_saving(self._stop), "dim"))
         return Group(*parts)
 
-    def _about_saving(self, stop: Interruption) -> str:
+    def _describe_saving(self, stop: Interruption) -> str:
         if not self._steps:
             return "Ctrl-C stops"
         if stop.requested:
@@ -221,7 +221,7 @@ def _begin(what: str, done: int, total: int | None, unit: str) -> _Progress:
     return _Progress(what, done, total, unit, first=done, began=now, advanced=now)
 
 
-def _shown(progress: _Progress, rate: str = "") -> "list[RenderableType]":
+def _render_progress(progress: _Progress, rate: str = "") -> "list[RenderableType]":
     """A bar where there is an end ahead, a count where something is counted, the time left."""
     from rich.progress_bar import ProgressBar
     from rich.text import Text

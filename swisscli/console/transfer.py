@@ -63,7 +63,7 @@ def transfer(folder: Path) -> Iterator[ShowTransfer]:
 
         def show(name: str, number: int, count: int, done: int, size: int | None) -> None:
             if not tasks:
-                bar.console.print(Text(visible(_about(count, folder))), soft_wrap=True)
+                bar.console.print(Text(visible(_describe_transfer(count, folder))), soft_wrap=True)
             if number not in tasks:
                 for before in tasks.values():  # one bar is enough
                     bar.update(before, visible=False)
@@ -74,7 +74,7 @@ def transfer(folder: Path) -> Iterator[ShowTransfer]:
         yield show
 
 
-def _about(count: int, folder: Path) -> str:
+def _describe_transfer(count: int, folder: Path) -> str:
     return f"fetching {count} {'file' if count == 1 else 'files'} into {folder}"
 
 
@@ -86,7 +86,7 @@ class _TransferLines:
     def __call__(self, name: str, number: int, count: int, done: int, size: int | None) -> None:
         if number != self._number:
             if not self._number:
-                status(_about(count, self._folder))
+                status(_describe_transfer(count, self._folder))
             self._number = number
             about = "" if size is None else f", {size / 1e6:.1f} MB"
             status(f"fetching {number}/{count} {name}{about}")
