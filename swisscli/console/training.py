@@ -43,14 +43,14 @@ class _Progress(NamedTuple):
     def advance(self, done: int) -> "_Progress":
         return self._replace(done=done, advanced=monotonic())
 
-    def left(self) -> str:
-        """The time that is left, at the mean speed until now; empty until there is one."""
+    def left(self, now: float) -> str:
+        """The time that is left at a moment, at the mean speed; empty until there is one."""
         if self.total is None or self.done <= self.first:
             return ""
         each = (self.advanced - self.began) / (self.done - self.first)
         ahead = self.total - self.done
         # Counts down while one more is done, however long that takes.
-        seconds = ahead * each - min(monotonic() - self.advanced, each) if ahead else 0.0
+        seconds = ahead * each - min(now - self.advanced, each) if ahead else 0.0
         return f"{timedelta(seconds=round(seconds))} left"
 
 
@@ -169,13 +169,14 @@ class TrainingDisplay(Observer):
         self._steps = self._steps._replace(what=f"epoch {event.epoch}")
         self._rate = f"{event.sequences_per_second:,.0f} sequences/s"
         if not self._live:
+            left = self._steps.left(monotonic())
             factors = {task: f" (x{weight:.3f})" for task, weight in event.weights.items()}
             tasks = "  ".join(
                 f"{t} {loss:.4f}{factors.get(t, '')}" for t, loss in event.losses.items()
             )
             self.line(
                 f"step {event.step}/{self._steps.total}  epoch {event.epoch}"
-                f"  lr {event.learning_rate:.2e}  {self._rate}  {self._steps.left()}  loss: {tasks}"
+                f"  lr {event.learning_rate:.2e}  {self._rate}  {left}  loss: {tasks}"
             )
 
     def _render(self) -> "RenderableType":
@@ -197,10 +198,12 @@ class TrainingDisplay(Observer):
         bars = Table.grid(padding=(0, 1))
         for no_wrap in (True, False, False, True, True):  # a long name and the bar give way
             bars.add_column(no_wrap=no_wrap)
-        if steps := self._steps:
-            bars.add_row(self._spinner or "", *_render_progress(steps, self._rate))
-        if activity := self._activity:
-            bars.add_row(self._spinner or "", *_render_progress(activity))
+        steps, activity, now = self._steps, self._activity, monotonic()
+        if steps:  # their time stands still while something else is done
+            paused = activity.began if activity else now
+            bars.add_row(self._spinner or "", *_render_progress(steps, paused, self._rate))
+        if activity:
+            bars.add_row(self._spinner or "", *_render_progress(activity, now))
         parts.append(bars)
         if self._spinner and self._stop:
             parts.append(Text(self._describe_saving(self._stop), "dim"))
@@ -221,7 +224,7 @@ def _begin(what: str, done: int, total: int | None, unit: str) -> _Progress:
     return _Progress(what, done, total, unit, first=done, began=now, advanced=now)
 
 
-def _render_progress(progress: _Progress, rate: str = "") -> "list[RenderableType]":
+def _render_progress(progress: _Progress, now: float, rate: str = "") -> "list[RenderableType]":
     """A bar where there is an end ahead, a count where something is counted, the time left."""
     from rich.progress_bar import ProgressBar
     from rich.text import Text
@@ -232,6 +235,6 @@ def _render_progress(progress: _Progress, rate: str = "") -> "list[RenderableTyp
     if progress.total is not None and (is_ahead or rate):
         bar = ProgressBar(total=progress.total, completed=progress.done, width=_BAR_WIDTH)
         count += f"/{progress.total:,}"
-        more = "  ".join(filter(None, (rate, progress.left())))
+        more = "  ".join(filter(None, (rate, progress.left(now))))
     named = Text(visible(progress.what), no_wrap=True, overflow="ellipsis")
     return [named, bar, Text(f"{count} {progress.unit}" if progress.unit else ""), Text(more)]
