@@ -165,7 +165,7 @@ BatchTokensOption = Annotated[
     ),
 ]
 OutputFileOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--output",
         "-o",
@@ -208,7 +208,7 @@ EngineOption = Annotated[
     typer.Option(
         help="Predict in this process, or with Ray: on the cluster that the variable RAY_ADDRESS "
         "names, else on one that is started here. With Ray, inputs may be URLs, and -o is a "
-        "folder.",
+        "folder or its URL.",
         rich_help_panel=RAY,
     ),
 ]
@@ -288,6 +288,11 @@ class OutputOptions:
     force: ForceOption = False
     full_text: FullTextOption = False
     safe_csv: SafeCsvOption = False
+
+    @property
+    def file(self) -> Path | None:
+        """The file to write; None is standard output."""
+        return None if self.output is None else Path(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)

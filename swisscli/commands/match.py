@@ -174,7 +174,7 @@ def match(
             predictor, searched, specs[0].name, top, candidates, threshold, among_itself
         )
         writer = _writer(layout, target, specs[0])
-        tally = _match(matcher, sources[0], choice, target.output, writer, strict=strict)
+        tally = _match(matcher, sources[0], choice, target.file, writer, strict=strict)
         console.note(f"{tally.counts['matched']:,} with a match among {len(searched):,} texts")
     tally.report(predictor.device, predictor.config.max_length)
     if tally.counts["failed"]:
@@ -301,13 +301,13 @@ def _with_match(found: "Match") -> Prediction:
 
 
 def _writer(layout: OutputFormat, target: OutputOptions, task: TaskSpec) -> Writer:
-    to_terminal = target.output is None and console.is_terminal(sys.stdout)
+    to_terminal = target.file is None and console.is_terminal(sys.stdout)
     clean = visible if to_terminal else str
     if layout is OutputFormat.TABLE:
         return TableWriter(
             [task],
             with_texts=True,
-            colored=target.output is None and console.is_colored(sys.stdout),
+            colored=target.file is None and console.is_colored(sys.stdout),
             max_lines=None if target.full_text else _MAX_LINES,
         )
     if layout is OutputFormat.JSONL:
@@ -315,7 +315,7 @@ def _writer(layout: OutputFormat, target: OutputOptions, task: TaskSpec) -> Writ
         return JsonlWriter(keys, clean)
     if layout is OutputFormat.PARQUET:
         return TableParquetWriter([task], with_file=False, warn=console.warning)
-    if layout is OutputFormat.TSV and target.output is None:
+    if layout is OutputFormat.TSV and target.file is None:
         return PlainWriter(ResultColumns([task], with_texts=True), clean, is_safe=target.safe_csv)
     columns = TableColumns([task], with_file=False, warn=console.warning)
     return DelimitedWriter(

@@ -112,7 +112,7 @@ def predict(
     swiss predict similarity answers.csv --columns question,answer -o scores.parquet
     swiss predict sentiment letters/ --recursive -o letters.csv
     cat reviews.txt | swiss predict sentiment | sort | head
-    swiss predict sentiment s3://bucket/reviews.parquet --engine ray -o answers/
+    swiss predict sentiment s3://bucket/reviews.parquet --engine ray -o s3://bucket/answers
 
     The extension decides how a file is read: .txt has one text per line, .tsv and .csv have
     columns, .jsonl has one object per line, .json an array of objects; .parquet needs the extra
@@ -147,12 +147,10 @@ def predict(
         raise typer.Exit(1 if num_failed else 0)
     inputs = find_inputs(problems, reading, model.model)
     layout = find_output_format(problems, target, reading.files or ["-"])
-    is_plain = layout is OutputFormat.TABLE or (
-        target.output is None and layout is OutputFormat.TSV
-    )
+    is_plain = layout is OutputFormat.TABLE or (target.file is None and layout is OutputFormat.TSV)
     has_columns = any(source.is_table for source in inputs.sources)
     chosen = _Output(
-        path=target.output,
+        path=target.file,
         format=layout,
         keep=has_columns and not only_results and (keep or not is_plain),
         with_texts=not no_text,

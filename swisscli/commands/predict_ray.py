@@ -18,6 +18,7 @@ from swisscli.core.model.directory import find_model
 from swisscli.core.tasks import input_columns
 from swisscli.inference.writers.formats import OutputFormat
 from swisscli.ray.cluster import Resources, predict_parts, require_ray, with_device
+from swisscli.ray.folder import find_folder
 from swisscli.ray.plan import PART_BYTES, Job, Report, cut_into_parts, default_format
 from swisscli.ray.remote import find_files
 
@@ -77,7 +78,7 @@ def predict_on_ray(
         choice=inputs.choice,
         model=Path(find_model(model.model)).absolute(),
         options=options,
-        folder=output.absolute(),
+        folder=find_folder(output),
         format=output_format or default_format(inputs.sources),
         directory=Path.cwd(),
         parts=cut_into_parts(inputs.sources, columns, inputs.choice, PART_BYTES),
@@ -94,7 +95,7 @@ def predict_on_ray(
     return _report_outcome(output, reports)
 
 
-def _report_outcome(output: Path, reports: list[Report]) -> int:
+def _report_outcome(output: str, reports: list[Report]) -> int:
     for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
         console.warning(warning)
     failures = [failure for report in reports for failure in report.failures]

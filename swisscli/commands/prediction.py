@@ -133,11 +133,11 @@ def find_output_format(
     """
     layout = OutputFormat.TSV
     with problems.collected():
-        check_output(options.output, force=options.force, inputs=inputs)
+        check_output(options.file, force=options.force, inputs=inputs)
         if options.output_format is not None:
             layout = options.output_format
         elif options.output is not None:
-            layout = output_format_of(str(options.output))
+            layout = output_format_of(options.output)
         elif console.is_terminal(sys.stdout):
             layout = OutputFormat.TABLE
         if layout is OutputFormat.PARQUET:

@@ -13,12 +13,12 @@ from typing import Any
 
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.io.atomic import check_folder, open_beside
 from swisscli.core.io.formats import ColumnChoice, InputFormat
 from swisscli.core.model.directory import MANIFEST
 from swisscli.inference.readers import Source
 from swisscli.inference.shards import cut, is_divisible
 from swisscli.inference.writers.formats import OutputFormat
+from swisscli.ray.folder import Folder
 
 PART_BYTES = 16 << 20
 _STATE = "_swiss"
@@ -75,7 +75,7 @@ class Job:
         choice: The user's choice of columns.
         model: Model directory.
         options: Further options of `Predictor`.
-        folder: Folder of the results.
+        folder: The folder of the results.
         format: Format of the results, Parquet or JSONL.
         directory: Folder that relative paths of inputs begin in.
         parts: The parts: sources, each reduced to some of its records.
@@ -87,35 +87,37 @@ class Job:
     choice: ColumnChoice
     model: Path
     options: dict[str, Any]
-    folder: Path
+    folder: Folder
     format: OutputFormat
     directory: Path
     parts: tuple[Source, ...]
     num_sources: int
 
-    def output(self, number: int) -> Path:
-        """File of the results of a part."""
-        return self.folder / f"part-{number:05}.{self.format}"
+    def output(self, number: int) -> str:
+        """Name of the results of a part."""
+        return f"part-{number:05}.{self.format}"
 
-    def _report(self, number: int) -> Path:
-        return self.folder / _STATE / f"part-{number:05}.json"
+    @staticmethod
+    def _report(number: int) -> str:
+        return f"part-{number:05}.json"
 
     def save(self, number: int, report: Report) -> None:
         """Record that a part is done, after its results are written."""
-        with open_beside(self._report(number)) as stream:
-            stream.write(json.dumps(asdict(report)).encode())
+        with self.folder.write(f"{_STATE}/{self._report(number)}") as write:
+            write(json.dumps(asdict(report)).encode())
 
     def report(self, number: int) -> Report:
         """Read the report of a part that is done."""
-        values = json.loads(self._report(number).read_bytes())
+        values = json.loads(self.folder.read(f"{_STATE}/{self._report(number)}"))
         return Report(**values | {"count": Count(**values["count"])})
 
     def finished_reports(self) -> dict[int, Report]:
         """Reports of the parts that are done, by number."""
+        written, reported = self.folder.names(), self.folder.names(_STATE)
         return {
             number: self.report(number)
             for number in range(len(self.parts))
-            if self._report(number).is_file() and self.output(number).is_file()
+            if self.output(number) in written and self._report(number) in reported
         }
 
     def check(self, *, resume: bool) -> None:
@@ -124,17 +126,22 @@ class Job:
         Raises:
             ConfigurationError: if the folder holds other things than results of the same plan.
         """
-        check_folder(self.folder)
-        path = self.folder / _STATE / _PLAN
-        if not resume and self.folder.exists() and any(self.folder.iterdir()):
+        self.folder.check()
+        has_files, has_plan = bool(self.folder.names()), self._has_plan()
+        if has_files and not resume:
             raise ConfigurationError(
                 f"{self.folder}: is not empty",
                 hint="add `resume=True` to add the missing parts, or name another folder",
             )
-        plan = self._plan()
-        if path.is_file():
+        if has_files and not has_plan:
+            raise ConfigurationError(
+                f"{self.folder}: has no {_STATE}/{_PLAN}, so it cannot be resumed",
+                hint="name another folder",
+            )
+        if has_plan:
+            plan = self._plan()
             try:
-                before = json.loads(path.read_bytes())
+                before = json.loads(self.folder.read(f"{_STATE}/{_PLAN}"))
             except ValueError:
                 before = {}
             differ = [name for name in plan if before.get(name) != plan[name]]
@@ -143,27 +150,22 @@ class Job:
                     f"{self.folder}: was started with other {', '.join(differ)}",
                     hint="resume with what it was started with, or name another folder",
                 )
-            return
-        if resume and self.folder.exists() and any(self.folder.iterdir()):
-            raise ConfigurationError(
-                f"{self.folder}: has no {_STATE}/{_PLAN}, so it cannot be resumed",
-                hint="name another folder",
-            )
+
+    def _has_plan(self) -> bool:
+        return _PLAN in self.folder.names(_STATE)
 
     def begin(self) -> None:
         """Make the folder and write the plan, unless it is there."""
-        path = self.folder / _STATE / _PLAN
-        if path.is_file():
+        if self._has_plan():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open_beside(path) as stream:
-            stream.write(json.dumps(self._plan(), indent=1).encode())
+        self.folder.make(_STATE)
+        with self.folder.write(f"{_STATE}/{_PLAN}") as write:
+            write(json.dumps(self._plan(), indent=1).encode())
 
     def end(self) -> None:
         """Remove what a killed worker left half written."""
-        for folder in (self.folder, self.folder / _STATE):
-            for partial in folder.glob(".swiss-*.partial"):
-                partial.unlink(missing_ok=True)
+        self.folder.clean()
+        self.folder.clean(_STATE)
 
     def _plan(self) -> dict[str, Any]:
         manifest = (self.model / MANIFEST).read_bytes()

@@ -1,17 +1,17 @@
 """Files that are named by a URL, such as `s3://bucket/reviews.parquet`."""
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
+from fnmatch import fnmatchcase
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
 
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.formats import InputFormat, format_of
 from swisscli.inference.readers import STDIN, Source, find_sources
-
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+from swisscli.ray.filesystems import find_filesystem, is_url, reason_of
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,10 @@ class RemoteFile(Source):
             DataError: if it cannot be opened.
         """
         try:
-            return cast(BinaryIO, io.BufferedReader(_open_url(self.path)))
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise DataError(f"{self.path}: cannot be read: {reason}") from None
-
-
-def _open_url(url: str) -> Any:
-    import fsspec
-
-    try:
-        return fsspec.open(url, "rb").open()
-    except (ImportError, ValueError):  # fsspec has no driver for it here; pyarrow has its own
-        from pyarrow.fs import FileSystem
-
-        filesystem, path = FileSystem.from_uri(url)
-        return filesystem.open_input_file(path)
+            filesystem, path = find_filesystem(self.path)
+            return cast(BinaryIO, io.BufferedReader(filesystem.open_input_file(path)))
+        except Exception as error:  # drivers raise exceptions of their own
+            raise DataError(f"{self.path}: cannot be read: {reason_of(error)}") from None
 
 
 def find_files(
@@ -65,7 +53,7 @@ def find_files(
         ConfigurationError: if no input is a file, or a layout is unknown or unfit.
         DataError: if a file is missing or cannot be read.
     """
-    local = [path for path in paths if not _URL.match(path)]
+    local = [path for path in paths if not is_url(path)]
     found = find_sources(local, columns, input_format, recursive=recursive) if local else []
     if not paths or any(
         source.path == STDIN or source.is_pipe() or source.texts for source in found
@@ -74,11 +62,38 @@ def find_files(
             "`engine=ray` reads files, not standard input or texts", hint="name files or URLs"
         )
     by_path = {source.path: source for source in found}
-    return [by_path.get(path) or _make_source(path, columns, input_format) for path in paths]
+    return [
+        by_path.get(name) or _make_source(name, columns, input_format)
+        for path in paths
+        for name in (_matching(path) if is_url(path) else [path])
+    ]
+
+
+def _matching(url: str) -> list[str]:
+    """The URLs of the files whose name fits a pattern in the last part of a URL, in order.
+
+    Raises:
+        DataError: if there is none, or the folder cannot be listed.
+    """
+    folder, _, pattern = url.rpartition("/")
+    if "*" not in pattern:
+        return [url]
+    from pyarrow.fs import FileSelector, FileType
+
+    try:
+        filesystem, path = find_filesystem(folder)
+        found = filesystem.get_file_info(FileSelector(path))
+    except Exception as error:  # drivers raise exceptions of their own
+        raise DataError(f"{folder}: cannot be listed: {reason_of(error)}") from None
+    files = (info.base_name for info in found if info.type == FileType.File)
+    names = sorted(name for name in files if fnmatchcase(name, pattern))
+    if not names:
+        raise DataError(f"{url}: no file fits", hint=f"list what is in {folder}")
+    return [f"{folder}/{name}" for name in names]
 
 
 def _make_source(url: str, columns: InputColumns, input_format: InputFormat | None) -> Source:
-    layout = input_format or format_of(url)
+    layout = input_format or format_of(urlsplit(url).path)
     if layout is None:
         raise ConfigurationError(
             f"{url}: the extension does not say the format",

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from swisscli.core.errors import SwissError
-from swisscli.core.io.atomic import open_output
 from swisscli.core.records import failure_of
 from swisscli.core.tasks import resolve_tasks
 from swisscli.inference.chunks import chunks
@@ -58,7 +57,7 @@ class PartWorker:
         report = Report(pid=os.getpid())
         writer = self._writer(source, report)
         records = RecordStream(source, job.columns, job.choice, keep_fields=source.is_table)
-        with open_output(job.output(number)) as write:
+        with job.folder.write(job.output(number)) as write:
             write(writer.begin(records))
             for chunk in self._predictor.predict_chunks(job.tasks, chunks(records)):
                 write(writer.rows(chunk))

@@ -135,6 +135,21 @@ def test_resume_adds_the_missing_parts_and_nothing_else(predict, swiss, tmp_path
     assert (tmp_path / "out" / "part-00002.parquet").stat().st_mtime_ns == kept
 
 
+def test_inputs_and_results_may_be_urls(cluster, swiss, tmp_path):
+    write_texts(tmp_path, 3)
+    urls = (f"{tmp_path.as_uri()}/*.txt", *RAY, "-o", f"{tmp_path.as_uri()}/out")
+    outcome = swiss("predict", "sst", *urls)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "/out: parts: 3; records in and out: 60, each once" in outcome.stderr
+    before = {path.name: path.read_bytes() for path in parts(tmp_path / "out")}
+    (tmp_path / "out" / "part-00001.parquet").unlink()
+    refused = swiss("predict", "sst", *urls)
+    assert refused.exit_code == 2
+    assert "is not empty" in refused.stderr
+    assert swiss("predict", "sst", *urls, "--resume").exit_code == 0
+    assert {path.name: path.read_bytes() for path in parts(tmp_path / "out")} == before
+
+
 def test_map_batches_of_ones_own_dataset(cluster, tiny_model):
     texts = ["good film", "", "  ", "bad film"]
     dataset = ray.data.from_items(
