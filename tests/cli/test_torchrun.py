@@ -88,7 +88,9 @@ def test_a_run_without_restarts_says_what_happened_and_resumes_with_one_rank(
     os.kill(ranks_of(process)[1], signal.SIGKILL)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert stderr.count("another rank ended, or its machine cannot be reached") == 1
+    # torchrun names the rank that died; it may end the others before they notice.
+    assert "Signal 9 (SIGKILL) received" in stderr
+    assert stderr.count("another rank ended, or its machine cannot be reached") <= 1
     outcome = swiss("train", "--resume", "run")
     assert outcome.exit_code == 0, outcome.stderr
     assert "warning: ranks is 1, it was 2; the weights can differ in the last bits" in (
