@@ -37,9 +37,9 @@ RUN_OPTIONS = {
 """Help texts of the options that every kind of run has."""
 
 
-PANELS = ("Common options", "Data", "Model", "Methods", "Optimization", "Run")
+PANELS = ("Search", "Common options", "Data", "Model", "Methods", "Optimization", "Run")
 """The groups of options in `--help`, in their order."""
-COMMON, DATA, MODEL, METHOD, OPTIMIZATION, RUN = PANELS
+SEARCH, COMMON, DATA, MODEL, METHOD, OPTIMIZATION, RUN = PANELS
 RUN_PANELS = {
     **dict.fromkeys(("encoder", "output", "epochs", "batch_size", "learning_rate"), COMMON),
     "max_length": MODEL,
@@ -110,8 +110,9 @@ def with_options(
 
 def _help_position(parameter: Parameter) -> int:
     """Where a parameter comes in `--help`: arguments first, then the groups in their order."""
-    (info,) = parameter.annotation.__metadata__
-    return 1 + PANELS.index(info.rich_help_panel) if info.rich_help_panel else 0
+    info = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+    panel = getattr(info, "rich_help_panel", None)
+    return 1 + PANELS.index(panel) if panel else 0
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,9 @@ A library names a parameter as a Python caller passes it, between backticks: `de
 """
 
 import re
+import shlex
+from collections.abc import Collection
+from typing import Any
 
 _PARAMETER = re.compile(r"`([a-z][a-z_]*)(?:=([^`]+))?`")
 _OWN_NAMES = {
@@ -30,3 +33,25 @@ def _format_flag(parameter: str, value: str | None) -> str:
     if value == "False":
         return name.replace("--", "--no-", 1)
     return name if value in (None, "True") else f"{name} {value}"
+
+
+def command_line(context: Any, leave_out: Collection[str] = ()) -> str:
+    """What was typed, as one line that starts the same again.
+
+    Args:
+        context: The command's context.
+        leave_out: Parameters that do not belong in it.
+    """
+    words = ["swiss", context.info_name]
+    for param in context.command.params:
+        value = context.params.get(param.name)
+        if value in (None, [], (), param.default) or param.name in leave_out:
+            continue
+        for single in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(single, bool):
+                words.append((param.opts if single else param.secondary_opts)[0])
+            elif param.param_type_name == "argument":
+                words.append(str(single))
+            else:
+                words += [param.opts[0], str(single)]
+    return shlex.join(words)

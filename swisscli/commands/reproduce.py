@@ -1,11 +1,10 @@
 """`swiss reproduce`: run the experiments of a table of the paper, show its numbers beside ours."""
 
-import shlex
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +24,7 @@ from swiss_training.experiments.selection import (
 )
 from swisscli import console
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.flags import command_line, flag_of
 from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.text import visible
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _CHANGES = ("encoder", "pooling", "data", "max_steps", "precision", "device")
 """Options that override a key of every recipe."""
+_NOT_REPEATED = ("output_format", "dry_run", "report")
+"""Options that change nothing about the runs."""
 _CELL = len("-0.487±0.004")
 
 
@@ -151,7 +153,7 @@ def reproduce(
     layout = output_format or _default_format()
     if report:
         only = ("table", "report", "small", "output", "output_format")
-        if other := sorted(_option(name) for name in params if params[name] and name not in only):
+        if other := sorted(flag_of(name) for name in params if params[name] and name not in only):
             raise ConfigurationError(
                 f"--report runs nothing, but {', '.join(other)} was given",
                 hint=f"type: swiss reproduce {table} --report",
@@ -179,28 +181,12 @@ def reproduce(
     problems.check()
     assert selection is not None
     chosen_keys = frozenset(changes)
-    command = _command_line(params)
+    command = command_line(context, _NOT_REPEATED)
     run(_Request(selection, layout, chosen_keys, keep_models, dry_run, offline, command))
 
 
 def _default_format() -> TableFormat:
     return TableFormat.TABLE if console.is_terminal(sys.stdout) else TableFormat.MARKDOWN
-
-
-def _option(name: str) -> str:
-    special = {"train_files": "train", "dev_files": "dev", "output_format": "format"}
-    return f"--{special.get(name, name).replace('_', '-')}"
-
-
-def _command_line(params: dict[str, Any]) -> str:
-    """What starts the same runs again."""
-    words = ["swiss", "reproduce", params["table"]]
-    for name, value in params.items():
-        if name in ("table", "output_format", "dry_run", "report") or not value:
-            continue
-        for single in value if isinstance(value, list) else [value]:
-            words += [_option(name)] if value is True else [_option(name), str(single)]
-    return shlex.join(words)
 
 
 def run(request: _Request) -> None:

@@ -22,6 +22,7 @@ from swisscli.commands.train_options import (
     TasksOption,
     TrainFilesOption,
     check_dev_files,
+    chosen_text,
     read_options,
 )
 from swisscli.core.errors import ConfigurationError, Problems
@@ -165,8 +166,7 @@ def _train(
 
     with TrainingDisplay() as display:
         if chosen:
-            values = ", ".join(f"{flag_of(key)} {value}" for key, value in chosen.items())
-            display.line(f"chosen for labels of your own: {values}")
+            display.line(chosen_text(chosen))
         display.line("reading data and encoder")
         finished = follow(train, folder, TrainConfig, display)
     assert isinstance(finished.best, Evaluation)

@@ -1,6 +1,6 @@
 """The options of `swiss train`, which `swiss tune` shares, and the configuration that they make."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -241,6 +241,12 @@ def read_options(
                 )
             )
     return TrainOptions(recipe, given)
+
+
+def chosen_text(chosen: Mapping[str, Any]) -> str:
+    """What is told of the values that were chosen for the user."""
+    values = ", ".join(f"{flag_of(key)} {value}" for key, value in chosen.items())
+    return f"chosen for labels of your own: {values}"
 
 
 def check_dev_files(config: TrainConfig, problems: Problems) -> None:

@@ -67,6 +67,10 @@ def candidates(words: Sequence[str], last: str) -> list[str]:
         return _columns(words, last)
     if before == "--model":
         return _models(last)
+    if before == "--search":
+        from swiss_training.multitask.config import TrainConfig
+
+        return _starting((f"{key}=" for key in TrainConfig.defaults()), last)
     if before == "--task":
         return _starting((task.name for task in _known_tasks(words) if task.arity == 2), last)
     if last.startswith("-"):

@@ -19,7 +19,7 @@ from swisscli.console.messages import (
     warning,
 )
 from swisscli.console.summary import bar_table, histogram, text_table
-from swisscli.console.tables import TableLayout, fixed_table, heat_table
+from swisscli.console.tables import TableLayout, fixed_table, heat_table, terminal_width
 from swisscli.console.transfer import ShowTransfer, transfer
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "note",
     "progress",
     "status",
+    "terminal_width",
     "text_table",
     "transfer",
     "warning",

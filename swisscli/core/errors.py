@@ -82,6 +82,10 @@ class DeviceError(SwissError):
     exit_code = 6
 
 
+class DivergedError(SwissError):
+    """Training that led to numbers which are not finite."""
+
+
 class VerificationError(SwissError):
     """An exported graph does not compute the same as the trained model."""
 

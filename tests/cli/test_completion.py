@@ -50,6 +50,8 @@ def folder(tmp_path, monkeypatch):
         (["predict", "sst"], "--fo", ["--format", "--force"]),
         (["predict", "sst"], "--no-h", ["--no-header"]),
         (["predict", "sst"], "in", []),
+        (["tune", "--search"], "awl", ["awl_learning_rate="]),
+        (["tune", "--algorithm"], "g", ["grid"]),
         (["predict", "sst"], "-o", ["-o"]),
         (["predict", "-o"], "", []),
         (["predict", "--output"], "", []),

@@ -107,6 +107,7 @@ def test_it_evaluates_its_model_without_extras(clean: Path, tmp_path: Path) -> N
         (("export", "."), "train"),
         (("pretrain", "x.txt", "--output", "y"), "train"),
         (("reproduce", "table2"), "train"),
+        (("tune", "--search", "dropout=0.1,0.2"), "tune"),
         (("report", "."), "report"),
         (("attention", "a film"), "report"),
     ],

@@ -82,9 +82,13 @@ def settings_sha256(config: TrainConfig) -> str:
 
 def differences(recorded: dict[str, Any], config: TrainConfig) -> list[str]:
     """Describe how a configuration differs from a recorded one; absent keys had their default."""
-    before = settings(TrainConfig()) | recorded
+    return changes(settings(TrainConfig()) | recorded, settings(config))
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Describe which values have changed."""
     return [
-        f"{key} was {json.dumps(before.get(key))}, is now {json.dumps(value)}"
-        for key, value in settings(config).items()
-        if before.get(key) != value
+        f"{key} was {json.dumps(before.get(key))}, is now {json.dumps(now[key])}"
+        for key in now
+        if before.get(key) != now[key]
     ]

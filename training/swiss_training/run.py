@@ -29,7 +29,7 @@ from swiss_training.objective import Objective
 from swiss_training.observer import NOBODY, Observer
 from swiss_training.run_folder import RunFolder
 from swiss_training.step import schedule_factor, take_step
-from swisscli.core.errors import ModelError, SwissError
+from swisscli.core.errors import DivergedError, ModelError
 
 FIRST_SAVE_SECONDS = 60.0
 """Longest time before a run's first checkpoint."""
@@ -301,8 +301,8 @@ class Run:
         if not all(bool(torch.isfinite(p).all()) for p in self.objective.model.parameters()):
             raise self._divergence_error("the model's weights are")
 
-    def _divergence_error(self, what: str) -> SwissError:
-        return SwissError(
+    def _divergence_error(self, what: str) -> DivergedError:
+        return DivergedError(
             f"step {self.progress.step}: {what} not finite",
             hint="lower `learning_rate`, or use `precision=fp32`",
         )
