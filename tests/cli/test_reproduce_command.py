@@ -253,7 +253,8 @@ def test_an_interrupted_reproduction_says_how_to_go_on(spawn: Any, tmp_path: Pat
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"interrupted; to resume, type: swiss reproduce table2 --rows" in stderr
-    assert b"--output 'my out' --max-steps 100000\n" in stderr
+    assert b"--max-steps 100000" in stderr
+    assert stderr.endswith(b"--output 'my out'\n")
     assert b"Traceback" not in stderr
 
 
