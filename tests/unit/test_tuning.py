@@ -104,8 +104,8 @@ def test_a_value_that_its_option_refuses_is_named_and_no_other() -> None:
     with pytest.raises(ConfigurationError) as caught:
         space.check()
     assert caught.value.details == (
-        "batch_size is 0, it must be at least 1",
-        "dropout is 1.5, it must be in [0, 1)",
+        "batch_size is 0, but must be at least 1",
+        "dropout is 1.5, but must be in [0, 1)",
         "weighting is 'sum', not none or learnable or uncertainty or awl",
     )
 
