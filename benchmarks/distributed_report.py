@@ -12,6 +12,7 @@ import torch
 
 from benchmarks import network
 from benchmarks.distributed_rank import AFTER, CLOCK, PROCESSOR, SILENT, TRAINED
+from benchmarks.figures import Spread
 from benchmarks.network import Link, Message, Timeline, Wait
 from swisscli import __version__
 from swisscli.core.processor import allowed_cores, processor
@@ -211,10 +212,8 @@ def _ratios(entry: Entry, mode: str, kind: str) -> list[float]:
 
 
 def _ratio(entry: Entry, mode: str, kind: str) -> str:
-    ratios = _ratios(entry, mode, kind)
-    if not ratios:
-        return ""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    spread = Spread.of(_ratios(entry, mode, kind))
+    return spread.text() if spread else ""
 
 
 def _sums(results: Results) -> Iterator[str]:

@@ -50,6 +50,12 @@ RUN_PANELS = {
 }
 """The group of each option that every kind of run has."""
 
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
+    ),
+]
 ResumeOption = Annotated[
     Path | None,
     typer.Option(

@@ -8,10 +8,10 @@ import typer
 from swiss_training.masked_lm.config import PretrainConfig
 from swisscli import console
 from swisscli.commands.config_options import (
-    COMMON,
     DATA,
     RUN_OPTIONS,
     RUN_PANELS,
+    ConfigOption,
     ResumeOption,
     given_options,
     with_options,
@@ -70,12 +70,7 @@ def pretrain(
             rich_help_panel=DATA,
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
-        ),
-    ] = None,
+    config: ConfigOption = None,
     resume: ResumeOption = None,
     offline: OfflineOption = False,
     **options: Any,

@@ -9,7 +9,7 @@ import typer
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli import console
-from swisscli.commands.config_options import ResumeOption, with_options
+from swisscli.commands.config_options import ConfigOption, ResumeOption, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
 from swisscli.commands.options import OfflineOption
@@ -17,7 +17,6 @@ from swisscli.commands.train_options import (
     OPTIONS,
     PANELS,
     AwlOption,
-    ConfigOption,
     DevFilesOption,
     TasksOption,
     TrainFilesOption,

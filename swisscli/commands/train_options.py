@@ -126,12 +126,6 @@ TasksOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Recipe (TOML). Options on the command line override it.", rich_help_panel=COMMON
-    ),
-]
 AwlOption = Annotated[
     bool,
     typer.Option(

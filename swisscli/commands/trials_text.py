@@ -11,7 +11,7 @@ import typer
 
 from swiss_training.experiments.comparison import escape_markdown
 from swiss_training.tuning.search import Search
-from swiss_training.tuning.space import Value, Values
+from swiss_training.tuning.space import Values, format_value
 from swiss_training.tuning.trial import Trial, best_of
 from swisscli import console
 
@@ -70,7 +70,7 @@ def print_trials(search: Search, trials: Sequence[Trial], layout: TrialsFormat) 
 
 def values_text(values: Values) -> str:
     """The values of a trial in a line."""
-    return ", ".join(f"{key} {_shown(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {format_value(value)}" for key, value in values.items())
 
 
 def outcome_text(search: Search, trial: Trial) -> str:
@@ -93,7 +93,7 @@ def _grid(search: Search, trials: Sequence[Trial]) -> tuple[list[str], list[list
             str(trial.number),
             trial.state,
             *(_figure(trial, name) for name in names),
-            *(_shown(trial.values[key]) if key in trial.values else "" for key in keys),
+            *(format_value(trial.values[key]) if key in trial.values else "" for key in keys),
             str(trial.steps),
             f"{trial.seconds:.0f}",
         ]
@@ -113,10 +113,6 @@ def _figures(search: Search, trials: Sequence[Trial]) -> list[str]:
 
 def _figure(trial: Trial, name: str) -> str:
     return f"{trial.metrics.figures[name]:.4f}" if trial.metrics else ""
-
-
-def _shown(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _table(header: list[str], rows: list[list[str]], optional: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from swiss_training.tuning.search import Search
 from swiss_training.tuning.space import Dimension, Space, Values, parse
 from swiss_training.tuning.trial import Trial, best_of
 from swisscli import console
-from swisscli.commands.config_options import COMMON, SEARCH, with_options
+from swisscli.commands.config_options import COMMON, SEARCH, ConfigOption, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import command_line, flag_of
 from swisscli.commands.options import OfflineOption
@@ -23,7 +23,6 @@ from swisscli.commands.train_options import (
     OPTIONS,
     PANELS,
     AwlOption,
-    ConfigOption,
     DevFilesOption,
     TasksOption,
     TrainFilesOption,
@@ -183,7 +182,7 @@ def tune(
     problems = Problems()
     dimensions = _parse(search or [], problems)
     if trials is not None and trials < 1:
-        problems.add(ConfigurationError(f"--trials is {trials}, it must be at least 1"))
+        problems.add(ConfigurationError(f"--trials is {trials}, but must be at least 1"))
     typed = read_options(
         problems,
         recipe=config,

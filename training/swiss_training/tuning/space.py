@@ -45,7 +45,7 @@ class Choices:
     @property
     def text(self) -> str:
         """What is typed for it."""
-        return f"{self.key}={','.join(map(_typed, self.values))}"
+        return f"{self.key}={','.join(map(format_value, self.values))}"
 
     @property
     def ends(self) -> tuple[Value, ...]:
@@ -161,7 +161,8 @@ def _number(key: str, text: str, kind: type[Any]) -> int | float:
     return number
 
 
-def _typed(value: Value) -> str:
+def format_value(value: Value) -> str:
+    """A value as it is typed."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

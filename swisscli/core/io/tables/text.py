@@ -93,9 +93,8 @@ def open_delimited(
         rows = _without_late_header(rows, name, delimiters, columns)
     rows = chain(blank, [first_row], rows)
     if later := later_lines(first_row.line + _MAX_TITLE_ROWS):
-        deque(
-            islice(rows, len(blank_lines) + 1 + _MAX_TITLE_ROWS), maxlen=0
-        )  # may refuse the table
+        num_before = len(blank_lines) + 1 + _MAX_TITLE_ROWS
+        deque(islice(rows, num_before), maxlen=0)  # may refuse the table
         rows = iter(RowReader(later, delimiter, num_fields))
     return Heading(_headless_names(num_fields, layout)), _table_rows(rows, (), layout)
 
