@@ -27,7 +27,7 @@ def check(
     model: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             help="Model directory with a graph. Default: the model that swiss predict takes.",
             show_default=False,
         ),

@@ -23,7 +23,7 @@ def download(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[data] [encoder NAME...]",
+            metavar="data|encoder NAME",
             help="The data of the CS224N project; encoders by their name on the Hub, followed by"
             " @REVISION for another revision than the usual one. Default: what swiss train --awl"
             f" needs, the data and {_USUAL_ENCODER}.",

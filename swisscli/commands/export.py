@@ -41,7 +41,7 @@ def export(
     run: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[RUN]",
+            metavar="RUN",
             help="Run folder of swiss train. Default: the newest finished run in runs.",
             show_default=False,
         ),

@@ -70,7 +70,7 @@ def match(
     ],
     corpus: Annotated[
         str | None,
-        typer.Argument(metavar="[CORPUS]", help="File with the texts to search in."),
+        typer.Argument(metavar="CORPUS", help="File with the texts to search in."),
     ] = None,
     *,
     among_itself: Annotated[

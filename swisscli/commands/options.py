@@ -27,7 +27,7 @@ RUNS = Path("runs")
 ModelArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[MODEL]",
+        metavar="MODEL",
         help="Run folder of swiss train, or model directory. Default: the newest finished run in"
         " runs.",
         show_default=False,

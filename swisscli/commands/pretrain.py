@@ -43,7 +43,7 @@ def pretrain(
     files: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             help="Files with text: .txt with one text per line; .tsv, .csv, .jsonl, .json and"
             " .parquet, of which each column with a known name is read; each also with .gz.",
             show_default=False,

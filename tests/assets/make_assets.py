@@ -208,7 +208,7 @@ def similarity(count: int) -> list[list[object]]:
 def main() -> None:
     """Write everything."""
     random.seed(0)
-    make_bert(HERE / "tiny-encoder")
+    make_bert(HERE / "tiny-bert")
     make_mpnet(HERE / "tiny-mpnet")
     data = HERE / "tiny-data"
     data.mkdir(exist_ok=True)

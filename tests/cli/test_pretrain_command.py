@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from tests.support.paths import ASSETS, DATA, ENCODER
+from tests.support.paths import DATA, ENCODER, ENCODERS
 from tests.support.program import wait_for
 
 TEXT = DATA / "ids-sst-train.csv"
@@ -64,7 +64,7 @@ def test_a_run_prints_its_loss_and_what_it_writes_can_be_trained(
 
 
 def test_mpnet_is_pretrained_like_bert(swiss: Any, tmp_path: Path) -> None:
-    encoder = ASSETS / "tiny-mpnet"
+    encoder = ENCODERS["mpnet"]
     options = ("--encoder", encoder, "--max-steps", 2, "--output", "run")
     outcome = swiss("pretrain", TEXT, *TINY, *options)
     assert outcome.exit_code == 0, outcome.stderr

@@ -11,6 +11,7 @@ import pytest
 from swisscli.core.errors import ModelError
 from swisscli.core.model.directory import CONFIG, GRAPH, TOKENIZER, ModelDirectory, update_directory
 from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.families import FAMILY_RULES
 from swisscli.core.model.manifest import Manifest
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import Place, write_json
@@ -60,9 +61,9 @@ def test_an_encoder_has_the_keys_of_its_family() -> None:
 
 
 def test_an_unknown_family_is_told_the_known_ones() -> None:
-    with pytest.raises(ModelError, match='architecture is "roberta"') as caught:
-        EncoderConfig.from_json(ENCODER | {"model_type": "roberta"}, PLACE)
-    assert caught.value.hint == "supported are: bert, mpnet"
+    with pytest.raises(ModelError, match='architecture is "gpt2"') as caught:
+        EncoderConfig.from_json(ENCODER | {"model_type": "gpt2"}, PLACE)
+    assert caught.value.hint == f"supported are: {', '.join(FAMILY_RULES)}"
 
 
 def test_a_directory_reads_as_it_was_written(tmp_path: Path) -> None:

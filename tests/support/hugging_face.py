@@ -18,6 +18,7 @@ from transformers import (
 from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.encoder import Encoder
 from swisscli.core.model.encoder_config import EncoderConfig
+from swisscli.core.model.families import FAMILY_RULES
 from swisscli.core.model.schema import Place
 
 CONFIGS: dict[str, Any] = {"bert": BertConfig, "mpnet": MPNetConfig}
@@ -104,8 +105,9 @@ def inputs_for(
 
 
 def run_theirs(theirs: Any, ids_BT: Tensor, mask_BT: Tensor, types_BT: Tensor, **more: Any) -> Any:
-    """The output of their model; only BERT reads token types."""
-    types = {"token_type_ids": types_BT} if theirs.config.model_type == "bert" else {}
+    """The output of their model, which gets token types if they tell the texts of a pair apart."""
+    rules = FAMILY_RULES[theirs.config.model_type]
+    types = {"token_type_ids": types_BT} if rules.pairs_by_token_type else {}
     return theirs(input_ids=ids_BT, attention_mask=mask_BT, **types, **more)
 
 

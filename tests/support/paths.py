@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from swisscli.core.model.families import FAMILY_RULES
+
 ROOT = Path(__file__).parents[2]
 ASSETS = ROOT / "tests" / "assets"
 DATA = ASSETS / "tiny-data"
-ENCODER = ASSETS / "tiny-encoder"
-ENCODERS = {"bert": ENCODER, "mpnet": ASSETS / "tiny-mpnet"}
+ENCODERS = {family: ASSETS / f"tiny-{family}" for family in FAMILY_RULES}
+ENCODER = ENCODERS["bert"]
 
 # Data that may not be in the repository: what needs it runs where it lies beside the checkout.
 SHARED_DATA = ROOT.parent / "shared" / "data"

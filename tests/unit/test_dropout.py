@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from swiss_training.families.dropout import FastDropout, use_fast_dropout
+from tests.support.paths import ENCODERS
 from tests.support.training import make_model
 
 
@@ -38,7 +39,7 @@ def test_masks_follow_the_seed_and_evaluation_drops_nothing() -> None:
     assert torch.equal(dropout.eval()(given), given)
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet"])
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_model_with_fast_dropout_computes_the_same_without_dropout(family: str) -> None:
     model = make_model(family=family).eval()
     ids = torch.randint(5, 100, (3, 12))

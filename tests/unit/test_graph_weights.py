@@ -24,6 +24,7 @@ from swisscli.core.model.directory import (
 )
 from swisscli.core.tokenization import Tokenizer, pad
 from swisscli.inference.predictor import Predictor
+from tests.support.paths import ENCODERS
 from tests.support.training import make_model, write_run
 
 TEXTS = ["A lovely film!", "I would not watch it again.", "The worst thing that I ever saw."]
@@ -43,7 +44,7 @@ def _exported(tmp_path: Path, family: str, precision: Precision) -> tuple[Path, 
     return run, tmp_path / "small"
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet"])
+@pytest.mark.parametrize("family", ENCODERS)
 def test_a_float32_graph_gives_back_every_weight(tmp_path: Path, family: str) -> None:
     run, small = _exported(tmp_path, family, "fp32")
     before, after = (load_model(ModelDirectory.open(path)) for path in (run, small))
@@ -58,7 +59,7 @@ def test_a_float32_graph_gives_back_every_weight(tmp_path: Path, family: str) ->
         assert torch.equal(after("sentiment", *inputs), before("sentiment", *inputs))
 
 
-@pytest.mark.parametrize("family", ["bert", "mpnet"])
+@pytest.mark.parametrize("family", ENCODERS)
 def test_an_int8_graph_gives_back_every_weight_to_half_a_step(tmp_path: Path, family: str) -> None:
     run, small = _exported(tmp_path, family, "int8")
     before = load_model(ModelDirectory.open(run)).state_dict()
