@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from swiss_training.events import Saved
 from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
-from swisscli.core.methods import HEADS, METHODS, find_method
+from swisscli.core.methods import HEADS, METHODS, find_method, methods_of
 from tests.support.paths import DATA, ENCODER, ROOT
 from tests.support.training import tiny_config
 
@@ -21,13 +21,13 @@ TINY = (
 SWITCHES = {
     ("heads", "cosine"): ("--heads", "cosine", "--no-pair-encoding"),
     ("sampler", "biased"): ("--sampler", "biased", "--sampling-weights", "sst=1,para=1.7,sts=1"),
-    ("regularizer", "smart"): ("--smart-weight", 1),
-    ("regularizer", "bregman"): ("--bregman-weight", 1),
-    ("regularizer", "r_drop"): ("--r-drop-weight", 1),
-    ("regularizer", "contrastive"): ("--contrastive-weight", 1),
+    **{
+        ("regularizer", spec.name): (f"--{spec.options[0].key.replace('_', '-')}", 0.5)
+        for spec in methods_of("regularizer")
+    },
     ("regularizer", "distillation"): ("--teacher", "teacher", "--distillation-weight", 0.5),
 }
-
+"""How a method is chosen, if not by the option of its kind and its name."""
 
 LISTED = [
     *((spec.kind, spec.name, spec.summary) for spec in METHODS),

@@ -6,7 +6,7 @@ from inspect import signature
 import pytest
 
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.methods import METHODS, find_method, method_names, method_options
+from swisscli.core.methods import METHODS, find_method, method_options
 from swisscli.core.tasks import TASKS, resolve_task, task_names
 
 
@@ -29,7 +29,6 @@ def test_every_method_is_where_its_target_says_and_takes_its_options() -> None:
         arguments = [option.argument for option in spec.options]
         assert list(parameters) == [*given.get(spec.kind, []), *arguments]
         assert find_method(spec.kind, spec.name) is spec
-    assert method_names("weighting") == ("none", "learnable", "uncertainty", "awl")
 
 
 def test_no_two_methods_share_a_name_or_an_option() -> None:

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from swiss_training.multitask import objective as multitask
-from swisscli.core.methods import METHODS
-from tests.golden.train_in_ranks import CASES, configure
+from tests.golden.train_in_ranks import CASES
 from tests.support.paths import DATA, ENCODER, ROOT
 from tests.support.training import tiny_config
 
@@ -48,21 +47,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         assert done.returncode == 0, done.stderr
     return folder
-
-
-def test_the_cases_have_every_method() -> None:
-    configs = [vars(tiny_config(Path("run"), **configure(case, Path("teacher")))) for case in CASES]
-    missing = [
-        f"{method.kind} {method.name}"
-        for method in METHODS
-        if not any(
-            method.is_on(config)
-            if method.kind == "regularizer"
-            else config[method.kind] == method.name
-            for config in configs
-        )
-    ]
-    assert missing == []
 
 
 @pytest.mark.parametrize("case", CASES)

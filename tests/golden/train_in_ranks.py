@@ -4,12 +4,14 @@ python tests/golden/train_in_ranks.py FOLDER ENCODER TRAIN_FILE
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from swiss_training.distributed import ranks, reduction
 from swiss_training.multitask import objective as multitask
+from swisscli.core.methods import METHODS, MethodSpec
 from tests.support.training import tiny_config
 
 WHOLE_BATCH = 16
@@ -47,6 +49,24 @@ CASES: dict[str, dict[str, object]] = {
     },
     "distillation": {"distillation_weight": 0.5, "ema_decay": 0.5, "pooling": "cls"},
 }
+
+
+def uses(case: Mapping[str, object], method: MethodSpec) -> bool:
+    """Whether a case's run has a method."""
+    values = vars(tiny_config(Path("run"), **case))
+    if method.kind == "regularizer":
+        return method.is_on(values)
+    return values[method.kind] == method.name
+
+
+CASES |= {
+    f"{method.kind}-{method.name}": (
+        {method.options[0].key: 0.5} if method.kind == "regularizer" else {method.kind: method.name}
+    )
+    for method in METHODS
+    if not any(uses(case, method) for case in CASES.values())
+}
+"""In addition, a case for each method that is in none of them."""
 
 
 def configure(case: str, teacher: Path) -> dict[str, object]:
