@@ -63,7 +63,7 @@ def methods() -> str:
     parts = [
         "# Methods",
         "What `swiss train` can train several tasks with. Written by `make docs-reference` from"
-        " `swisscli/core/methods.py`; [how a method is added](contributing.md#add-a-method).",
+        " `swisscli/core/methods.py`; [Add a method](contributing.md#add-a-method).",
     ]
     for kind, (title, use) in titles.items():
         parts += [f"## {title}", f"{use[0].upper()}{use[1:]}.", "\n".join(_table(kind))]

@@ -1,4 +1,4 @@
-"""swiss: one BERT encoder that answers how positive, whether the same, how alike.
+"""swiss: one BERT encoder with three heads: sentiment, paraphrase and similarity.
 
 Call it from Python with `from swisscli import Predictor`.
 """

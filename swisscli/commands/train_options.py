@@ -149,7 +149,7 @@ class TrainOptions:
     given: dict[str, Any]
 
     def with_tasks_of_files(self) -> "TrainOptions":
-        """Train the tasks of one's own that files are given for, if no tasks are named.
+        """Train the custom tasks that files are given for, if no tasks are named.
 
         If those are all, their recipe is taken.
         """
@@ -176,7 +176,7 @@ class TrainOptions:
         return TrainConfig.read(self.recipe, **values) if self.recipe else TrainConfig(**values)
 
     def chosen(self, config: TrainConfig) -> dict[str, Any]:
-        """The values that were chosen by the recipe for tasks of one's own, by key."""
+        """The values that were chosen by the recipe for custom tasks, by key."""
         keys = TrainConfig.keys_of(OWN_LABELS) if self.recipe == OWN_LABELS else []
         values = {key: vars(config)[key] for key in keys if key not in self.given}
         return {key: value for key, value in values.items() if value != ""}

@@ -1,7 +1,7 @@
-"""The tasks: the built-in ones in `TASKS`, and those made from a user's own labels.
+"""The tasks: the built-in ones in `TASKS`, and custom ones, made from a user's own labels.
 
-A new built-in task is one entry in `TASKS`; everything else is derived from it. A task of one's
-own is made from a data file when a model is trained, and read from the model's `config.json` later.
+A new built-in task is one entry in `TASKS`; everything else is derived from it. A custom task is
+made from a data file when a model is trained, and later read from the model's `config.json`.
 """
 
 import re
@@ -65,8 +65,8 @@ class TaskSpec:
         columns: Column names in data files.
         symmetric: Whether swapping the two texts of an example keeps the answer.
         files: File names of the CS224N data folder, by split; empty if it has none.
-        folds: The other numbers of classes in which it can be answered.
-        own: Whether a user's data made the task: its labels mean what they say, letter by letter.
+        folds: Reductions to fewer classes.
+        own: Whether it is a custom task. Its labels are compared letter by letter.
     """
 
     name: str
@@ -84,7 +84,7 @@ class TaskSpec:
 
     @property
     def output(self) -> str:
-        """Its output in the graph; one's own task may have the name of a value in the graph."""
+        """The name of its output in the graph; a custom task's own name may be taken there."""
         return f"{self.name}.logits" if self.own else self.name
 
     @property
@@ -115,9 +115,9 @@ class TaskSpec:
         return tuple(sorted(texts)) if self.symmetric else texts
 
     def class_of(self, label: str) -> int | None:
-        """The class with a name; None if none has it.
+        """Return the class with a name; None if no class has it.
 
-        The name may be one of the `LABEL_ALIASES`, and case is folded; not in a task of one's own.
+        The name may be one of the `LABEL_ALIASES`, and case is folded; not in a custom task.
         """
         if self.own:
             return self.labels.index(label) if label in self.labels else None
@@ -126,11 +126,11 @@ class TaskSpec:
         return names.get(key, names.get(fold_name(LABEL_ALIASES.get(key, ""))))
 
     def fold(self, num_classes: int) -> Fold | None:
-        """How it is answered in so many classes; None if it is not."""
+        """Return the reduction to a number of classes; None if none exists."""
         return next((fold for fold in self.folds if len(fold.labels) == num_classes), None)
 
     def file_name(self, split: Split) -> str | None:
-        """The task's file in a CS224N data folder; None if that has none of the task."""
+        """Return the name of its file in a CS224N data folder; None if it has none."""
         return dict(self.files).get(split)
 
 
@@ -249,7 +249,7 @@ def own_task(
     *,
     symmetric: bool = False,
 ) -> TaskSpec:
-    """A task of a user's own.
+    """Make a custom task.
 
     Args:
         name: Its name.
@@ -278,7 +278,7 @@ def own_task(
 
 
 def label_problem(label: str) -> str | None:
-    """Why a text can be no class's name; None if it can."""
+    """Return why a text cannot be the name of a class; None if it can."""
     if not label.strip():
         return "it is blank"
     if label != label.strip():
@@ -289,7 +289,7 @@ def label_problem(label: str) -> str | None:
 
 
 def task_name(name: str) -> str:
-    """The name of a task, which may be one's own, for a name or an alias.
+    """Return the name of a built-in or custom task, for a name or an alias.
 
     Raises:
         ConfigurationError: if no task can have the name, or it is a built-in task's misspelled.
@@ -319,7 +319,7 @@ DEFAULT_TASKS = ("sentiment", "paraphrase", "similarity")
 
 
 def task_names() -> tuple[str, ...]:
-    """Every accepted name, each task's own before its aliases."""
+    """Return every accepted name, that of each task before its aliases."""
     return tuple(name for spec in TASKS.values() for name in (spec.name, *spec.aliases))
 
 
@@ -346,7 +346,7 @@ def resolve_task(name: str, known: Sequence[TaskSpec] = tuple(TASKS.values())) -
 
 
 def input_columns(tasks: Sequence[TaskSpec]) -> InputColumns:
-    """What is read from a table to predict tasks that read the same number of texts."""
+    """Return the columns to read for tasks with the same number of texts."""
     pairs = (zip(*task.columns.texts, strict=True) for task in tasks)
     texts = tuple(zip(*dict.fromkeys(chain.from_iterable(pairs)), strict=True))
     remedy = "name the columns to read with `columns`, by name or by number from 1"

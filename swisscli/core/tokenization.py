@@ -156,7 +156,7 @@ class Tokenizer:
     def encode_parts(
         self, texts: Sequence[tuple[str, ...]], pair_encoding: bool, long_text: LongText
     ) -> list[tuple[tuple[Encoding, ...], ...]]:
-        """Tokenise examples of one or two texts, long texts as `LongText` says.
+        """Tokenize examples of one or two texts, long texts as `LongText` says.
 
         Args:
             texts: The texts of each example, of all one or of all two.

@@ -1,4 +1,4 @@
-"""Prediction on Ray: whole files in deterministic parts, or the batches of one's own dataset.
+"""Prediction on Ray: whole files in deterministic parts, or the batches of a dataset of your own.
 
     import ray, swisscli.ray
 

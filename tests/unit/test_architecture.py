@@ -50,7 +50,7 @@ def test_heads_and_families_differ() -> None:
     assert lines(MODELS["shared layers"]).count("linear 384 → 384, shared") == len(TASKS)
     assert lines(MODELS["cosine"]).count("cosine of the two outputs") == 2
     assert lines(MODELS["cosine"]).count("two texts, each a sequence") == 2
-    assert "self-attention (12 heads, 32 distance buckets), add and normalise," in lines(
+    assert "self-attention (12 heads, 32 distance buckets), add and normalize," in lines(
         MODELS["mpnet"]
     )
     assert "first token, linear 384 → 384, tanh" in lines(MODELS["cls"])

@@ -35,7 +35,7 @@ def fit(
         make_objective: Function that reads data and encoder.
         config: The configuration.
         stop: Request to stop, checked after each step.
-        observer: Is told what the run is doing at the moment.
+        observer: Receives the progress of the run.
 
     Raises:
         SwissError: if data or encoder are bad, the device or the tracker's library is missing, a
@@ -63,7 +63,7 @@ def resume(
         kind: Class of the run's configuration.
         path: Run folder, whose last checkpoint is used, or one of its checkpoints.
         stop: Request to stop, checked after each step.
-        observer: Is told what the run is doing at the moment.
+        observer: Receives the progress of the run.
 
     Raises:
         ConfigurationError: if the folder has no run or is in use, or configuration, data or encoder

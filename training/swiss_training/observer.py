@@ -1,4 +1,4 @@
-"""What a run is doing at the moment, for a display: it is told far more often than events come."""
+"""The progress of a run, for a display. It comes far more often than events do."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -9,10 +9,10 @@ _EVERY = 1000
 
 
 class Observer:
-    """Is told what a run is doing; override what you want to know.
+    """Receives the progress of a run; override the methods that you need.
 
-    Nothing that it is told is logged, and events come whether it is there or not. It is called
-    between the steps, in the thread that trains: keep it quick.
+    The log does not depend on it. It is called between the steps, in the thread that trains: keep
+    it quick.
     """
 
     def on_step(self, step: int) -> None:
@@ -37,7 +37,7 @@ class Observer:
     def count(
         self, items: Iterable[T], what: str, unit: str, total: int | None = None
     ) -> Iterator[T]:
-        """Pass items on, and count them as `on_activity` takes it."""
+        """Yield items, and report their number to `on_activity`."""
         done = 0
         self.on_activity(what, done, total, unit)
         for done, item in enumerate(items, start=1):
@@ -48,4 +48,4 @@ class Observer:
 
 
 NOBODY = Observer()
-"""Takes no notice."""
+"""Ignores everything."""

@@ -65,7 +65,7 @@ class Run:
         objective: The objective.
         folder: The run's folder.
         stop: Request to stop, checked after each step; None for a run that nothing interrupts.
-        observer: Is told what the run is doing at the moment.
+        observer: Receives the progress of the run.
     """
 
     def __init__(

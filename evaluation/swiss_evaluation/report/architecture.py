@@ -129,9 +129,9 @@ def _encoder(encoder: EncoderConfig) -> list[str]:
         f"embeddings: {encoder.vocab_size:,} tokens × {size},"
         f" {encoder.longest_input:,} positions{pairs}",
         f"{encoder.num_hidden_layers} layers, each with",
-        f"self-attention ({encoder.num_attention_heads} heads{bias}), add and normalise,",
+        f"self-attention ({encoder.num_attention_heads} heads{bias}), add and normalize,",
         f"feed-forward {size} → {encoder.intermediate_size:,} → {size} ({encoder.hidden_act}),"
-        " add and normalise",
+        " add and normalize",
     ]
 
 

@@ -14,9 +14,9 @@ class CAGrad(nn.Module):
     r"""The direction near the mean gradient $g_0$ on which the worst task makes the most progress.
 
     Liu et al. 2021 (arXiv:2110.14048), algorithm 1: $d = g_0 + c \|g_0\| / \|g_w\| \, g_w$ with
-    $g_w = \sum_i w_i g_i$ and w the weights, positive with sum 1, that minimise
+    $g_w = \sum_i w_i g_i$ and w the weights, positive with sum 1, that minimize
     $g_w \cdot g_0 + c \|g_0\| \|g_w\|$. That is convex and as small as the number of tasks; it is
-    minimised by exponentiated gradient descent in a fixed number of steps, without waiting for the
+    minimized by exponentiated gradient descent in a fixed number of steps, without waiting for the
     device. The result is K times d, of the size of the plain sum.
 
     Shape:

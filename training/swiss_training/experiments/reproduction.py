@@ -115,7 +115,7 @@ def check_data(
         selection: The rows and seeds.
         left: The runs that are not done.
         entries: The ledger's entries.
-        observer: Is told which file is read, and how many rows of it.
+        observer: Receives the file that is read, and the number of its rows so far.
 
     Raises:
         ConfigurationError: if entries trained on other data.

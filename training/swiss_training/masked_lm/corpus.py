@@ -34,7 +34,7 @@ def read_texts(config: PretrainConfig, observer: Observer = NOBODY) -> Iterator[
 
     Args:
         config: The run's configuration.
-        observer: Is told which file is read, and how many rows of it.
+        observer: Receives the file that is read, and the number of its rows so far.
 
     Raises:
         DataError: if a file cannot be read, a row is bad, no column is known to hold text, or all

@@ -92,7 +92,7 @@ class MaskedLM:
 
     Args:
         config: The configuration.
-        observer: Is told what is read, tokenized and evaluated.
+        observer: Receives what is read, tokenized and evaluated.
 
     Attributes:
         train: The batches to train on.

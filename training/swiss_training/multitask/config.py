@@ -18,7 +18,7 @@ from swisscli.core.tasks import DEFAULT_TASKS, TASKS, Split, TaskSpec, task_name
 
 ClassWeights = Literal["none", "sqrt", "balanced"]
 OWN_LABELS = Path(__file__).resolve().parents[1] / "recipes" / "own-labels.toml"
-"""The recipe of runs that train nothing but tasks of one's own."""
+"""The recipe of runs that train nothing but custom tasks."""
 
 C = TypeVar("C")
 
@@ -75,10 +75,10 @@ class TrainConfig(RunConfig):
     label_column: str = ""
     """Column of the labels in the same files. Empty: found by its name."""
     regression: bool = False
-    """Whether whole numbers are scores in a user's own task; if not, they name classes."""
+    """Whether whole numbers are scores in custom tasks; if not, they name classes."""
     tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
-    """The tasks to train; the model gets a head for each. A name that is not built in is a task of
-    one's own, whose classes are the labels in its training files."""
+    """The tasks to train; the model gets a head for each. Any other name than a
+    built-in one makes a custom task, whose classes are the labels in its training files."""
 
     pooling: Pooling = "cls"
     """`cls`: first token through the pooler; `mean`: mean of the last hidden states."""
@@ -168,7 +168,7 @@ class TrainConfig(RunConfig):
                     )
 
     def _combination_problems(self) -> Iterator[str]:
-        # How many texts a task of one's own has is known when its data is read.
+        # The number of texts of a custom task is known when its data is read.
         has_own = any(task not in TASKS for task in self.tasks)
         pairs = [task for task in self.tasks if task in TASKS and TASKS[task].arity == 2]
         if self.heads == "cosine" and self.pair_encoding:
@@ -238,7 +238,7 @@ class TrainConfig(RunConfig):
         return unused
 
     def _all_names(self) -> list[str]:
-        """The built-in tasks, and those of one's own that anything names."""
+        """The built-in tasks, and the custom tasks that the configuration names."""
         named = (name for key in _FILE_TABLES for name in getattr(self, key))
         return list(dict.fromkeys([*TASKS, *self.tasks, *named]))
 
@@ -250,7 +250,7 @@ class TrainConfig(RunConfig):
     def files(self, split: Split, task: TaskSpec) -> list[DataFile]:
         """The data files of a task; those of `data` need not exist.
 
-        A task of one's own without a dev file has a part of its training files in place of it.
+        A custom task without a dev file holds out a part of its training files instead.
         """
         has_dev = bool(self.named_files("dev", task.name))
         part = Part(split, self.seed) if task.own and not has_dev else None

@@ -111,7 +111,7 @@ class TaskDataset:
         tokenizer: Tokenizer of the encoder.
         pad_token_id: Padding token of the encoder.
         pair_encoding: Whether two texts are encoded as one sequence or each as its own.
-        observer: Is told how many examples are tokenized.
+        observer: Receives the number of examples tokenized so far.
 
     Attributes:
         encodings: The sequences of each example.

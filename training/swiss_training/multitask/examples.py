@@ -48,7 +48,7 @@ def read_tasks(
 
     Args:
         config: The run's configuration.
-        observer: Is told which file is read, and how many rows of it.
+        observer: Receives the file that is read, and the number of its rows so far.
 
     Raises:
         DataError: if the data folder or a file is missing, a task has no file, or a row is bad.
@@ -104,7 +104,7 @@ def _weight_by_class(examples: Examples, kind: ClassWeights) -> list[float]:
 
 
 def _describe_own_task(train: Examples, dev: Examples, config: TrainConfig) -> str:
-    """A line on what was found in the files of a task of one's own."""
+    """A line on what was found in the files of a custom task."""
     task = train.task
     if task.score_range is not None:
         low, high = task.score_range

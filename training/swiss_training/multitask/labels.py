@@ -156,7 +156,7 @@ def _split(columns: str) -> tuple[str, ...]:
 
 
 def draft_task(name: str, text: str, arity: int = 1) -> TaskSpec:
-    """What the options of a file say of a task of one's own, before any data is read.
+    """What the options of a file say of a custom task, before any data is read.
 
     Args:
         name: The task's name.

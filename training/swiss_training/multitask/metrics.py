@@ -32,7 +32,7 @@ class Score:
         metric: Its name.
         value: Its value.
         rows: The rows it was measured on.
-        macro_f1: Of classes of one's own: the mean of their F1, however many rows each has.
+        macro_f1: Mean F1 of the classes, however many rows each has; only of custom tasks.
         confusion: Of them, if they are not too many: rows by true class and predicted class.
     """
 

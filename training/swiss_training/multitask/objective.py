@@ -58,7 +58,7 @@ class Multitask:
 
     Args:
         config: The configuration.
-        observer: Is told what is read, tokenized and evaluated.
+        observer: Receives what is read, tokenized and evaluated.
 
     Attributes:
         tasks: The names of the tasks, in the configuration's order.

@@ -1,4 +1,4 @@
-"""A task of one's own: what its training files say that it is; without torch."""
+"""A custom task: what its training files say that it is; without torch."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ _MAX_SHOWN = 40
 
 
 def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> TaskSpec:
-    """Find out what a task of one's own is, from the columns and labels of its training files.
+    """Find out what a custom task is, from the columns and labels of its training files.
 
     It has two texts where two columns are chosen or a header has the names of a pair. Labels that
     are numbers with a fraction are scores, and so are whole numbers if the configuration says
@@ -24,7 +24,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
     Args:
         config: The run's configuration.
         name: The task.
-        observer: Is told which file is read.
+        observer: Receives the file that is read.
 
     Raises:
         DataError: naming file and line of what cannot be a label, or if there are fewer classes

@@ -107,7 +107,7 @@ def read_split(
         files: Its files. Where they are to be read in part, the rows that are held out are chosen
             of all of them together, so that duplicates stay on one side.
         labelled: As in `read_rows`.
-        observer: Is told how many rows are read.
+        observer: Receives the number of rows read so far.
 
     Returns:
         The rows of each file; those without a label or a text count as training rows, so that they

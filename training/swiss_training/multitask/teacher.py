@@ -73,7 +73,7 @@ class Teacher:
             run: The run folder, which holds the cache.
             device: Where the teacher computes.
             autocast: Precision of the teacher.
-            observer: Is told how many rows are done.
+            observer: Receives the number of rows done so far.
 
         Raises:
             ModelError: if the cached logits are damaged.

@@ -1,4 +1,4 @@
-"""SMART's smoothness-inducing adversarial regularisation."""
+"""SMART's smoothness-inducing adversarial regularization."""
 
 import torch
 from torch import Tensor, nn

@@ -55,7 +55,7 @@ class TrialRun:
 
         Args:
             stop: Request to stop.
-            observer: Is told what the run is doing.
+            observer: Receives the progress of the run.
 
         Raises:
             SwissError: if anything else fails.

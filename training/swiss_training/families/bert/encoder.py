@@ -8,7 +8,7 @@ from swisscli.core.model.encoder_config import EncoderConfig
 
 
 class BertEmbeddings(nn.Module):
-    """Sum of word, position and token-type embeddings, normalised.
+    """Sum of word, position and token-type embeddings, normalized.
 
     Shape:
         input_ids_BT, token_type_ids_BT (B, T) -> (B, T, D)

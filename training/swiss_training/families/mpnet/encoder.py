@@ -36,7 +36,7 @@ def distance_buckets(distances: Tensor, num_buckets: int) -> Tensor:
 
 
 class MPNetEmbeddings(nn.Module):
-    """Sum of word and position embeddings, normalised.
+    """Sum of word and position embeddings, normalized.
 
     Positions count the tokens that are not padding, starting at the row after the padding's. Every
     padding token has the padding's row.
