@@ -41,7 +41,9 @@ def check_output(output: Path, force: bool) -> None:
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not output.is_dir():
-        raise ConfigurationError(f"{output}: exists and is not a folder", hint="choose another")
+        raise ConfigurationError(
+            f"{output}: exists and is not a folder", hint="choose another folder"
+        )
     foreign = sorted({path.name for path in output.iterdir()} - _DEPLOYABLE)
     if foreign:
         raise ConfigurationError(

@@ -149,7 +149,7 @@ def _read_texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[
                     f"--pairs {file}: more than {_MAX_PAIRS} pairs", hint="choose fewer"
                 )
         if not texts:
-            raise DataError(f"{file}: no pair", hint="a line is a text, a TAB and a text")
+            raise DataError(f"{file}: has no pair", hint="each line is a text, a tab and a text")
     return tuple(texts)
 
 

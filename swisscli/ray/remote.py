@@ -88,7 +88,7 @@ def _matching(url: str) -> list[str]:
     files = (info.base_name for info in found if info.type == FileType.File)
     names = sorted(name for name in files if fnmatchcase(name, pattern))
     if not names:
-        raise DataError(f"{url}: no file fits", hint=f"list what is in {folder}")
+        raise DataError(f"{url}: no file matches", hint=f"list what is in {folder}")
     return [f"{folder}/{name}" for name in names]
 
 

@@ -181,7 +181,7 @@ def test_everything_that_changed_since_the_run_began_is_listed(
     outcome = swiss("train", "--resume", "run")
     assert outcome.exit_code == 2, outcome.stderr
     shown = outcome.stderr
-    assert "run: cannot be resumed, since it began with something else:" in shown
+    assert "run: cannot be resumed, because its inputs have changed:" in shown
     assert "  batch_size is 8, it was 16\n" in shown
     assert "  learning_rate is 0.002, it was 0.001\n" in shown
     assert "  the dev data of sentiment is 29 rows, sha256 " in shown
@@ -189,7 +189,7 @@ def test_everything_that_changed_since_the_run_began_is_listed(
     assert "  the train data of similarity is 112 rows, sha256 " in shown
     assert "the train data of sentiment" not in shown
     assert "weights" not in shown
-    assert "hint: restore what it began with, or train a new run with another --output" in shown
+    assert "hint: restore them, or train a new run with another --output" in shown
 
 
 def test_a_label_that_changed_is_found(swiss: Any, run: Path, tmp_path: Path) -> None:

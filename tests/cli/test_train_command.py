@@ -67,7 +67,7 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
     [
         ((), 3, ("data: ids-sst-train.csv, ", "encoder: bert-base-uncased", "--data DIR")),
         (("--data", "absent"), 3, ("absent: no such folder", "quora-train.csv")),
-        (("--data", "."), 3, (".: no task's files", "sts-dev.csv")),
+        (("--data", "."), 3, (".: no data file of any task", "sts-dev.csv")),
         (("--data", DATA, "--train", "sst"), 2, ("--train 'sst' is not TASK=FILE",)),
         (("--data", DATA, "--dev", "qa=x.tsv"), 2, ("--dev names 'qa'", "sentiment, sst")),
         (("--data", DATA, "--train", "sst=no.tsv"), 3, ("no.tsv: cannot be read",)),

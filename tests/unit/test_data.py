@@ -139,7 +139,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder") as caught:
         read_tasks(config(data=str(tmp_path / "nowhere")))
     assert "ids-sst-train.csv" in str(caught.value.hint)
-    with pytest.raises(DataError, match="no task's files") as caught:
+    with pytest.raises(DataError, match="no data file of any task") as caught:
         read_tasks(config(data=str(tmp_path)))
     assert "quora-dev.csv" in str(caught.value.hint)
     (tmp_path / "sts-dev.csv").write_bytes((DATA / "sts-dev.csv").read_bytes())

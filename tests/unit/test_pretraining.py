@@ -264,7 +264,7 @@ def test_resume_refuses_other_text_and_damage(tiny: Tiny, tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError) as caught:
         masked_lm.resume(folder)
     first, second = caught.value.message.splitlines()
-    assert first == f"{folder}: cannot be resumed, since it began with something else:"
+    assert first == f"{folder}: cannot be resumed, because its inputs have changed:"
     assert second.startswith("  the text is 8 sequences, sha256 ")
     text.unlink()
     with pytest.raises(DataError, match="cannot be read: No such file") as absent:

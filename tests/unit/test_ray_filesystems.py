@@ -143,7 +143,7 @@ def test_a_url_that_cannot_be_reached_is_an_error_with_its_reason(tmp_path: Path
         find_folder("nosuch://x/out").check()
     with pytest.raises(DataError, match=r"memory://nothing/a.csv: cannot be read: "):
         find_files(["memory://nothing/a.csv"], SENTIMENT, None)
-    with pytest.raises(DataError, match="no file fits"):
+    with pytest.raises(DataError, match="no file matches"):
         find_files([f"{tmp_path.as_uri()}/*.csv"], SENTIMENT, None)
     (tmp_path / "a").write_text("")
     with pytest.raises(ConfigurationError, match="exists and is not a folder"):

@@ -41,7 +41,7 @@ def compute(objective: "Objective") -> Fingerprint:
 
 
 def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
-    """Check that a run resumes with what it began with.
+    """Check that a run resumes with the inputs that it began with.
 
     Raises:
         ConfigurationError: if anything differs; lists all differences.
@@ -52,8 +52,8 @@ def check(run: Path, recorded: Fingerprint, now: Fingerprint) -> None:
     ]
     if changed:
         raise ConfigurationError(
-            f"{run}: cannot be resumed, since it began with something else:",
-            hint="restore what it began with, or train a new run with another `output`",
+            f"{run}: cannot be resumed, because its inputs have changed:",
+            hint="restore them, or train a new run with another `output`",
             details=changed,
         )
 

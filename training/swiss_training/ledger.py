@@ -48,7 +48,7 @@ def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[
         except (ModelError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"{path}:{number}: not an entry of a ledger ({error!r})",
-                hint="remove that line; its run is then done again",
+                hint="remove that line; its run is then repeated",
             ) from None
     return entries
 

@@ -74,7 +74,7 @@ def _run_config(run: Path) -> TrainConfig:
     path = run / TRAIN_CONFIG
     if not path.is_file():
         raise ConfigurationError(
-            f"{path}: no such file, so the data is not known",
+            f"{path}: no such file, so the run's data is unknown",
             hint="name the data folder with `data=DIR`",
         )
     return TrainConfig.read(path)

@@ -82,7 +82,7 @@ def check_files(config: TrainConfig) -> None:
     wanted = [file for split in _SPLITS for task in built_in for file in config.files(split, task)]
     if built_in and not any(file.path.is_file() for file in wanted):
         raise DataError(
-            f"{config.data or 'no `data`'}: no task's files", hint=_describe_search(config)
+            f"{config.data or 'no `data`'}: no data file of any task", hint=_describe_search(config)
         )
     for split in _SPLITS:
         for task in built_in:
