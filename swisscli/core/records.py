@@ -28,11 +28,11 @@ class Record:
     Attributes:
         line: 1-based line of its source on which the record begins; its number in sources that
             have no lines.
-        texts: One or two texts; when `error` is set, those that are known.
+        texts: One or two texts; if `error` is set, those that could be read.
         id: The input's own identifier, if it has one.
         error: Set when the record could not be read; it then passes through unpredicted.
-        names: The names of the columns of its table; empty where it comes from none.
-        fields: Its cells, the texts among them; there may be fewer or more than names.
+        names: The names of the columns of its table; empty if it comes from no table.
+        fields: Its cells, texts included; a damaged row has fewer or more cells than names.
     """
 
     line: int
@@ -51,15 +51,15 @@ class Prediction:
         record: The record that it answers.
         task: The task's name.
         label: The predicted class name; None for regression, a skipped or a failed record.
-        class_index: The predicted class; None likewise.
-        probabilities: One per class in order of class; None likewise.
+        class_index: The predicted class; None as for `label`.
+        probabilities: One per class in order of class; None as for `label`.
         score: Sentiment: the label's probability; paraphrase: the probability of a paraphrase;
             similarity: 0 to 5. None for a skipped or failed record.
         num_tokens: Tokens given to the encoder, special tokens included, after truncation.
         truncated: Whether text was cut to the model's longest input.
-        skipped: `empty` when a text was blank, `out_of_domain` when the predictor was told to skip
-            such records, `no_match` when a query of `Matcher` has none; None otherwise.
-        out_of_domain: Whether a text is one that the model cannot judge, such as another language.
+        skipped: `empty` if a text is blank, `out_of_domain` if the predictor skips such records
+            (`strict_language`), `no_match` if a query of `Matcher` has no match; None otherwise.
+        out_of_domain: Whether the model cannot judge a text, for instance in another language.
     """
 
     record: Record

@@ -116,12 +116,12 @@ def nearest(
     Args:
         queries_QD: Embeddings of the queries, of length 1.
         corpus: The texts.
-        count: Most texts to find for a query, K.
-        before_Q: For each query only the texts before this index; None for all.
+        count: Maximum number of texts to find for a query, K.
+        before_Q: Search only the texts before this index, for each query; None searches all.
 
     Returns:
         Indices and cosines, (Q, K), the largest cosine first, and of equal ones the first text.
-        Where a query has fewer than K, the index is -1.
+        If a query has fewer than K, the other indices are -1.
     """
     index_QK = np.full((len(queries_QD), count), -1, dtype=np.int64)
     cosine_QK = np.full((len(queries_QD), count), -np.inf, dtype=np.float32)

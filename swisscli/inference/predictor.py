@@ -68,7 +68,7 @@ class Predictor:
         threshold: Probability from which a pair is a paraphrase; None answers with the more
             probable class.
         long_text: What to read of a text beyond the model's longest input: `head`, `head-tail` or
-            `chunks`; None uses the model's configuration. Of a pair, always the starts.
+            `chunks`; None uses the model's configuration. Pairs are always read from the start.
 
     Attributes:
         model: Model directory in use.
@@ -158,7 +158,7 @@ class Predictor:
         return (prediction for (prediction,) in self.predict_tasks([task], records))
 
     def predict_tasks(self, tasks: Sequence[str], records: Iterable[Text]) -> Iterator[Predictions]:
-        """Predict several tasks of the same input; the encoder reads each record once.
+        """Predict several tasks for the same input. The encoder reads each record once.
 
         Examples:
             >>> pairs = [("A man sings.", "A man is singing.")]
@@ -175,8 +175,8 @@ class Predictor:
             order of the records.
 
         Raises:
-            ConfigurationError: if a task is unknown, the tasks do not go together or a record has
-                the wrong number of texts.
+            ConfigurationError: if a task is unknown, the tasks do not read the same number of
+                texts, or a record has the wrong number.
         """
         _check_records(records)
         specs = self._resolve(tasks)
@@ -199,15 +199,16 @@ class Predictor:
             The predictions of each chunk, in order; for each record one per task.
 
         Raises:
-            ConfigurationError: if a task is unknown or the tasks do not go together.
+            ConfigurationError: if a task is unknown or the tasks do not read the same number of
+                texts.
         """
         return self._predict_chunks(self._resolve(tasks), record_chunks)
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Compute embeddings, whose products are the cosines of the texts.
+        """Compute embeddings. The product of two embeddings is the cosine of their texts.
 
         Args:
-            texts: The texts; of one that is longer than the model, the head is read.
+            texts: The texts. Only the start is read of a text beyond the model's longest input.
 
         Returns:
             Rows of length 1, (N, D).

@@ -42,7 +42,7 @@ class RunConfig:
     output: str = "runs/swiss"
     """The run folder; it becomes the model directory."""
     max_length: int = 0
-    """Longest input in tokens; 0: as long as the encoder takes."""
+    """Longest input in tokens; 0: the encoder's maximum."""
 
     epochs: int = 20
     """Passes over the data, as the objective defines them."""
@@ -57,11 +57,11 @@ class RunConfig:
     schedule: Schedule = "linear"
     """Learning rate after the warm-up: `linear` falls to 0, `constant` stays."""
     warmup_ratio: float = 0.1
-    """Share of the steps over which the learning rate rises from 0."""
+    """Fraction of the steps during which the learning rate rises from 0."""
     weight_decay: float = 1e-5
     """AdamW's weight decay, applied only to matrices."""
     max_grad_norm: float = 1.0
-    """The model's gradients are scaled down to this L2 norm together; 0: never."""
+    """L2 norm that the model's gradients are clipped to; 0: no clipping."""
 
     precision: Precision = "auto"
     """bf16 autocast or fp32; `auto`: bf16 if the hardware has native bf16 matrix multiplication."""
@@ -75,7 +75,8 @@ class RunConfig:
     save_every: int = 500
     """Steps between checkpoints; each evaluation also writes one."""
     save_minutes: float = 10.0
-    """Most minutes between checkpoints; 0: by steps only. The first comes after one minute."""
+    """Maximum number of minutes between checkpoints; 0: by steps only. The first comes within a
+    minute."""
     log_every: int = 10
     """Steps between log lines; their losses are means since the line before."""
     patience: int = 0

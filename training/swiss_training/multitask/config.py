@@ -70,20 +70,20 @@ class TrainConfig(RunConfig):
     extra_dev_files: dict[str, list[str]] = field(default_factory=dict)
     """Dev files per task, in addition to those in `data`."""
     text_columns: str = ""
-    """Columns of the texts in named files without an option of their own: one, or two with a comma;
-    names, or numbers from 1. Empty: found by their names."""
+    """Columns with the texts in the files above that do not name theirs: one, or two separated by a
+    comma, by name or by number from 1. Empty: recognized by name."""
     label_column: str = ""
-    """Column of the labels in the same files. Empty: found by its name."""
+    """Column with the labels in these files. Empty: recognized by name."""
     regression: bool = False
     """Whether whole numbers are scores in custom tasks; if not, they name classes."""
     tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
-    """The tasks to train; the model gets a head for each. Any other name than a
-    built-in one makes a custom task, whose classes are the labels in its training files."""
+    """The tasks to train; the model gets a head for each. A name that is not built in makes a
+    custom task, whose classes are the labels in its training files."""
 
     pooling: Pooling = "cls"
     """`cls`: first token through the pooler; `mean`: mean of the last hidden states."""
     pair_encoding: bool = True
-    """Whether two texts are one sequence that the encoder reads at once; else each is one."""
+    """Whether the encoder reads two texts as one sequence, or each as its own."""
     heads: str = "linear"
     """The kind of heads."""
     long_text: LongText = "head"
@@ -93,7 +93,7 @@ class TrainConfig(RunConfig):
     dropout: float = 0.3
     """Dropout before the heads, a probability; the encoder keeps its own."""
     fast_dropout: bool = False
-    """Whether masks are drawn in 16 bits each: faster on a CPU, other masks than torch's."""
+    """Whether to draw masks from 16 random bits per element: faster on a CPU, other masks."""
 
     weighting: str = "none"
     """Loss weighting method."""
@@ -112,14 +112,14 @@ class TrainConfig(RunConfig):
     """Factor of the learning rate from each layer to the one below it."""
 
     micro_batch_tokens: int = 0
-    """Most tokens, padding included, that a pass computes: larger batches are cut into parts
-    whose gradients add up, so long texts need no more memory; 0: no limit."""
+    """Maximum number of tokens in a pass, padding included. Larger batches are split, and their
+    gradients added up, so long texts need no more memory; 0: no limit."""
     min_steps: int = 0
-    """Optimizer steps at least, even if `epochs` are fewer; 0: no minimum."""
+    """Minimum number of optimizer steps, even if `epochs` needs fewer; 0: no minimum."""
     class_weights: ClassWeights = "none"
-    """Weights of examples by how rare their class is; `sqrt`: by the root of that."""
+    """Whether examples of rare classes count more: `balanced`, or `sqrt`, its square root."""
     max_dev_rows: int = 0
-    """Dev rows of each task that are evaluated, evenly spaced; 0: all."""
+    """Number of dev rows per task to evaluate, evenly spaced; 0: all."""
 
     def problems(self) -> Iterator[str]:
         """Yield the problems of the values, and of combinations of methods."""
