@@ -5,7 +5,7 @@ COMMANDS = {
     "summarize": "Count, average and chart the answers to files and pipes.",
     "match": "Find the nearest texts of another file, or duplicates within one.",
     "train": "Train one encoder for all tasks.",
-    "tune": "Search for the best values of options of training.",
+    "tune": "Search for the best values of training options.",
     "download": "Fetch the training data and encoders ahead of time.",
     "synthesize": "Write labelled examples of the errors that models make.",
     "export": "Write a trained model as a verified ONNX graph.",

@@ -15,7 +15,7 @@ RUN_OPTIONS = {
     " on the Hub, or packaged: the one that comes with swiss.",
     "max_length": "Maximum input length in tokens; 0: the encoder's maximum.",
     "epochs": "Passes over the data.",
-    "max_steps": "Optimizer steps; 0: by `epochs`.",
+    "max_steps": "Total number of optimizer steps; 0: by `epochs`.",
     "batch_size": "Sequences per batch.",
     "gradient_accumulation_steps": "Batches whose gradients are combined in an optimizer step.",
     "learning_rate": "Peak learning rate.",

@@ -105,8 +105,12 @@ def reproduce(
             help="Stop each run after N steps, as a trial; the table's caption says so.",
         ),
     ] = None,
-    precision: Annotated[str | None, typer.Option(metavar="auto|fp32|bf16")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="auto|fp32|bf16", help="Precision of training.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Device that trains.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -118,7 +122,10 @@ def reproduce(
     ] = None,
     output_format: Annotated[
         TableFormat | None,
-        typer.Option("--format", help="Default: table on a terminal, markdown otherwise."),
+        typer.Option(
+            "--format",
+            help="Format of the results. Default: table on a terminal, markdown otherwise.",
+        ),
     ] = None,
     keep_models: Annotated[
         bool, typer.Option("--keep-models", help="Keep the weights of finished runs.")
@@ -143,7 +150,7 @@ def reproduce(
     To resume after an interruption, type the same command: finished runs are lines of ledger.jsonl
     and do not run again, and unfinished runs resume. Only --seeds and --rows may change.
 
-    Without --data and --encoder, fetches what the recipes name and this machine lacks into a cache.
+    Without --data and --encoder, fetches into a cache what the recipes name and this machine lacks.
 
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder; 5 the extra is not installed; 6 the device is not available.

@@ -1,4 +1,4 @@
-"""`swiss tune`: search over options of training, show the trials."""
+"""`swiss tune`: search over training options, show the trials."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -55,7 +55,7 @@ class _Request:
 
     Attributes:
         output: Folder of the search.
-        trials: Trials in all; None for all of a grid.
+        trials: Total number of trials; None for all of a grid.
         format: How to print them.
         keep_models: Whether to keep the weights of all trials.
         offline: Whether nothing may be fetched.
@@ -89,8 +89,8 @@ def tune(
         int | None,
         typer.Option(
             metavar="N",
-            help=f"Trials in all, those of earlier times included.  [default: {_TRIALS}; of a grid"
-            " all]",
+            help=f"Total number of trials, earlier ones included.  [default: {_TRIALS}; all of a"
+            " grid]",
             rich_help_panel=SEARCH,
         ),
     ] = None,
@@ -98,7 +98,7 @@ def tune(
         str,
         typer.Option(
             metavar="overall|TASK",
-            help="What to search for: the best mean of the tasks' dev metrics, or a task's.",
+            help="Score to maximize: the mean of the tasks' dev metrics, or a task's.",
             rich_help_panel=SEARCH,
         ),
     ] = OVERALL,
@@ -153,7 +153,7 @@ def tune(
     awl: AwlOption = False,
     **options: Any,
 ) -> None:
-    """Search for the best values of options of training.
+    """Search for the best values of training options.
 
     \b
     swiss tune --search learning_rate=1e-5:1e-3:log --search batch_size=8,16,32 --awl
