@@ -5,9 +5,11 @@ The toys below are added to a copy of the sources, as a contributor would, and t
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,6 +173,33 @@ def test_a_method_of_each_kind_is_a_file_and_an_entry(tmp_path: Path) -> None:
     recipe = tomllib.loads((tmp_path / "run" / "train_config.toml").read_text())
     for name, value in options.items():
         assert recipe[name.removeprefix("--").replace("-", "_")] == value
+
+
+def test_the_sampler_and_the_tasks_of_contributing_work(tmp_path: Path) -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    fences = re.findall(r"^ *```python\n(.*?)^ *```$", contributing, re.MULTILINE | re.DOTALL)
+    blocks = [textwrap.dedent(code) for code in fences]
+    (sampler,) = (code for code in blocks if code.startswith('"""'))
+    (method,) = (code for code in blocks if code.startswith("MethodSpec("))
+    tasks = [code for code in blocks if code.startswith("TaskSpec(")]
+    sources = Sources(tmp_path)
+    (path,) = re.findall(r"`(training/swiss_training/samplers/\w+\.py)`", contributing)
+    sources.write(path, sampler)
+    sources.register("swisscli/core/methods.py", "METHODS", f"{method},")
+    registry = tmp_path / "swisscli" / "core" / "tasks.py"
+    before, loop, after = registry.read_text().partition("    for spec in (\n")
+    registry.write_text(before + loop + "".join(f"{code}," for code in tasks) + after)
+    (tmp_path / "cola.tsv").write_text("sentence\tacceptable\nA dog sings.\t1\nDog a sings.\t0\n")
+    (tmp_path / "qnli.tsv").write_text("problem\tsolution\tis_answered\na b\tc\t1\na c\tb\t0\n")
+    files = ("grammar=cola.tsv", "answers=qnli.tsv")
+    sources.train(
+        ENCODER,
+        *("--tasks", "grammar,answers", "--sampler", "inverse", "--inverse-power", 0.5),
+        *(part for file in files for part in ("--train", file, "--dev", file)),
+    )
+    sources.run("export", "run")
+    answers = sources.run("predict", "qnli", "qnli.tsv", "--model", "run").splitlines()
+    assert [line.split("\t")[0] in ("answered", "not answered") for line in answers] == [True] * 2
 
 
 BAG_ENCODER = """

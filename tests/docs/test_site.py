@@ -18,7 +18,8 @@ DOCUMENTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "swisscli" / "models").rglob("*.md"),
-        *(ROOT / folder / "README.md" for folder in ("training", "export", "benchmarks")),
+        *(ROOT / folder / "README.md" for folder in ("training", "export", "evaluation")),
+        *(ROOT / folder / "README.md" for folder in ("benchmarks", "examples/training")),
     )
 )
 SOURCES = {page: source for source, page in hooks.PAGES.items()}
