@@ -86,10 +86,10 @@ def download(
 
 
 def _parse(words: list[str]) -> tuple[bool, list[str]]:
-    """Whether the data is named, and the encoders.
+    """Parse the arguments: whether the data is named, and the encoders.
 
     Raises:
-        ConfigurationError: if a word is neither, or no encoder follows `encoder`.
+        ConfigurationError: if a word is neither, or no name follows `encoder`.
     """
     data, encoders = False, list[str]()
     rest = iter(words)
@@ -113,7 +113,7 @@ def _parse(words: list[str]) -> tuple[bool, list[str]]:
 
 @dataclass(frozen=True)
 class _Item:
-    """What is in the cache under one name."""
+    """An entry of the cache."""
 
     kind: str
     name: str
@@ -135,7 +135,7 @@ class _Item:
 
 
 def _items(data: bool, encoders: list[str], *, everything: bool = False) -> Iterator[_Item]:
-    """The items in the cache that are named."""
+    """Return the entries of the cache that are named."""
     from swiss_training.downloads import course_data, hub
 
     folder = course_data.folder()

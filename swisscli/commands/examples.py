@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleOptions:
-    """Which buckets, from which rows, by which seed."""
+    """Buckets, rows and seed."""
 
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random choices.")] = 0
     buckets: Annotated[
@@ -41,7 +41,7 @@ class ExampleChoice:
     Attributes:
         buckets: The buckets.
         files: The files to rewrite, by task.
-        part: Which templates, words and rows are used.
+        part: The part of templates, words and rows to use.
     """
 
     buckets: "list[Bucket]"
@@ -52,7 +52,7 @@ class ExampleChoice:
 def parse_examples(
     problems: Problems, options: ExampleOptions, *, split: str, count: int
 ) -> ExampleChoice:
-    """Understand the options; what is wrong with them becomes problems."""
+    """Parse the options; mistakes become problems."""
     from swiss_training.synthesis.generate import choose_buckets
     from swiss_training.synthesis.source import PARTS, as_part
 
@@ -72,10 +72,10 @@ def parse_examples(
 
 
 def _parse_sources(specs: list[str]) -> "dict[str, list[DataFile]]":
-    """The files of `--from` by task.
+    """Parse `--from` into files by task.
 
     Raises:
-        ConfigurationError: if one is not `TASK=FILE`, names no task or has a wrong option.
+        ConfigurationError: if a value is not `TASK=FILE`, names no task or has a wrong option.
     """
     from swiss_training.multitask.labels import DataFile
     from swisscli.core.tasks import TASKS

@@ -182,7 +182,7 @@ def _export(request: "Request") -> None:
 
 
 def _show_calibration(task: str, calibration: "Calibration") -> None:
-    """A head's temperature, and the expected calibration error of each source."""
+    """Show a head's temperature, and the expected calibration error of each source."""
     for source in calibration.sources:
         if source.before is None or source.after is None:
             errors = "not measured, its labels overlap"

@@ -1,4 +1,4 @@
-"""Fetching what a command needs, with a bar, for every command that begins from an encoder."""
+"""Fetches data and encoders, with a bar, for every command that starts from an encoder."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def fetch(missing: Needs, *, offline: bool = False) -> None:
 
 
 def fetch_again(run: Path, kind: type[RunConfig], *, offline: bool) -> None:
-    """Fetch what a run needs that is resumed, if the cache has lost it.
+    """Fetch what a resumed run needs, if the cache has lost it.
 
     Args:
         run: The run's folder.
@@ -50,7 +50,7 @@ def fetch_again(run: Path, kind: type[RunConfig], *, offline: bool) -> None:
 
 
 def check_inputs(config: TrainConfig, *, data_is_named: bool) -> tuple[TrainConfig, Needs]:
-    """Check what a run is going to use before anything is fetched.
+    """Check the inputs of a run before anything is fetched.
 
     Args:
         config: The configuration.

@@ -19,12 +19,12 @@ _OWN_NAMES = {
 
 
 def flag_of(parameter: str) -> str:
-    """The flag of a parameter."""
+    """Return the flag of a parameter."""
     return _OWN_NAMES.get(parameter, f"--{parameter.replace('_', '-')}")
 
 
 def with_flags(text: str) -> str:
-    """A message with every parameter between backticks as its flag."""
+    """Return a message with every parameter in backticks replaced by its flag."""
     return _PARAMETER.sub(lambda match: _format_flag(match[1], match[2]), text)
 
 
@@ -36,11 +36,11 @@ def _format_flag(parameter: str, value: str | None) -> str:
 
 
 def command_line(context: Any, leave_out: Collection[str] = ()) -> str:
-    """What was typed, as one line that starts the same again.
+    """Return the command line that was typed, to start the same command again.
 
     Args:
         context: The command's context.
-        leave_out: Parameters that do not belong in it.
+        leave_out: Parameters to leave out.
     """
     words = ["swiss", context.info_name]
     for param in context.command.params:

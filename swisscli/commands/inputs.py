@@ -1,4 +1,4 @@
-"""The options of the commands that predict: what is read, how, and by which model."""
+"""The options of the commands that predict: input, answers, output and model."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -271,7 +271,7 @@ class InputOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerOptions:
-    """How the model answers; as `Predictor` takes them."""
+    """How the model answers; the arguments of `Predictor`."""
 
     strict_language: StrictLanguageOption = False
     classes: ClassesOption = None
@@ -291,13 +291,13 @@ class OutputOptions:
 
     @property
     def file(self) -> Path | None:
-        """The file to write; None is standard output."""
+        """Return the file to write; None is standard output."""
         return None if self.output is None else Path(self.output)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Which model runs, and where; as `Predictor` takes them."""
+    """Which model runs, and where; the arguments of `Predictor`."""
 
     model: ModelOption = None
     device: DeviceOption = "auto"

@@ -1,4 +1,4 @@
-"""`swiss match`: for each text its nearest texts of another file, or of the same one."""
+"""`swiss match`: find the nearest texts of another file, or duplicates within one."""
 
 import sys
 from collections import Counter
@@ -203,15 +203,15 @@ def _check_task(specs: tuple[TaskSpec, ...], threshold: float | None) -> None:
 
 
 class _Queries(RecordStream):
-    """The queries, whose columns are followed by those of the match."""
+    """The queries. The columns of the match follow theirs."""
 
     @property
     def heading(self) -> Heading:
-        """The heading of the queries, without types: the results are text."""
+        """Return the heading of the queries, without types: the results are text."""
         return super().heading._replace(schema=None)
 
     def column_names(self) -> tuple[str, ...]:
-        """The names of the queries' columns, then those of the match."""
+        """Return the names of the queries' columns, then those of the match."""
         own = super().column_names()
         return (*own, *fresh_names(_COLUMNS, own))
 
@@ -246,7 +246,7 @@ def _check_readable(source: Source, records: Sequence[Record]) -> None:
     """Find the first record that cannot be read.
 
     Raises:
-        DataError: if one cannot.
+        DataError: if such a record exists.
     """
     for record in records:
         if record.error:
@@ -262,7 +262,7 @@ def _match(
     *,
     strict: bool,
 ) -> Tally:
-    """Match and write; returns what became of the queries."""
+    """Match and write. Return the counts of the queries."""
     tell(source)
     tally = Tally("texts", strict_language=False)
     records = _Queries(source, _READING, choice, keep_fields=True)
@@ -287,7 +287,7 @@ def _match(
 
 
 def _with_match(found: "Match") -> Prediction:
-    """The answer, whose record has the cells of the match behind those of the query."""
+    """Return the answer with the cells of the match after those of the query."""
     record = found.prediction.record
     names = record.names or ("text",)
     fields = [*record.fields[: len(names)]] or [*record.texts[:1]]

@@ -22,7 +22,7 @@ class Backend(StrEnum):
 
 
 RUNS = Path("runs")
-"""The folder that runs are in, unless `--output` names another."""
+"""Folder of the runs, unless `--output` names another."""
 
 ModelArgument = Annotated[
     Path | None,
@@ -74,10 +74,10 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Replace an existing 
 
 
 def run_or_newest(run: Path | None) -> Path:
-    """The run folder that was named, else the newest finished one in `runs`, which is said.
+    """Return the run folder that was named, else the newest finished one in `runs`, with a message.
 
     Raises:
-        ModelError: if none is named and none has finished.
+        ModelError: if no folder is named and no run has finished.
     """
     if run is not None:
         return run
@@ -96,7 +96,7 @@ def parse_files(
     Args:
         option: Name of the option, for errors.
         specs: Values of the option.
-        may_be_own: Whether a task may also be the user's own, not only a built-in one.
+        may_be_own: Whether a custom task is allowed, too.
 
     Returns:
         Files by task that replace the task's own, and files that add to them.
@@ -129,12 +129,12 @@ def parse_files(
 
 
 def parse_dev_data(data: str | None, dev: list[str] | None, problems: Problems) -> "DataChoice":
-    """The data that `--data` and `--dev` name.
+    """Parse `--data` and `--dev`.
 
     Args:
         data: Value of `--data`.
         dev: Values of `--dev`.
-        problems: Takes the error for values that are wrong.
+        problems: Receives the errors.
     """
     from swiss_training.multitask.data_files import DataChoice
 

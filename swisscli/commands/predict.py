@@ -199,10 +199,10 @@ def _show_summary(summary: "Summary") -> None:
 
 
 def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
-    """Refuse what contradicts itself.
+    """Check that the options do not contradict each other.
 
     Raises:
-        ConfigurationError: if it does.
+        ConfigurationError: if they do.
     """
     if keep and only_results:
         raise ConfigurationError(
@@ -229,7 +229,7 @@ def _predict(
     *,
     strict: bool,
 ) -> int:
-    """Predict and write; how many records failed."""
+    """Predict and write. Return the number of records that failed."""
     predictor = open_predictor(model, answers)
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
     shows_results = output.path is None and console.is_terminal(sys.stdout)

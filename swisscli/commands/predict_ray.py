@@ -34,11 +34,11 @@ def predict_on_ray(
     ray: RayOptions,
     unfit: Mapping[str, bool],
 ) -> int:
-    """Predict on Ray; how many records failed.
+    """Predict on Ray. Return the number of records that failed.
 
     Args:
-        problems: What is wrong with the arguments so far.
-        reading: What to predict, and what to read.
+        problems: The mistakes in the arguments so far.
+        reading: The tasks and the inputs.
         model: The model.
         answers: How it answers.
         target: Folder of the results, and their format.

@@ -1,4 +1,4 @@
-"""A run over inputs, for the commands that predict: from arguments to predictions by chunk."""
+"""What the commands that predict share: from arguments to predictions by chunk."""
 
 import sys
 import time
@@ -42,12 +42,12 @@ _MAX_SHOWN = 40
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is asked, and of what.
+    """The tasks and the inputs.
 
     Attributes:
-        tasks: The tasks; empty if an argument was wrong, as the others are then.
+        tasks: The tasks; empty, like the other attributes, if an argument is wrong.
         sources: The inputs.
-        choice: What the user says about the columns.
+        choice: The user's choice of columns.
     """
 
     tasks: tuple[TaskSpec, ...]
@@ -61,7 +61,7 @@ def find_inputs(
     model: str | None,
     find: FindSources = find_sources,
 ) -> Inputs:
-    """Understand the options that say what is read; what is wrong with them becomes problems."""
+    """Parse the options that say what to read; mistakes become problems."""
     choice = column_choice(problems, options.table)
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
@@ -83,14 +83,14 @@ def find_inputs(
 
 
 def select_shard(inputs: Inputs, shard: Shard) -> Inputs:
-    """Reduce the inputs to one shard of them."""
+    """Reduce the inputs to one shard."""
     columns = input_columns(inputs.tasks)
     sources = shard_sources(inputs.sources, shard, columns, inputs.choice, console.warning)
     return replace(inputs, sources=sources)
 
 
 def column_choice(problems: Problems, options: TableOptions) -> ColumnChoice:
-    """What the user says about the columns; a wrong delimiter becomes a problem."""
+    """Parse the choice of columns; a wrong delimiter becomes a problem."""
     columns = options.columns
     choice = ColumnChoice(
         options.header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
@@ -104,7 +104,7 @@ def column_choice(problems: Problems, options: TableOptions) -> ColumnChoice:
 def check_model_options(
     problems: Problems, model: ModelOptions, answers: AnswerOptions, tasks: Sequence[TaskSpec]
 ) -> None:
-    """Find out at once what is wrong with them, or has no meaning for the tasks."""
+    """Check the model's options, and that they apply to the tasks."""
     with problems.collected():
         parse_device(model.device)
     with problems.collected():
@@ -127,9 +127,9 @@ def check_model_options(
 def find_output_format(
     problems: Problems, options: OutputOptions, inputs: Sequence[str]
 ) -> OutputFormat:
-    """The format of the results; what is wrong with the output becomes problems.
+    """Return the format of the results; mistakes in the output's options become problems.
 
-    Without `--format` it is the extension's; without a file, a table on a terminal and else TSV.
+    Default: the extension's; without a file, a table on a terminal and otherwise TSV.
     """
     layout = OutputFormat.TSV
     with problems.collected():
@@ -155,7 +155,7 @@ def find_output_format(
 
 
 def open_predictor(model: ModelOptions, answers: AnswerOptions) -> "Predictor":
-    """Open the model, and warn where another device than the best is taken."""
+    """Open the model, and warn if it falls back to another device."""
     from swisscli.inference.predictor import Predictor
     from swisscli.inference.session import DeviceFallbackWarning
 
@@ -180,10 +180,10 @@ def predict_chunks(
     """Predict every source in turn.
 
     Args:
-        inputs: What is asked, and of what.
+        inputs: The tasks and the inputs.
         predictor: The model.
-        keep_fields: Whether the records have all cells of their rows.
-        strict: Whether the first failed record ends it.
+        keep_fields: Whether records keep all cells of their rows.
+        strict: Whether to stop at the first record that fails.
         begin: Called when a source begins.
         show: Told how many more records are done, and the share of all that is.
 
@@ -220,7 +220,7 @@ def predict_chunks(
 
 
 def tell(source: Source) -> None:
-    """Say how an argument was understood that could have been meant otherwise."""
+    """Tell how an ambiguous argument was understood."""
     if source.texts:
         texts = [text for texts in source.texts for text in texts]
         shown = ", ".join(
@@ -244,7 +244,7 @@ def _take_until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]
 
 
 def unreadable(source: Source, line: int, error: RecordError | None) -> DataError:
-    """The error that ends a strict run at a record."""
+    """Return the error that ends a strict run at a record."""
     return DataError(
         _describe_failure(source, line, error),
         hint="correct the record, or leave out --strict to answer the others",
@@ -257,11 +257,11 @@ def _describe_failure(source: Source, line: int, error: RecordError | None) -> s
 
 
 class Tally:
-    """What became of the records; warns about the first that failed.
+    """Counts the records, and warns about the first that fail.
 
     Args:
-        inputs: What the records are called: texts or pairs.
-        strict_language: Whether those that do not look like English are skipped.
+        inputs: Word for the records: texts or pairs.
+        strict_language: Whether records that do not look like English are skipped.
     """
 
     def __init__(self, inputs: str, strict_language: bool) -> None:
@@ -285,7 +285,7 @@ class Tally:
                     console.warning(_describe_failure(source, predictions[0].record.line, error))
 
     def report(self, device: str, max_length: int) -> None:
-        """Warn about what was not answered as it stands; on a terminal, sum up."""
+        """Warn about records that were not answered in full; on a terminal, also sum up."""
         counts = self.counts
         of_all = f"of {counts['read']:,} records"
         if counts["failed"] > MAX_WARNINGS:

@@ -20,7 +20,7 @@ class TableWriter:
         tasks: The tasks.
         with_texts: Whether to repeat the texts.
         colored: Whether to colour labels and errors.
-        max_lines: Most lines of a text; None shows all of it.
+        max_lines: Maximum number of lines of a text; None shows all of it.
     """
 
     def __init__(
@@ -45,17 +45,17 @@ class TableWriter:
         self._has_begun = False
 
     def begin(self, records: RecordStream) -> bytes:
-        """The column names and a rule, once."""
+        """Return the column names and a rule, once."""
         header = "" if self._has_begun else self._layout.header()
         self._has_begun = True
         return header.encode()
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """The predictions of records; a long text is wrapped."""
+        """Return the predictions of records; a long text is wrapped."""
         return self._layout.rows([self._cells(item) for item in records]).encode("utf-8", "replace")
 
     def end(self) -> bytes:
-        """Nothing."""
+        """Return nothing: the table has no end."""
         return b""
 
     def _cells(self, predictions: Predictions) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`swiss reproduce`: run the experiments of a table of the paper, show its numbers beside ours."""
+"""`swiss reproduce`: run the experiments of a table of the paper, compare its numbers with ours."""
 
 import sys
 from dataclasses import dataclass
@@ -237,7 +237,7 @@ def run(request: _Request) -> None:
 
 
 def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
-    """Run one experiment to its end, and write it into the ledger."""
+    """Run one experiment to its end, and add it to the ledger."""
     from swiss_training.events import Interrupted
     from swiss_training.experiments import reproduction
     from swiss_training.interruption import Interruption
@@ -265,7 +265,7 @@ def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
 
 
 def show_ledger(table: Table, small: bool, output: Path | None, layout: TableFormat) -> None:
-    """Print the table of what is in a ledger.
+    """Print the table of the results in a ledger.
 
     Raises:
         ConfigurationError: if the ledger is of another table.

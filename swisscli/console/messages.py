@@ -74,12 +74,12 @@ def status(message: str) -> None:
 
 
 def block(text: str) -> None:
-    """Print lines on standard error as they are; they hold no escapes but our own."""
+    """Print lines on standard error unchanged; they contain only our own escape sequences."""
     print(text, end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def note(message: str) -> None:
-    """Print a line on standard error if it is a terminal, nothing otherwise."""
+    """Print a line on standard error if it is a terminal."""
     if is_terminal(sys.stderr):
         status(message)
 
@@ -92,10 +92,10 @@ def _print_labelled(kind: str, message: str) -> None:
 
 
 class Advance(Protocol):
-    """Takes how many more are done, and where it is known the share of all from 0 to 1."""
+    """Receives how many more are done and, if known, the share of all from 0 to 1."""
 
     def __call__(self, count: int, share: float | None = None, /) -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 def ignore_progress(count: int, share: float | None = None, /) -> None:
@@ -104,12 +104,12 @@ def ignore_progress(count: int, share: float | None = None, /) -> None:
 
 @contextmanager
 def progress(description: str) -> Iterator[Advance]:
-    """Show a count, its rate, and where it is known the share done and the time left.
+    """Show a count, its rate and, if known, the share done and the time left.
 
     Shown on standard error if it is a terminal.
 
     Yields:
-        What takes the progress.
+        The function that receives the progress.
     """
     if not is_terminal(sys.stderr):
         yield ignore_progress

@@ -16,12 +16,12 @@ _WIDE = 100
 
 
 def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: TextIO) -> str:
-    """Counts as bars.
+    """Return counts as bars.
 
     Args:
-        title: What stands above them.
-        rows: For each a name, its count, its share of all, and a style.
-        stream: Where it will be written, which decides about colours.
+        title: Title above the bars.
+        rows: Name, count, share of all, and style of each bar.
+        stream: Stream to write to, which decides whether colours are used.
     """
     from rich.table import Table
     from rich.text import Text
@@ -41,7 +41,7 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: T
 def text_table(
     title: str, header: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO
 ) -> str:
-    """Rows of text under a title; the last column takes the room that is left."""
+    """Return rows of text under a title; the last column takes the remaining width."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -57,7 +57,7 @@ def text_table(
 
 
 def histogram(title: str, bins: Sequence[dict[str, Any]], stream: TextIO) -> str:
-    """Counts of values from low to high, a line of bars for each."""
+    """Return a histogram, a line of bars for each range of values from low to high."""
     total = sum(item["count"] for item in bins) or 1
     rows = [
         (f"{item['from']:6.2f} to {item['to']:5.2f}", item["count"], item["count"] / total, "cyan")

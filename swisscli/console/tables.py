@@ -26,7 +26,7 @@ class TableLayout:
     """A table with fixed column widths, so that its rows can be printed as they come.
 
     Attributes:
-        columns: Name and width in cells of every column; None shares what the terminal has left.
+        columns: Name and width in cells of every column; None shares the remaining width.
         colored: Whether to colour it.
         max_lines: Most lines of a cell of the columns that share the rest; None shows all.
     """
@@ -36,11 +36,11 @@ class TableLayout:
     max_lines: int | None = None
 
     def header(self) -> str:
-        """The names and a rule."""
+        """Return the column names and a rule."""
         return self._render(self._make_table(with_header=True))
 
     def rows(self, rows: Sequence[Sequence[tuple[str, str]]]) -> str:
-        """Rows of cells, each a text and a style; the text is never read as markup."""
+        """Return rows of cells, each a text and a style. The text is never read as markup."""
         from rich.text import Text
 
         table = self._make_table(with_header=False)
@@ -53,7 +53,7 @@ class TableLayout:
         return self._render(table) if rows else ""
 
     def _shorten(self, text: "Text") -> "Text":
-        """A text that takes no more than the lines allowed, and says if it was cut."""
+        """Shorten a text to the number of lines allowed, with a mark if it was cut."""
         from rich.console import Console
         from rich.text import Text
 
@@ -94,19 +94,19 @@ class TableLayout:
 def fixed_table(
     columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]], stream: TextIO
 ) -> str:
-    """Rows of text under a header.
+    """Return rows of text under a header.
 
     Args:
         columns: Name and width in cells of every column.
         rows: The cells.
-        stream: Where it will be written, which decides about colours.
+        stream: Stream to write to, which decides whether colours are used.
     """
     layout = TableLayout(tuple(columns), is_colored(stream))
     return layout.header() + layout.rows([[(text, "") for text in row] for row in rows])
 
 
 def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
-    """A square matrix of numbers from 0 to 1 as a table on standard output.
+    """Return a square matrix of numbers from 0 to 1 as a table for standard output.
 
     Cells are numbers on a colour, the lightest for the largest; numbers alone without colour.
     Columns that do not fit beside each other follow below, with their rows' tokens again.
@@ -137,19 +137,19 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
 
 
 def _heat_style(value: float) -> str:
-    """Dark for 0 to light for 1, in the greys and blues of the 256 colours."""
+    """Return a style from dark for 0 to light for 1, of the 256 colours."""
     level = min(int(value * len(_HEAT)), len(_HEAT) - 1)
     text = "color(231)" if level < len(_HEAT) - 3 else "color(16)"
     return f"{text} on color({_HEAT[level]})"
 
 
 def terminal_width() -> int:
-    """The columns of the terminal that results go to; not fewer than a table needs."""
+    """Return the width of the terminal in columns, but at least that of the narrowest table."""
     return max(_MIN_TABLE_WIDTH, shutil.get_terminal_size().columns)
 
 
 def render_table(table: "Table", colored: bool, colors: Literal["standard", "256"]) -> str:
-    """A table as text of the terminal's width."""
+    """Render a table as text of the terminal's width."""
     from rich.console import Console
 
     text = StringIO()

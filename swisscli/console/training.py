@@ -1,4 +1,4 @@
-"""A training or pretraining run, as it is shown on standard error."""
+"""Shows a training or pretraining run on standard error."""
 
 import sys
 from datetime import timedelta
@@ -20,15 +20,15 @@ _BAR_WIDTH = 30
 
 
 class _Progress(NamedTuple):
-    """How far something is.
+    """The progress of an activity.
 
     Attributes:
-        what: What it is.
-        done: How much of it is done.
-        total: How much there is; None if that is not known.
-        unit: What is counted.
-        first: How much was done when it began here.
-        began: When it began.
+        what: Name of the activity.
+        done: Amount that is done.
+        total: Total amount; None if unknown.
+        unit: Unit of the amounts.
+        first: Amount that was done at the start.
+        began: Time of the start.
         advanced: When so much was done.
     """
 
@@ -44,7 +44,7 @@ class _Progress(NamedTuple):
         return self._replace(done=done, advanced=monotonic())
 
     def left(self, now: float) -> str:
-        """The time that is left at a moment, at the mean speed; empty until there is one."""
+        """Return the time that is left at the mean speed; empty until the speed is known."""
         if self.total is None or self.done <= self.first:
             return ""
         each = (self.advanced - self.began) / (self.done - self.first)
@@ -96,14 +96,14 @@ class TrainingDisplay(Observer):
         self.end_live()
 
     def end_live(self) -> None:
-        """Leave on the terminal what was live; lines come below it from now on."""
+        """End the live part, and leave it on the terminal."""
         if self._live:
             self._spinner = self._activity = None  # what stays is the table and how far it came
             self._live.stop()
             self._live = None
 
     def line(self, message: str) -> None:
-        """Print a line; on a terminal above the live part."""
+        """Print a line, above the live part on a terminal."""
         if self._live:
             from rich.text import Text
 
@@ -112,13 +112,13 @@ class TrainingDisplay(Observer):
             print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
 
     def follow(self, stop: Interruption) -> None:
-        """Show too what Ctrl-C does, and that it was pressed."""
+        """Also show what Ctrl-C does, and that it was pressed."""
         self._stop = stop
 
     def on_activity(
         self, what: str, done: int = 0, total: int | None = None, unit: str = ""
     ) -> None:
-        """Show what the run is doing between the steps, or before them."""
+        """Show an activity before or between the steps."""
         if not self._live:
             return
         before = self._activity
@@ -136,7 +136,7 @@ class TrainingDisplay(Observer):
             self._steps = self._steps.advance(step)
 
     def show(self, event: Event) -> None:
-        """Show an event; those that say nothing new to a person are passed over."""
+        """Show an event, unless it says nothing new."""
         self._activity = None
         match event:
             case Started():
@@ -180,7 +180,7 @@ class TrainingDisplay(Observer):
             )
 
     def _render(self) -> "RenderableType":
-        """What is live now; called in another thread than the one that trains."""
+        """Return the live part; called in another thread than the one that trains."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
@@ -225,7 +225,7 @@ def _begin(what: str, done: int, total: int | None, unit: str) -> _Progress:
 
 
 def _render_progress(progress: _Progress, now: float, rate: str = "") -> "list[RenderableType]":
-    """A bar where there is an end ahead, a count where something is counted, the time left."""
+    """Return a bar if the end is known, a count if something is counted, and the time left."""
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 

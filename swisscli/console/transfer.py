@@ -1,4 +1,4 @@
-"""What is fetched, as it is shown on standard error."""
+"""Shows files that are fetched on standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from swisscli.core.io.text import visible
 
 
 class ShowTransfer(Protocol):
-    """Shows how far a file is."""
+    """Shows the progress of a file."""
 
     def __call__(self, name: str, number: int, count: int, done: int, size: int | None) -> None:
-        """Show it.
+        """Show the progress.
 
         Args:
-            name: The file.
-            number: Which one it is, from 1.
-            count: How many there are.
-            done: Bytes that are there.
-            size: Bytes of the whole file; None if not known.
+            name: Name of the file.
+            number: Number of the file, from 1.
+            count: Number of files.
+            done: Bytes fetched so far.
+            size: Size of the file in bytes; None if unknown.
         """
 
 
@@ -30,7 +30,7 @@ def transfer(folder: Path) -> Iterator[ShowTransfer]:
     """Show files that are fetched: a bar on a terminal, elsewhere a line for each.
 
     Args:
-        folder: Where they are fetched into, which is said once.
+        folder: Folder that they are fetched into, which is shown once.
     """
     if not is_terminal(sys.stderr):
         yield _TransferLines(folder)

@@ -1,4 +1,4 @@
-"""Texts longer than the model: the parts that are computed, and one answer of several parts."""
+"""Texts beyond the longest input: splits them into parts, and merges the parts' answers."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -19,20 +19,20 @@ Parts = tuple[Sequences, ...]
 
 
 def flatten(examples: Sequence[Parts]) -> list[Sequences]:
-    """The parts of all examples, in order."""
+    """Return the parts of all examples, in order."""
     return list(chain.from_iterable(examples))
 
 
 def merge(
     tasks: Sequence[TaskSpec], examples: Sequence[Parts], logits_PK: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """The logits of each example from those of its parts.
+    """Merge the logits of each example's parts.
 
-    Of several parts the probabilities are averaged, not the logits: one part that is very sure
-    must not outvote the others. The measurement is in training/README.md.
+    Probabilities are averaged, not logits: one part that is very sure must not outvote the others.
+    The measurement is in training/README.md.
 
     Args:
-        tasks: The tasks whose logits stand beside each other.
+        tasks: The tasks, in the order of their logits.
         examples: The parts of each example.
         logits_PK: The logits of all parts, (P, K).
 

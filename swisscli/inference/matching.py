@@ -1,4 +1,4 @@
-"""Finds for each text its nearest texts of a corpus: embeddings choose, a task's head decides."""
+"""Finds the nearest texts of a corpus: embeddings select candidates, a task's head scores them."""
 
 import json
 import tempfile
@@ -168,8 +168,8 @@ class Matcher:
     Attributes:
         predictor: The model.
         corpus: The texts to search in.
-        task: The task that decides, of two texts.
-        top: Most matches of a query.
+        task: The task of two texts that scores the candidates.
+        top: Maximum number of matches per query.
         candidates: Number of nearest texts that the task's head compares with a query.
         threshold: Smallest score of a match; None for any.
         among_itself: Whether the queries are the corpus: each is added to it, and compared with

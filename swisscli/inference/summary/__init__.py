@@ -1,1 +1,1 @@
-"""What many predictions say together: counted as they come, written as text, JSON or a page."""
+"""Summaries of many predictions: counted as they come, written as text, JSON or a page."""

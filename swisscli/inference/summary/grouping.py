@@ -1,4 +1,4 @@
-"""By what records are grouped: a column, or the period in which its date lies."""
+"""Groups records by a column, or by the period of its dates."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Grouping:
     """A column, and the period if its dates are grouped.
 
     Attributes:
-        column: The name, case folded when it is looked up.
+        column: Name of the column; case does not matter.
         period: `day`, `week`, `month`, `quarter` or `year`; None groups by the value itself.
     """
 
@@ -41,7 +41,7 @@ class Grouping:
         """Read `COLUMN` or `COLUMN:PERIOD`.
 
         Raises:
-            ConfigurationError: if it names no column.
+            ConfigurationError: if the column has no name.
         """
         column, _, period = text.rpartition(":")
         found = cls(column, period) if period in _PERIODS and column else cls(text)
@@ -53,10 +53,10 @@ class Grouping:
         return found
 
     def check(self, records: RecordStream) -> None:
-        """Refuse a table without the column. Records of JSON may each have it or not.
+        """Check that a table has the column. JSON records may lack it.
 
         Raises:
-            ConfigurationError: if it has none, or several, of the name.
+            ConfigurationError: if the table has no such column, or several.
         """
         if records.source.format.is_json:
             return
@@ -70,7 +70,7 @@ class Grouping:
             )
 
     def value(self, record: Record) -> str:
-        """The group of a record."""
+        """Return the group of a record."""
         cells = zip(record.names, record.fields, strict=False)
         key = fold_name(self.column)
         cell = next((cell for name, cell in cells if fold_name(name) == key), None)
@@ -82,7 +82,7 @@ class Grouping:
 
 
 def _parse_date(cell: Any) -> date | None:
-    """The date at the beginning of a cell: year, month, and day if there is one."""
+    """Return the date at the start of a cell: year, month and, if given, day."""
     if isinstance(cell, datetime):
         return cell.date()
     if isinstance(cell, date):

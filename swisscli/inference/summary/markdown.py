@@ -10,7 +10,7 @@ _MAX_GROUPS = 100
 
 
 def markdown(summary: dict[str, Any], scale: Scale) -> str:
-    """The document.
+    """Write the document.
 
     Args:
         summary: What `Summary.as_json` gives.
@@ -44,13 +44,13 @@ def markdown(summary: dict[str, Any], scale: Scale) -> str:
 
 
 def format_counts(summary: dict[str, Any]) -> str:
-    """How many records were answered, and what became of the others."""
+    """Describe how many records were answered, skipped, truncated or failed."""
     names = ("answered", "skipped", "truncated", "out_of_domain", "failed")
     return ", ".join(f"{summary[name]:,} {name.replace('_', ' ')}" for name in names)
 
 
 def format_mean(group: dict[str, Any]) -> str:
-    """The mean and its interval."""
+    """Format the mean with its interval."""
     if group["mean"] is None:
         return "none"
     mean = f"{group['mean']:.3f}"
@@ -61,19 +61,19 @@ def format_mean(group: dict[str, Any]) -> str:
 
 
 def describe_grouping(grouped: dict[str, Any]) -> str:
-    """By what records are grouped: an item of a summary's `by`, in words."""
+    """Describe a grouping, an item of the summary's `by`."""
     column = str(grouped["column"])
     return f"{grouped['period']} of {column}" if grouped["period"] else column
 
 
 def group_header(summary: dict[str, Any], grouped: dict[str, Any]) -> list[str]:
-    """The columns of a table of groups."""
+    """Return the column names of a table of groups."""
     labels = [label["label"] for label in summary["labels"]]
     return [str(grouped["period"] or grouped["column"]), "records", *labels, "mean", "± 95 %"]
 
 
 def group_row(group: dict[str, Any]) -> list[str]:
-    """The cells of a group."""
+    """Return the cells of a group."""
     mean = "" if group["mean"] is None else f"{group['mean']:.3f}"
     half = (group["interval"][1] - group["interval"][0]) / 2 if group["interval"] else None
     return [

@@ -1,4 +1,4 @@
-"""A summary as one page of HTML that loads nothing from anywhere, light or dark as its reader."""
+"""A summary as one HTML page that loads nothing, and is light or dark as the browser prefers."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,7 +15,7 @@ _CURVE = (1000, 200)
 
 
 def page(summary: dict[str, Any], scale: Scale) -> str:
-    """The page.
+    """Write the page.
 
     Args:
         summary: What `Summary.as_json` gives.
@@ -61,7 +61,7 @@ def _figures(summary: dict[str, Any], scale: Scale) -> str:
 
 
 def _tone(index: int, count: int) -> int:
-    """The colour of a class: the first and the last class have the strongest."""
+    """Return the colour of a class; the first and the last class have the strongest."""
     return round(index * (_NUM_TONES - 1) / max(1, count - 1))
 
 

@@ -23,11 +23,11 @@ class Scale:
     """The number that is averaged, one for each answer.
 
     Attributes:
-        name: What it is.
-        low: Its least value.
+        name: Description of the number.
+        low: Its smallest value.
         high: Its largest value.
-        lowest: What a text of a low value is called.
-        highest: What a text of a high value is called.
+        lowest: Description of a text with a low value.
+        highest: Description of a text with a high value.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Scale:
 
     @classmethod
     def of(cls, task: TaskSpec) -> "Scale":
-        """The scale of a task.
+        """Return the scale of a task.
 
         Classes that fold are in an order: their number is the expected class, from -1 for the
         first to 1 for the last. For other tasks it is the score.
@@ -54,7 +54,7 @@ class Scale:
         return cls("probability of the label", 0, 1, "least certain", "most certain")
 
     def value(self, prediction: Prediction) -> float:
-        """The number of an answer."""
+        """Return the number of an answer."""
         assert prediction.score is not None
         if self.low < 0 and prediction.probabilities:
             last = len(prediction.probabilities) - 1
@@ -72,14 +72,14 @@ class Moments:
     _squares: float = 0.0
 
     def add(self, value: float) -> None:
-        """Take a number in."""
+        """Add a number."""
         self.count += 1
         delta = value - self.mean
         self.mean += delta / self.count
         self._squares += delta * (value - self.mean)
 
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % confidence interval of the mean, by the normal distribution."""
+        """Return the 95 % confidence interval of the mean, by the normal distribution."""
         if self.count < 2:
             return None
         half = _Z95 * math.sqrt(self._squares / (self.count - 1) / self.count)
@@ -88,12 +88,12 @@ class Moments:
 
 @dataclass
 class Group:
-    """What became of some records.
+    """Counts of a group of records.
 
     Attributes:
         counts: `records`, `answered`, `skipped`, `truncated`, `out_of_domain`, `failed`.
-        labels: How many have each label.
-        moments: Of the numbers of those answered.
+        labels: Number of records with each label.
+        moments: Moments of the answers' numbers.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Group:
     moments: Moments = field(default_factory=Moments)
 
     def add(self, prediction: Prediction, value: float | None) -> None:
-        """Count a record; without a value it has no answer."""
+        """Count a record; a record without an answer has no value."""
         self.counts["records"] += 1
         self.counts["answered"] += value is not None
         self.counts["skipped"] += prediction.skipped is not None
@@ -114,7 +114,7 @@ class Group:
                 self.labels[prediction.label] += 1
 
     def as_json(self, labels: Sequence[str]) -> dict[str, Any]:
-        """Counts, shares, mean and interval."""
+        """Return counts, shares, mean and interval."""
         answered = self.counts["answered"]
         interval = self.moments.interval()
         return {
@@ -138,7 +138,7 @@ class Group:
 
 
 class _Extremes:
-    """The records with the largest keys, distinct in their texts; few, and cut short."""
+    """The few records with the largest keys, each text once; long texts are shortened."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -168,12 +168,12 @@ class _Extremes:
 
 
 class Summary:
-    """A summary that grows by one prediction after the other.
+    """A summary of a stream of predictions.
 
     Args:
         task: The task, with the labels that its answers have.
-        groupings: By what records are grouped, each on its own.
-        num_extremes: How many of the lowest and the highest are kept.
+        groupings: The groupings, each of all records.
+        num_extremes: Number of the lowest and of the highest records to keep.
     """
 
     def __init__(self, task: TaskSpec, groupings: Sequence[Grouping], num_extremes: int) -> None:
@@ -186,7 +186,7 @@ class Summary:
         self._highest = _Extremes(num_extremes)
 
     def add(self, predictions: Sequence[Prediction]) -> None:
-        """Take predictions in."""
+        """Add predictions."""
         for prediction in predictions:
             value = None if prediction.score is None else self.scale.value(prediction)
             self._all.add(prediction, value)
@@ -203,7 +203,7 @@ class Summary:
         return min(_NUM_BINS - 1, max(0, int(share * _NUM_BINS)))
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """Return the summary as a JSON object."""
         scale, labels = self.scale, self.task.labels
         width = (scale.high - scale.low) / _NUM_BINS
         return {
@@ -235,14 +235,14 @@ class Summary:
 
 
 def _group(groups: dict[str, Group], name: str) -> Group:
-    """The group of a name; once there are many groups, new names share one."""
+    """Return the group of a name. Beyond the maximum number of groups, new names share one."""
     if name not in groups and len(groups) >= _MAX_GROUPS:
         name = OTHER
     return groups.setdefault(name, Group())
 
 
 def _sort_groups(groups: dict[str, Group], *, by_time: bool) -> list[tuple[str, Group]]:
-    """By time, or else the largest first; groups without a value come last."""
+    """Sort groups by time, otherwise by size; groups without a value come last."""
 
     def sort_key(entry: tuple[str, Group]) -> tuple[bool, int, str]:
         name, group = entry

@@ -48,7 +48,7 @@ class ResultColumns:
         return self.names
 
     def cells(self, predictions: Predictions) -> list[str]:
-        """The cells of a record; see `row_of`."""
+        """Return the cells of a record; see `row_of`."""
         return row_of(predictions, self._tasks, with_texts=self._with_texts)
 
 
@@ -60,7 +60,7 @@ class TableColumns:
         with_file: Whether to name the source of each record, if there are several.
         warn: Called with a message if a name is taken.
         unique: Whether the columns of the input must have different names.
-        num_texts: Keep only so many columns with texts; None keeps all columns.
+        num_texts: Number of text columns to keep; None keeps all columns.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class TableColumns:
         return [*self.input_names(), *self.answers]
 
     def input_names(self) -> list[str]:
-        """The names of the input's columns, as they are written."""
+        """Return the names of the input's columns in the output."""
         return fresh_names(self.inputs, ()) if self._unique else list(self.inputs)
 
     def cells(self, predictions: Predictions) -> list[str]:
-        """The cells of a record, its own as they were."""
+        """Return the cells of a record; its own cells are unchanged."""
         fields = map(as_text, self.fields(predictions[0].record))
         answers = self.answer_values(predictions)
         return [*fields, *(_format_number(value) for value in answers)]
@@ -137,7 +137,7 @@ class TableColumns:
         return [values.get(name) for name in self.inputs]
 
     def answer_values(self, predictions: Predictions) -> list[Any]:
-        """What stands behind the record's own cells: texts, numbers and None."""
+        """Return the values that follow the record's own cells: texts, numbers and None."""
         record = predictions[0].record
         values: list[Any] = []
         for prediction, task in zip(predictions, self._tasks, strict=True):
@@ -148,13 +148,13 @@ class TableColumns:
 
 
 def answer_names(tasks: Sequence[TaskSpec], *, with_file: bool) -> list[str]:
-    """The names of the columns of answers, behind those of a table."""
+    """Return the names of the answers' columns, which follow those of a table."""
     names = [f"{task.name}_{name}" for task in tasks for name in result_names(task)]
     return [*names, "error", "flags", "line", *(["file"] if with_file else [])]
 
 
 def flags_of(predictions: Predictions) -> str | None:
-    """What to know of an answer, or of why there is none: words with `;` between them.
+    """Return the flags of an answer, or why it is missing: words separated by `;`.
 
     `empty`, `out_of_domain` and `no_match` are reasons to skip a record, as in
     `Prediction.skipped`; an answer can be `out_of_domain` too, and `truncated`.
@@ -166,7 +166,7 @@ def flags_of(predictions: Predictions) -> str | None:
 
 
 def fresh_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
-    """The names, each with a number behind it where it is taken: `error_2`."""
+    """Return the names; a name that is taken gets a number: `error_2`."""
     used = set(taken)
     fresh = []
     for name in names:
@@ -182,7 +182,7 @@ def fresh_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
 def warn_of_renamed(
     usual: Sequence[str], names: Sequence[str], source: str, warn: Callable[[str], None]
 ) -> bool:
-    """Say which columns and answers have another name than usual, if any has."""
+    """Warn about columns and answers that were renamed."""
     renamed = [(old, new) for old, new in zip(usual, names, strict=True) if old != new]
     if renamed:
         what = ", ".join(f"{old!r} is written as {new!r}" for old, new in renamed)
@@ -191,7 +191,7 @@ def warn_of_renamed(
 
 
 def column_names(tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
-    """The columns of a row, as `row_of` fills them; of several tasks each has its name before."""
+    """Return the names of the cells of `row_of`; with several tasks, each begins with its task."""
     prefixes = [f"{task.name}_" if len(tasks) > 1 else "" for task in tasks]
     results = [
         prefix + name
@@ -202,12 +202,12 @@ def column_names(tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
 
 
 def result_names(task: TaskSpec) -> list[str]:
-    """The columns of one task's answer."""
+    """Return the names of the cells of one task's answer."""
     return ["label", "score"] if task.labels else ["score"]
 
 
 def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: bool) -> list[str]:
-    """The predictions of one record as cells.
+    """Return the predictions of one record as cells.
 
     Where a task has none because the record failed, the first of its cells is `error:CODE` and
     the others are empty; for a skipped record all are.
@@ -222,7 +222,7 @@ def row_of(predictions: Predictions, tasks: Sequence[TaskSpec], *, with_texts: b
 
 
 def texts_of(predictions: Predictions, tasks: Sequence[TaskSpec]) -> list[str]:
-    """The texts of a record, empty where they are not known."""
+    """Return the texts of a record; unknown texts are empty."""
     arity = tasks[0].arity
     known = predictions[0].record.texts[:arity]
     return [*known, *[""] * (arity - len(known))]
@@ -258,7 +258,7 @@ def as_text(value: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """A value as JSON; what JSON has not is null (not a number) or text (dates, bytes)."""
+    """Return a value as JSON. NaN becomes null; dates and bytes become text."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_format_value)
     except ValueError:

@@ -95,10 +95,10 @@ class DelimitedWriter:
 
 
 def escape_formula(text: str) -> str:
-    """A cell that no spreadsheet runs: a `'` stands before what it would take as a formula."""
+    """Return a cell that no spreadsheet runs: a `'` precedes what would be a formula."""
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
 def encode_text(lines: Iterable[str]) -> bytes:
-    """Text as UTF-8; lone surrogates, which JSON can spell, have none."""
+    """Encode text as UTF-8; lone surrogates, which JSON can contain, become `?`."""
     return "".join(lines).encode("utf-8", "replace")

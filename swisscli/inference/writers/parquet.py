@@ -57,7 +57,7 @@ class TableParquetWriter:
         self._tables: list[pyarrow.Table] = []
 
     def begin(self, records: RecordStream) -> bytes:
-        """The first bytes of the file."""
+        """Return the first bytes of the file."""
         import pyarrow as pa
         from pyarrow.parquet import ParquetWriter
 
@@ -81,7 +81,7 @@ class TableParquetWriter:
         return self._sink.take()
 
     def rows(self, records: Sequence[Predictions]) -> bytes:
-        """What has become ready to be written."""
+        """Return the bytes that are complete."""
         self._tables += self._as_tables(records)
         num_rows = sum(table.num_rows for table in self._tables)
         if num_rows >= _MAX_GROUP_ROWS or sum(t.nbytes for t in self._tables) >= _MAX_GROUP_BYTES:
@@ -164,6 +164,6 @@ class _Sink(io.RawIOBase):
         return self._position
 
     def take(self) -> bytes:
-        """What was written since it was taken last."""
+        """Return what was written since the last call."""
         taken, self._parts = b"".join(self._parts), []
         return taken
