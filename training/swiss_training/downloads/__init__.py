@@ -1,1 +1,1 @@
-"""What a run fetches: the course's data and encoders, into a cache, verified."""
+"""Fetches the course's data and encoders into a cache, and verifies them."""

@@ -12,7 +12,7 @@ OFFLINE_VARIABLE = "HF_HUB_OFFLINE"
 
 
 def cache_folder() -> Path:
-    """The cache folder: `SWISS_CACHE`, else the system's default."""
+    """Return the cache folder: `SWISS_CACHE`, else the system's default."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).absolute() if named else user_cache_path("swiss", appauthor=False)
 

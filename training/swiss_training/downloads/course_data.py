@@ -25,11 +25,11 @@ FILES: dict[str, tuple[str, int | None]] = {
     "sts-dev.csv": ("9392860e584717976b8d817cc40c9e6ceeec27e0", 132_265),
     "sts-test-student.csv": ("25f0cf8fafdd1f82b9e2bb460c708af34341ce60", 256_677),
 }
-"""The git blob id of each file, and its bytes where they are known."""
+"""The git blob id of each file and, if known, its size in bytes."""
 
 
 def folder() -> Path:
-    """The folder of the files in the cache."""
+    """Return the folder of the files in the cache."""
     return cache_folder() / "data" / f"cs224n-{REVISION[:7]}"
 
 
@@ -49,5 +49,5 @@ def files(names: Sequence[str] = ()) -> list[RemoteFile]:
 
 
 def missing_files(names: Sequence[str] = ()) -> list[RemoteFile]:
-    """The files that are missing from the cache, or differ there."""
+    """Return the files that are missing from the cache or differ from their hash."""
     return [file for file in files(names) if not file.matches(folder() / file.name)]

@@ -1,4 +1,4 @@
-"""Encoders of the Hugging Face Hub: their files there, and their folders on this machine."""
+"""Encoders of the Hugging Face Hub: their files on the Hub and in the cache."""
 
 import json
 import os
@@ -40,20 +40,20 @@ class Revision:
 
     @property
     def folder(self) -> Path:
-        """Its folder in the cache."""
+        """Return its folder in the cache."""
         return _folder(self.repository) / self.commit
 
     def remote_files(self) -> list[RemoteFile]:
-        """Its files on the Hub."""
+        """Return its files on the Hub."""
         base = f"{_endpoint()}/{self.repository}/resolve/{self.commit}"
         return [RemoteFile(name, f"{base}/{name}", *about) for name, about in self.files.items()]
 
     def missing_files(self) -> list[RemoteFile]:
-        """The files that are missing from the cache, or differ there."""
+        """Return the files that are missing from the cache or differ from their hash."""
         return [file for file in self.remote_files() if not file.matches(self.folder / file.name)]
 
     def write_record(self) -> None:
-        """Write the list of the files that belong into the folder."""
+        """Write the list of the folder's files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic.open_beside(self.folder / RECORD) as sink:
             sink.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
@@ -73,7 +73,7 @@ PINNED = {
         },
     )
 }
-"""The revision that a name stands for; of any other the Hub is asked for its present one."""
+"""The revision of a name without one. For other names, the Hub is asked for the current one."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class LocalEncoder:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """The repository and the revision of `NAME` or `NAME@REVISION`; the latter may be empty.
+    """Split `NAME` or `NAME@REVISION` into repository and revision, which may be empty.
 
     Raises:
         ModelError: if it cannot be a repository's name.
@@ -136,7 +136,7 @@ def find(name: str) -> LocalEncoder | None:
 
 
 def is_cached(name: str) -> bool:
-    """Whether the cache has the very revision that a name stands for, so the Hub need not be asked.
+    """Whether the cache has the exact revision of a name, so that the Hub need not be asked.
 
     Raises:
         ModelError: if it cannot be a repository's name.
@@ -149,7 +149,7 @@ def is_cached(name: str) -> bool:
 
 
 def resolve(client: httpx2.Client, name: str) -> Revision:
-    """The revision to fetch of an encoder: the pinned one, or the Hub is asked.
+    """Return the revision of an encoder to fetch: the pinned one, or what the Hub answers.
 
     Args:
         client: Makes the request.
@@ -191,10 +191,10 @@ def resolve(client: httpx2.Client, name: str) -> Revision:
 
 
 def cached_revisions(repository: str | None = None) -> Iterator[Revision]:
-    """The encoders in the cache, whole or not, the newest first.
+    """Return the encoders in the cache, complete or not, the newest first.
 
     Args:
-        repository: Only those of this one.
+        repository: Repository of the encoders; None for all.
     """
     folder = _folder(repository) if repository else _folder("*")
     records = folder.parent.glob(f"{folder.name}/*/{RECORD}")
@@ -210,7 +210,7 @@ def cached_revisions(repository: str | None = None) -> Iterator[Revision]:
 
 
 def request_headers() -> dict[str, str]:
-    """The user's token, for repositories that need one."""
+    """Return the user's token, for repositories that need one."""
     from huggingface_hub import get_token
 
     token = get_token()

@@ -1,4 +1,4 @@
-"""Files that a run needs and this machine lacks: fetched together, or listed in one error."""
+"""Fetches the files that a run needs and this machine lacks, or lists them in one error."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ _SPLITS: tuple[Split, ...] = ("train", "dev")
 
 @dataclass(frozen=True)
 class Needs:
-    """What is missing.
+    """The files that are missing.
 
     Attributes:
         data: Names of files of the course's data.
@@ -42,12 +42,12 @@ class Needs:
         return Needs(tuple(data), tuple(dict.fromkeys(self.encoders + other.encoders)))
 
     def lines(self) -> list[str]:
-        """The missing files, one line each."""
+        """Return the missing files, one line each."""
         lines = [f"data: {', '.join(self.data)} of the CS224N project"] if self.data else []
         return lines + [f"encoder: {name}" for name in self.encoders]
 
     def error(self, reason: str) -> SwissError:
-        """The error: the missing files, why they cannot be fetched, and every remedy."""
+        """Return the error: the missing files, why they cannot be fetched, and every remedy."""
         words = ["data"] * bool(self.data)
         words += ["encoder", *self.encoders] if self.encoders else []
         ways = [
@@ -68,7 +68,7 @@ class Needs:
 
 
 def of_encoder(config: RunConfig) -> Needs:
-    """The encoder of a configuration, if it is on the Hub and not on this machine."""
+    """Return the encoder of a configuration, if it is on the Hub and not on this machine."""
     name = config.encoder
     if name == PACKAGED or Path(name).is_dir() or hub.find(name):
         return Needs()
@@ -78,7 +78,7 @@ def of_encoder(config: RunConfig) -> Needs:
 def use_cached_data(config: TrainConfig) -> TrainConfig:
     """Take the course's data from the cache, if the data folder has no file that the run reads.
 
-    For a run whose folder nobody has named.
+    Only for a run without a named data folder.
     """
     names = _find_names(config)
     if not names or any((Path(config.data) / name).is_file() for name in names):
@@ -98,13 +98,13 @@ def of_cached_data(config: TrainConfig) -> Needs:
 
 
 def of_begun(config: RunConfig) -> Needs:
-    """What a run needs that has begun, and the cache has lost."""
+    """Return what a run that has begun needs and the cache has lost."""
     data = of_cached_data(config) if isinstance(config, TrainConfig) else Needs()
     return data + of_encoder(config)
 
 
 def _find_names(config: TrainConfig) -> list[str]:
-    """The files of the course's data that belong to the run's tasks."""
+    """Return the files of the course's data that belong to the run's tasks."""
     tasks = [
         task
         for task in config.tasks
@@ -118,10 +118,10 @@ class Progress:
     """The progress of fetching.
 
     Attributes:
-        name: The file that is being fetched.
-        number: Which one it is, from 1.
-        count: How many files are fetched.
-        done: Bytes of the file that are there.
+        name: Name of the file.
+        number: Number of the file, from 1.
+        count: Number of files.
+        done: Bytes of the file fetched so far.
         size: Bytes of the file; None if not known.
     """
 
@@ -146,7 +146,7 @@ def fetch_needs(
     """Fetch what is missing.
 
     Args:
-        needs: What to fetch; what is whole in the cache is not fetched again.
+        needs: The files to fetch; files that the cache has are not fetched again.
         show: Called as bytes come.
         offline: Whether nothing may be fetched; `HF_HUB_OFFLINE` says the same.
         wait: Called if another process is fetching, before this one waits for it.

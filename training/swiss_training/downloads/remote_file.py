@@ -1,4 +1,4 @@
-"""A file on a server, and what it must hold."""
+"""A file on a server, and the hash of its content."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class RemoteFile:
 
     Attributes:
         name: Its name in the folder that it is fetched into.
-        url: Where it is.
+        url: Its address.
         digest: Its git blob id (SHA-1 of `blob SIZE`, a zero byte and the content), or its SHA-256,
             in hexadecimal.
         size: Its bytes; None if not known before it is fetched.
@@ -25,7 +25,7 @@ class RemoteFile:
     size: int | None = None
 
     def matches(self, path: Path) -> bool:
-        """Whether a file on this machine has its content."""
+        """Whether a local file has the same content."""
         if not path.is_file() or self.size not in (None, path.stat().st_size):
             return False
         is_git = len(self.digest) == hashlib.sha1(usedforsecurity=False).digest_size * 2

@@ -1,4 +1,4 @@
-"""Fetching one file: resumed after a break, verified, and renamed into place when it is whole."""
+"""Fetches one file: resumes after a break, verifies, and renames the complete file into place."""
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
@@ -24,11 +24,11 @@ Report = Callable[[int, int | None], None]
 
 
 class TransferError(Exception):
-    """A file that could not be fetched; the text says where and why, for the user."""
+    """A file that could not be fetched; the text tells the user where and why."""
 
 
 def make_client(timeout: float) -> httpx2.Client:
-    """A client that follows redirects; it takes proxies and certificates from the environment.
+    """Make a client that follows redirects, with proxies and certificates from the environment.
 
     Args:
         timeout: Seconds to wait for a connection, and for the next bytes.
@@ -45,8 +45,8 @@ def fetch(
 ) -> None:
     """Fetch a file.
 
-    What has come stays beside the target when the transfer breaks or is interrupted, and the next
-    one continues there. A server without byte ranges sends it all again.
+    If the transfer breaks or is interrupted, the fetched part stays beside the target, and the next
+    transfer continues it. A server without byte ranges sends the whole file again.
 
     Args:
         client: Makes the requests.

@@ -243,12 +243,12 @@ class TrainConfig(RunConfig):
         return list(dict.fromkeys([*TASKS, *self.tasks, *named]))
 
     def named_files(self, split: Split, task: str) -> list[str]:
-        """What names the files of a task, besides `data`."""
+        """Return the values that name files of a task, without `data`."""
         tables = (f"{split}_files", f"extra_{split}_files")
         return [text for table in tables for text in getattr(self, table).get(task, [])]
 
     def files(self, split: Split, task: TaskSpec) -> list[DataFile]:
-        """The data files of a task; those of `data` need not exist.
+        """Return the data files of a task; those of `data` need not exist.
 
         A custom task without a dev file holds out a part of its training files instead.
         """
@@ -261,13 +261,13 @@ class TrainConfig(RunConfig):
         return [DataFile(default), *named] if default and not is_replaced else named
 
     def parse_file(self, text: str, task: TaskSpec) -> DataFile:
-        """A file that is named, with the columns of the configuration where it names none."""
+        """Parse a named file; without columns of its own, it has those of the configuration."""
         file = DataFile.parse(text, task)
         texts = tuple(filter(None, map(str.strip, self.text_columns.split(","))))
         return replace(file, column=file.column or self.label_column, texts=file.texts or texts)
 
     def default_file(self, split: Split, task: TaskSpec) -> Path | None:
-        """The task's file in `data`; None without a folder, or where it has none of the task."""
+        """Return the task's file in `data`; None if the folder has none of the task."""
         name = task.file_name(split)
         return Path(self.data) / name if self.data and name else None
 
@@ -288,7 +288,7 @@ class TrainConfig(RunConfig):
 
 
 def _find_name_problem(task: str) -> str | None:
-    """Why no task can have a name; None if one can."""
+    """Return why no task can have a name; None if one can."""
     try:
         task_name(task)
     except ConfigurationError as error:
@@ -321,5 +321,5 @@ def _resolve_names(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolve_name(task: str) -> str:
-    """The task's name for an alias; what is none is left for the checks of all values."""
+    """Return the task's name for an alias; an unknown name stays, for the checks of all values."""
     return next((spec.name for spec in TASKS.values() if task in spec.aliases), task)

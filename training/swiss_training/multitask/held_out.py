@@ -1,4 +1,4 @@
-"""Rows held out for evaluation, where no dev file is named; without torch."""
+"""Holds out rows for evaluation if no dev file is named. Needs no torch."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -7,7 +7,7 @@ from hashlib import blake2b
 SHARE = 0.1
 """The share of the rows that is held out."""
 _FEWEST = 4
-"""Different texts that a class must have to lose one."""
+"""Number of different texts that a class needs before one is held out."""
 
 Texts = tuple[str, ...]
 

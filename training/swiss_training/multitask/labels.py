@@ -1,4 +1,4 @@
-"""Data files, and how each maps its labels to the classes of a task. Needs no torch."""
+"""Data files, and how their labels map onto the classes of a task. Needs no torch."""
 
 import math
 import os
@@ -79,7 +79,7 @@ class DataFile(os.PathLike[str]):
         """Read `FILE` or `FILE?key=value&key=value`.
 
         Args:
-            text: What names the file. A file whose name has a question mark is read as it is.
+            text: The value. A file whose name has a question mark is read as it is.
             task: The task, whose classes the labels are mapped onto.
 
         Raises:
@@ -102,11 +102,11 @@ class DataFile(os.PathLike[str]):
     def target(
         self, task: TaskSpec, label: str, bounds: tuple[float, float] | None = None
     ) -> Target:
-        """What a label of the file stands for.
+        """Return the class, classes or score of a label.
 
         Args:
             task: The task.
-            label: The label as it stands in the file.
+            label: The label as the file has it.
             bounds: Lowest and highest score of its column, where the file does not say.
 
         Raises:
@@ -131,7 +131,7 @@ _KEYS = ("column", "texts", "labels", "range", "tolerance", "weight", "share")
 
 
 def _parse_options(text: str) -> tuple[Path, dict[str, str]]:
-    """The file that a text names, and its options.
+    """Split a value into the file and its options.
 
     Raises:
         ConfigurationError: if a key is unknown, named twice or without a value.
@@ -156,11 +156,11 @@ def _split(columns: str) -> tuple[str, ...]:
 
 
 def draft_task(name: str, text: str, arity: int = 1) -> TaskSpec:
-    """What the options of a file say of a custom task, before any data is read.
+    """Return a custom task as far as the options of a file define it, before any data is read.
 
     Args:
         name: The task's name.
-        text: What names the file: its option `labels` names classes, `range` makes them scores.
+        text: File and options: `labels` names classes, `range` makes the labels scores.
         arity: Its texts per example.
 
     Raises:
@@ -175,7 +175,7 @@ def draft_task(name: str, text: str, arity: int = 1) -> TaskSpec:
 
 
 def stack_targets(task: TaskSpec, targets: Sequence[Target]) -> "npt.NDArray[np.float32]":
-    """The targets of N rows as one array.
+    """Return the targets of N rows as one array.
 
     Returns:
         Classes or scores, (N,); where a label is coarse, (N, C) with 1 at every class allowed.
@@ -221,7 +221,7 @@ def _find_class(task: TaskSpec, label: str) -> int:
 
 
 def _score(task: TaskSpec, label: str, bounds: tuple[float, float] | None) -> float:
-    """Map a score between bounds to the task's scale; a user's own task takes any number."""
+    """Map a score between bounds to the task's scale; a custom task takes any number."""
     assert task.score_range is not None
     (first, last), (low, high) = task.score_range, bounds or task.score_range
     try:
@@ -260,7 +260,7 @@ def _parse_labels(text: str, value: str, task: TaskSpec) -> dict[str, tuple[int,
 
 
 def _parse_classes(choice: str, task: TaskSpec) -> Sequence[int]:
-    """The classes that one alternative names; none where it has another form."""
+    """Return the classes that one alternative names; none if it has another form."""
     named = task.class_of(choice)
     if named is not None or task.own:
         return [] if named is None else [named]

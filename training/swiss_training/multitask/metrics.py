@@ -50,11 +50,11 @@ class Score:
         return cls(**read_fields(cls, values, place))
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON form, without what was not measured."""
+        """Return the JSON form, without what was not measured."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
     def lines(self, task: str) -> list[tuple[str, str, str, str]]:
-        """The task, a metric, its value and the rows, for each metric."""
+        """Return task, metric, value and rows of each metric."""
         metrics = {self.metric: self.value, "macro_f1": self.macro_f1}
         return [
             (task, name, f"{value:.4f}", str(self.rows))
@@ -223,7 +223,7 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
 def _score_of_classes(
     task: TaskSpec, predicted_N: npt.NDArray[Any], targets_N: npt.NDArray[Any]
 ) -> Score:
-    """Accuracy, macro F1 and the confusion matrix.
+    """Compute accuracy, macro F1 and the confusion matrix.
 
     A class counts in macro F1 if a row has it or it is predicted, as in scikit-learn.
     """

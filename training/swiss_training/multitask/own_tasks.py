@@ -1,4 +1,4 @@
-"""A custom task: what its training files say that it is; without torch."""
+"""Derives a custom task from its training files. Needs no torch."""
 
 import math
 from collections import Counter
@@ -15,7 +15,7 @@ _MAX_SHOWN = 40
 
 
 def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> TaskSpec:
-    """Find out what a custom task is, from the columns and labels of its training files.
+    """Derive a custom task from the columns and labels of its training files.
 
     It has two texts where two columns are chosen or a header has the names of a pair. Labels that
     are numbers with a fraction are scores, and so are whole numbers if the configuration says
@@ -64,7 +64,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
 
 
 def _find_arity(config: TrainConfig, name: str, text: str) -> int:
-    """Texts per row: as many as columns are chosen, else by the header of the first file."""
+    """Return the number of texts per row, by the chosen columns or the header of the first file."""
     file = config.parse_file(text, draft_task(name, text))
     if len(file.texts) > 2:
         raise ConfigurationError(
@@ -81,7 +81,7 @@ def _find_arity(config: TrainConfig, name: str, text: str) -> int:
 
 
 def _read_labels(draft: TaskSpec, file: DataFile) -> list[tuple[str, str]]:
-    """The labels of a file's examples, each with its place; what it maps, as it maps it.
+    """Return the labels of a file's examples, mapped by its options, each with its place.
 
     Raises:
         DataError: naming file and line of a label that can be no class's name.
@@ -125,7 +125,7 @@ def _number(label: str) -> float | None:
 
 
 def _refuse_not_finite(name: str, places: dict[str, str], numbers: dict[str, float]) -> None:
-    """Refuse `nan` among numbers, which marks a missing one; remove it where all are names."""
+    """Refuse `nan` among numbers, which marks a missing one; among names, remove it."""
     odd = [label for label, value in numbers.items() if not math.isfinite(value)]
     if odd and len(numbers) == len(places) > len(odd):
         raise DataError(
@@ -149,7 +149,7 @@ def _order_classes(
     places: dict[str, str],
     numbers: dict[str, float],
 ) -> tuple[str, ...]:
-    """The names of the classes, in order: numbers by their value, others by the alphabet."""
+    """Return the names of the classes in order: numbers by value, others alphabetically."""
     if len(numbers) == len(counts):
         names = tuple(str(value) for value in sorted({int(value) for value in numbers.values()}))
     else:

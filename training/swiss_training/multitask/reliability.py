@@ -1,4 +1,4 @@
-"""Whether a probability means what it says: accuracy by confidence; without torch."""
+"""Compares accuracy and confidence. Needs no torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +12,9 @@ class ConfidenceBin:
     """The rows whose predicted class has a probability in a range.
 
     Attributes:
-        low: Where it begins, itself included.
-        high: Where it ends.
-        count: Rows in it.
+        low: Lower end, included.
+        high: Upper end.
+        count: Number of rows.
         confidence: Their mean confidence.
         accuracy: The share of them that is right.
     """
@@ -29,7 +29,7 @@ class ConfidenceBin:
 def reliability(
     confidence_N: npt.NDArray[Any], right_N: npt.NDArray[Any], num_bins: int = 10
 ) -> tuple[list[ConfidenceBin], float]:
-    """Accuracy by confidence, the probability of the class that is predicted.
+    """Compute accuracy by confidence, the probability of the predicted class.
 
     Args:
         confidence_N: The confidence of each row.

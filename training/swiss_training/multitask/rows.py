@@ -1,4 +1,4 @@
-"""Rows of data files, one by one; without torch."""
+"""Reads the rows of data files, one by one. Needs no torch."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple

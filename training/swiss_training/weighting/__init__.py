@@ -11,7 +11,10 @@ from torch import Tensor
 
 
 class Weighting(Protocol):
-    """Weights the losses of the tasks; it may have parameters."""
+    """Weights the losses of the tasks; it may have parameters.
+
+    With default options, all tasks begin with the same weight.
+    """
 
     def __call__(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
         """The terms of the objective, (K,): a task's formula, applied to each of its batches.
