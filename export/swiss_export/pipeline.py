@@ -12,6 +12,7 @@ from swiss_export import bundle, verify
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
+from swiss_export.precision import BACKENDS
 from swiss_export.precision.backend import Precision, Range
 from swiss_export.temperature import (
     Calibration,
@@ -130,7 +131,7 @@ def export(request: Request) -> Iterator[Event]:
     model = load_model(run)
     tokenizer = Tokenizer.of(run)
     ranges: dict[str, Range] = {}
-    if precision == "int8":
+    if BACKENDS[precision].needs_ranges:
         # Only the built-in text, so that a graph depends on nothing but its model.
         text = verify.parity_batches(tokenizer, config, {})
         ranges = channel_ranges(model, text)
@@ -333,10 +334,10 @@ def _calibrate(
 
 
 def _open_session(path: Path, tasks: list[str], precision: Precision) -> Session:
-    """Open a graph on the device its precision is made for: fp16 on a GPU, if one exists."""
+    """Open a graph on the device that its precision is verified on."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeviceFallbackWarning)
-        device = "auto" if precision == "fp16" else "cpu"
+        device = "auto" if BACKENDS[precision].is_for_gpu else "cpu"
         return Session(path, tasks, device=device, precision=precision)
 
 

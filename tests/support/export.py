@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from swiss_export.builder import Array
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
+from swiss_export.precision import BACKENDS
 from swiss_export.precision.backend import Precision
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.multitask.model import MultitaskModel
@@ -33,7 +34,8 @@ def text_batches(family: str = "bert") -> list[Inputs]:
 
 def graph_of(model: MultitaskModel, precision: Precision) -> onnx.ModelProto:
     family = model.config.encoder.model_type
-    ranges = channel_ranges(model, text_batches(family)) if precision == "int8" else {}
+    needs_ranges = BACKENDS[precision].needs_ranges
+    ranges = channel_ranges(model, text_batches(family)) if needs_ranges else {}
     return build_graph(model.config, weights_of(model), precision, ranges)
 
 

@@ -35,7 +35,7 @@ class EncoderGraph(ABC):
         ranges: Mapping[str, Range],
     ) -> None:
         self.graph = GraphBuilder()
-        self.backend = BACKENDS[precision](self.graph, ranges)
+        self.backend = BACKENDS[precision].make(self.graph, ranges)
         self._pooling = config.pooling
         self.config = config.encoder
         self.weights = weights

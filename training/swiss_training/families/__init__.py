@@ -1,8 +1,6 @@
 """The encoder families, one folder each: the encoder and its names in Hugging Face's checkpoints.
 
-The files beside the folders hold what all families share. A new family needs a folder, an entry in
-`FAMILIES`; its rules, an entry in `swisscli/core/model/families.py`; and its part of the graph, a
-file and an entry in `swiss_export/families/`.
+The files beside the folders hold what all families share. CONTRIBUTING.md says how to add one.
 """
 
 from swiss_training.families.bert import BERT
