@@ -17,8 +17,6 @@ from benchmarks.network import Link, Message, Timeline, Wait
 from swisscli import __version__
 from swisscli.core.processor import allowed_cores, processor
 
-FITTED_BYTES = 2**20
-"""All-reduces of two ranks up to this size decide latency and bandwidth; the others check them."""
 GIGABITS = (1, 10, 25, 100)
 RANKS = (2, 4, 8, 16, 32, 64)
 FASTER = 50
@@ -60,11 +58,9 @@ class Results:
         getattr(self, kind).extend(entries)
 
     def link(self, kind: str) -> Link:
-        """The link between two ranks of this machine, from small all-reduces."""
+        """The link between two ranks of this machine, from single all-reduces."""
         samples = [
-            (entry["bytes"], _shortest(entry, kind))
-            for entry in self.sums
-            if entry["ranks"] == 2 and entry["bytes"] <= FITTED_BYTES
+            (entry["bytes"], _shortest(entry, kind)) for entry in self.sums if entry["ranks"] == 2
         ]
         return network.fit(samples, 2)
 
@@ -223,17 +219,17 @@ def _sums(results: Results) -> Iterator[str]:
     yield ""
     yield "    t = 2 (N - 1) latency + 2 (N - 1) / N * n / bandwidth"
     yield ""
-    yield "Each figure is the shortest of ten, the one that other processes disturbed least. Fitted"
-    yield f"to two ranks and at most {FITTED_BYTES:,} bytes:"
+    yield "Each figure is the shortest of ten, the one that other processes disturbed least. With"
+    yield f"two ranks, sums of at most {network.SMALL_BYTES:,} bytes give the latency, those from"
+    yield f"{network.LARGE_BYTES:,} bytes on, as large as the buckets of a step, the bandwidth:"
     yield ""
     for kind in (CLOCK, PROCESSOR):
         link = results.link(kind)
         yield f"- {kind}: latency {1e6 * link.latency:,.0f} µs, {link.bandwidth / 1e9:.2f} GB/s"
     yield ""
     yield "Where N ranks share fewer cores, both are on the clock as many times worse as there are"
-    yield "ranks per core. Larger messages and other numbers of ranks check the fit. Where"
-    yield "the predicted time of large messages is too short, so are the steps predicted below, and"
-    yield "the efficiency on a network is too high:"
+    yield "ranks per core. The other sizes and four ranks check the fit. Sizes between fit into the"
+    yield "processor's caches and are faster than predicted:"
     yield ""
     heads = ("ranks", "bytes", "clock, ms", "predicted", "error")
     more = ("processor, ms", "predicted", "error")

@@ -16,13 +16,15 @@ The ranks exchange one message after the other. When each message is ready, and 
 for it, is measured (`Timeline`). The step then takes as long as the last message that it waits for.
 """
 
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 SECONDS_PER_MESSAGE = 50e-6
 """Latency between two machines: TCP on Ethernet, software included. An assumption."""
+SMALL_BYTES, LARGE_BYTES = 4096, 4 * 2**20
+"""All-reduces up to the first size decide the latency of a link, those from the second its
+bandwidth."""
 
 
 @dataclass(frozen=True)
@@ -118,18 +120,25 @@ def _bytes_sent(message: Message, ranks: int) -> float:
 
 
 def fit(samples: Sequence[tuple[int, float]], ranks: int) -> Link:
-    """Fit latency and bandwidth to all-reduces, by least squares of the relative errors.
+    """Find latency and bandwidth from all-reduces.
+
+    The latency is the median of the small ones, the bandwidth that of the large ones: the messages
+    of a step are buckets of many megabytes. Those in between fit into the caches of a processor and
+    are several times as fast.
 
     Args:
-        samples: Bytes and seconds of each.
+        samples: Bytes and seconds of each; some at most `SMALL_BYTES`, some at least `LARGE_BYTES`.
         ranks: Number of ranks.
     """
-    rows = [
-        (2 * (ranks - 1) / seconds, _bytes_sent(Message(0, num_bytes), ranks) / seconds)
+    rounds = 2 * (ranks - 1)
+    small = [seconds for num_bytes, seconds in samples if num_bytes <= SMALL_BYTES]
+    latency = statistics.median(small) / rounds
+    bandwidths = [
+        _bytes_sent(Message(0, num_bytes), ranks) / (seconds - rounds * latency)
         for num_bytes, seconds in samples
+        if num_bytes >= LARGE_BYTES
     ]
-    latency, per_byte = np.linalg.lstsq(np.array(rows), np.ones(len(rows)), rcond=None)[0]
-    return Link(max(0.0, float(latency)), 1 / max(1e-15, float(per_byte)))
+    return Link(latency, statistics.median(bandwidths))
 
 
 def overlapped(step: Timeline, seconds: Callable[[Message], float]) -> float:

@@ -1,25 +1,45 @@
 """Predicts many short texts in four ways: one process, shards, Ray, Ray with a killed worker.
 
     pip install 'swissbert[ray]'
-    python -m benchmarks.scale --texts 10000000 --workers 2 --gpu-rate 20000
+    python -m benchmarks.scale --model bert-tiny --texts 10000000
+    python -m benchmarks.scale --model packaged --texts 200000
 
-Each starts as a user would start it. A run over one text per file is the cost of starting; it
-is subtracted where a figure is per text. On a machine with other load the figures mean nothing.
+Each way starts as a user would start it. A run over one text per file is the cost of starting; it
+is subtracted where a figure is per text. Every measurement is added to `scale.json` as it comes,
+and one that it has is not repeated, so the command can be stopped and typed again. `SCALE.md` is
+written at the end. On a machine with other load, only processor time means something.
 """
 
 import argparse
+import datetime
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.scale_report import (
+    KILLED,
+    NUM_FILES,
+    PACKAGED,
+    PROCESS,
+    SHARDS,
+    WAYS,
+    Measured,
+    page,
+    read,
+    to_json,
+)
+
+DATA, PAGE = "scale.json", "SCALE.md"
+TINY = "bert-tiny"
 WORDS = (
     "the",
     "a",
@@ -34,50 +54,23 @@ WORDS = (
     "never",
     "not",
 )
-BILLION = 10**9
-NUM_MACHINES, NUM_GPUS = 100, 8
-NUM_FILES = 64
-_PAUSE = 0.05
+KILLED_SHARE = 10
+"""The run with a killed worker has one text in so many: only the time to replace it counts."""
+_PAUSE = 0.2
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
-class Figure:
-    """What one way took.
+def write_model(folder: Path) -> Path:
+    """Write a graph as small as BERT tiny, with random weights: what is not the encoder's work."""
+    from benchmarks.distributed import write_encoder
+    from benchmarks.models import build
 
-    Attributes:
-        road: Its name.
-        texts: Number of texts.
-        seconds: Seconds from start to end.
-        start: Seconds of the same command over one text per file.
-        peak_mb: Largest sum of the memory (resident) of all its processes, in MB. Pages that
-            processes share count once for each.
-        recovery: Seconds from the death of a worker to the next part that its successor finished.
-    """
-
-    road: str
-    texts: int
-    seconds: float
-    start: float
-    peak_mb: float
-    recovery: float | None = None
-
-    @property
-    def rate(self) -> float:
-        """Texts per second, without the start."""
-        return self.texts / max(1e-9, self.seconds - self.start)
+    write_encoder(folder / TINY, TINY)
+    build(str(folder / TINY), folder, ["int8"])
+    return folder / "swiss-int8"
 
 
-def hours(texts: int, rate: float, workers: int, start: float) -> float:
-    """Hours for some texts: each of the workers starts once, then answers `rate` per second."""
-    return (start + texts / (rate * workers)) / 3600
-
-
-def overhead(ray: Figure, shards: Figure, workers: int) -> float:
-    """Microseconds of worker time that Ray adds per text, against as many shards."""
-    return 1e6 * workers * (1 / ray.rate - 1 / shards.rate)
-
-
-def _write(folder: Path, count: int) -> list[str]:
+def write_texts(folder: Path, count: int) -> list[str]:
     """Write short texts, all different, to files of the same size."""
     rng = random.Random(1)
     folder.mkdir()
@@ -89,40 +82,69 @@ def _write(folder: Path, count: int) -> list[str]:
     return [str(file) for file in files]
 
 
-def _resident(process: int) -> int:
-    """Bytes of memory of a process and its descendants."""
-    total = 0
+def _descendants(process: int) -> Iterator[int]:
+    """A process and its descendants that live."""
     pending = [process]
     while pending:
         pid = pending.pop()
+        yield pid
         try:
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             for task in Path(f"/proc/{pid}/task").iterdir():
                 pending += map(int, (task / "children").read_text().split())
         except OSError:  # it ended
             continue
-    return total * os.sysconf("SC_PAGE_SIZE")
 
 
-def _run(commands: Sequence[Sequence[str]], watch: Callable[[], object]) -> tuple[float, float]:
-    """Run commands side by side; seconds and largest memory in MB.
+@dataclass
+class _Usage:
+    """What some processes and their descendants use, as far as `look` has seen.
+
+    Attributes:
+        peak: Largest sum of resident bytes.
+        seconds: Processor seconds of each process.
+    """
+
+    peak: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)
+
+    def look(self, processes: Sequence[int]) -> None:
+        """Look at them now."""
+        resident = 0
+        for pid in {pid for process in processes for pid in _descendants(process)}:
+            try:
+                pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            resident += int(pages) * os.sysconf("SC_PAGE_SIZE")
+            self.seconds[pid] = (int(stat[11]) + int(stat[12])) / _TICKS
+        self.peak = max(self.peak, resident)
+
+
+def _run(
+    commands: Sequence[Sequence[str]], watch: Callable[[], object]
+) -> tuple[float, float, float]:
+    """Run commands side by side.
+
+    Returns:
+        Seconds, processor seconds, and largest memory in MB.
 
     Raises:
         subprocess.CalledProcessError: if one fails.
     """
-    began, peak = time.monotonic(), 0
+    began, usage = time.monotonic(), _Usage()
     running = [
         subprocess.Popen([sys.executable, "-m", "swisscli", "predict", "sentiment", *command])
         for command in commands
     ]
     while any(process.poll() is None for process in running):
-        peak = max(peak, sum(_resident(process.pid) for process in running))
+        usage.look([process.pid for process in running])
         watch()
         time.sleep(_PAUSE)
     for process in running:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, process.args)
-    return time.monotonic() - began, peak / 1e6
+    return time.monotonic() - began, sum(usage.seconds.values()), usage.peak / 1e6
 
 
 class _Killer:
@@ -146,78 +168,73 @@ class _Killer:
                 self.recovery = path.stat().st_mtime - self._killed[1]
 
 
-def measure(folder: Path, texts: int, workers: int) -> list[Figure]:
-    """Measure every way; files and results go to a folder."""
-    many, few = _write(folder / "many", texts), _write(folder / "few", NUM_FILES)
-
-    def commands(road: str, files: Sequence[str], output: Path) -> list[list[str]]:
-        if road == "swiss predict":
-            return [[*files, "-o", f"{output}.jsonl", "--threads", str(workers)]]
-        if road == "--shard":
-            return [
-                [*files, "--shard", f"{n}/{workers}", "-o", f"{output}-{n}.jsonl", "--threads", "1"]
-                for n in range(workers)
-            ]
-        size = 1 if "killed" in road else workers
-        return [[*files, "--engine", "ray", "-o", str(output), "--concurrency", str(size)]]
-
-    figures = []
-    for number, road in enumerate(("swiss predict", "--shard", "ray", "ray, a worker killed")):
-        start, _ = _run(commands(road, few, folder / f"few-{number}"), lambda: None)
-        output = folder / f"many-{number}"
-        killer = _Killer(output) if "killed" in road else None
-        seconds, peak = _run(commands(road, many, output), killer or (lambda: None))
-        recovery = killer.recovery if killer else None
-        figures.append(Figure(road, texts, seconds, start, peak, recovery))
-    return figures
+def _commands(way: str, files: Sequence[str], output: Path, workers: int) -> list[list[str]]:
+    if way == PROCESS:
+        return [[*files, "-o", f"{output}.jsonl", "--threads", str(workers)]]
+    if way == SHARDS:
+        return [
+            [*files, "--shard", f"{n}/{workers}", "-o", f"{output}-{n}.jsonl", "--threads", "1"]
+            for n in range(workers)
+        ]
+    actors = 1 if way == KILLED else workers
+    return [[*files, "--engine", "ray", "-o", str(output), "--concurrency", str(actors)]]
 
 
-def report(figures: Sequence[Figure], workers: int, gpu_rate: float | None) -> str:
-    """Format the figures, and the estimate with its arithmetic, as Markdown."""
-    lines = [
-        "| way | texts/s | seconds | of these, start | peak MB |",
-        "| --- | --: | --: | --: | --: |",
-    ]
-    for figure in figures:
-        lines.append(
-            f"| {figure.road} | {figure.rate:,.0f} | {figure.seconds:.1f} | {figure.start:.1f} |"
-            f" {figure.peak_mb:,.0f} |"
+def measure(folder: Path, way: str, model: str, texts: int, workers: int, command: str) -> Measured:
+    """Measure a way; files and results go to a folder."""
+    load = round(os.getloadavg()[0], 1)
+    options = ["--model", str(write_model(folder))] if model == TINY else []
+    count = texts // KILLED_SHARE if way == KILLED else texts
+
+    def run(name: str, count: int, watch: Callable[[], object]) -> tuple[float, float, float]:
+        commands = _commands(
+            way, write_texts(folder / f"{name}-texts", count), folder / name, workers
         )
-    _, shards, ray, killed = figures
-    recovery = "not seen" if killed.recovery is None else f"{killed.recovery:.1f} s"
-    lines += [
-        "",
-        f"Ray adds {overhead(ray, shards, workers):,.0f} µs of worker time per text.",
-        f"A killed worker was replaced after {recovery} (one worker; to its next finished part).",
-        "",
-        "hours = (start + texts / (texts per second and worker x workers)) / 3600",
-        "",
-        f"{NUM_MACHINES} machines: ({ray.start:.1f} + {BILLION:,} / ({ray.rate:,.0f} x"
-        f" {NUM_MACHINES})) / 3600 = {hours(BILLION, ray.rate, NUM_MACHINES, ray.start):.2f} h",
-    ]
-    if gpu_rate:
-        lines.append(
-            f"{NUM_GPUS} GPUs: ({ray.start:.1f} + {BILLION:,} / ({gpu_rate:,.0f} x {NUM_GPUS})) /"
-            f" 3600 = {hours(BILLION, gpu_rate, NUM_GPUS, ray.start):.2f} h"
-        )
-    return "\n".join(lines)
+        return _run([[*words, *options] for words in commands], watch)
+
+    start, start_processor, _ = run("few", NUM_FILES, lambda: None)
+    killer = _Killer(folder / "many") if way == KILLED else None
+    seconds, processor, peak = run("many", count, killer or (lambda: None))
+    return Measured(
+        way=way,
+        model=model,
+        texts=count,
+        workers=1 if way == KILLED else workers,
+        seconds=seconds,
+        start=start,
+        processor=processor - start_processor,
+        peak_mb=peak,
+        recovery=killer.recovery if killer else None,
+        load=load,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        command=command,
+    )
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description="Predict many short texts in each way.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and write after every measurement."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", choices=(PACKAGED, TINY), default=PACKAGED)
     parser.add_argument("--texts", type=int, default=10_000_000)
     parser.add_argument("--workers", type=int, default=2, help="shards, actors, threads")
-    parser.add_argument(
-        "--gpu-rate", type=float, help="texts per second of one GPU, measured there"
-    )
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure(Path(folder), options.texts, options.workers)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
-    print(report(figures, options.workers, options.gpu_rate))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent)
+    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "-m", "benchmarks.scale", *given])
+    options.output.mkdir(parents=True, exist_ok=True)
+    data = options.output / DATA
+    done = read(data) if data.is_file() else []
+    for way in options.ways:
+        if (way, options.model) in {(one.way, one.model) for one in done}:
+            continue
+        print(f"{way}, {options.model}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            done.append(
+                measure(Path(folder), way, options.model, options.texts, options.workers, command)
+            )
+        data.write_text(to_json(done), encoding="utf-8")
+    (options.output / PAGE).write_text("\n".join(page(done)) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

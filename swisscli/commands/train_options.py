@@ -56,6 +56,8 @@ OPTIONS = {
     "long_text": "What prediction reads of a text beyond the longest input: head, head-tail or"
     " chunks.",
     "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
+    "freeze_layers": "Keep the embeddings and this number of the lowest encoder layers as they are:"
+    " faster, and less memory; 0: train all.",
     "weighting": f"Loss weighting: {_listed(methods_of('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
     "aggregation": f"Gradient aggregation: {_listed(methods_of('aggregation'))}.",
@@ -85,7 +87,7 @@ PANELS = {
     "data": COMMON,
     **dict.fromkeys(("text_columns", "label_column", "regression", "class_weights"), DATA),
     **dict.fromkeys(("pooling", "pair_encoding", "heads", "long_text", "dropout"), MODEL),
-    **dict.fromkeys(("freeze_encoder",), MODEL),
+    **dict.fromkeys(("freeze_encoder", "freeze_layers"), MODEL),
     **dict.fromkeys(("ema_decay", "layer_decay", "fast_dropout", "min_steps"), OPTIMIZATION),
     **dict.fromkeys(("micro_batch_tokens",), OPTIMIZATION),
     "max_dev_rows": RUN,

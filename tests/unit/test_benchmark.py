@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks import own_labels, program, scale
+from benchmarks import own_labels, program
 from benchmarks.__main__ import main
 from benchmarks.ceiling import needed_operations, training_operations
 from benchmarks.figures import Figures, Spread
@@ -221,20 +221,3 @@ def test_the_page_of_own_labels_has_the_mean_of_the_seeds_and_their_range() -> N
         " 60 (60 to 60) |"
     )
     assert page[-1] == "| a.tsv | all | 16 | 8 | swiss train | 1.000 | 0.500 | 60 |"
-
-
-def test_the_estimate_for_many_machines_is_its_formula() -> None:
-    figures = [
-        scale.Figure("swiss predict", 1000, 12, 2, 100),
-        scale.Figure("--shard", 1000, 12, 2, 100),
-        scale.Figure("ray", 1000, 22.5, 10, 900),
-        scale.Figure("ray, a worker killed", 1000, 30, 10, 900, 3.5),
-    ]
-    assert [figure.rate for figure in figures[:3]] == [100, 100, 80]
-    assert scale.overhead(figures[2], figures[1], 2) == pytest.approx(5000)
-    assert scale.hours(720_000, 100, 2, 0) == 1
-    assert scale.hours(0, 100, 2, 7200) == 2
-    text = scale.report(figures, 2, gpu_rate=10_000)
-    assert "(10.0 + 1,000,000,000 / (80 x 100)) / 3600 = 34.73 h" in text
-    assert "8 GPUs: (10.0 + 1,000,000,000 / (10,000 x 8)) / 3600 = 3.48 h" in text
-    assert "replaced after 3.5 s" in text

@@ -100,6 +100,7 @@ def test_recipes_are_valid(recipe: Path) -> None:
             "both passes are the same",
         ),
         ({"layer_decay": 0.9, "freeze_encoder": True}, "a frozen encoder does not learn"),
+        ({"freeze_layers": 1, "freeze_encoder": True}, "the whole encoder is frozen"),
         ({"sampling_weights": {"paraphrase": 2.0}}, "the sampler is 'balanced', not 'biased'"),
         (
             {"sampling_weights": {"nli": 2.0}, "sampler": "biased"},
@@ -139,6 +140,7 @@ _SWITCHES: dict[str, dict[str, Any]] = {
         ("distillation_temperature", 0.0, 1.0),
         ("ema_decay", 1.0, 0.999),
         ("layer_decay", 0.0, 1.0),
+        ("freeze_layers", -1, 0),
         ("max_dev_rows", -1, 0),
         ("schedule", "cosine", "constant"),
         ("aggregation", "mgda", "gradvac"),

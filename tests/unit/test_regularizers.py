@@ -401,3 +401,32 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path: Path) -> None:
     list(fit(lambda *_: run, config))
     assert all(torch.equal(p, before[n]) for n, p in run.model.encoder.state_dict().items())
     assert not any(torch.equal(p, heads[n]) for n, p in run.model.heads.state_dict().items())
+
+
+@pytest.mark.parametrize("aggregation", ["none", "pcgrad"])
+def test_frozen_layers_and_the_embeddings_stay_as_they_were(
+    tmp_path: Path, aggregation: str
+) -> None:
+    values = {"aggregation": aggregation, "max_steps": 4, "weight_decay": 0.5, "pooling": "mean"}
+    config = tiny_config(tmp_path / "run", freeze_layers=1, **values)
+    run = multitask.Multitask(config)
+    before = {name: p.clone() for name, p in run.model.encoder.state_dict().items()}
+    list(fit(lambda *_: run, config))
+    after = run.model.encoder.state_dict()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {name for name in after if name.startswith("layers.1.")}
+
+
+def test_frozen_layers_drop_nothing(tmp_path: Path) -> None:
+    run = multitask.Multitask(tiny_config(tmp_path / "run", freeze_layers=1))
+    run.train()
+    lowest, highest = run.model.encoder.layers
+    modules = [*run.model.encoder.embeddings.modules(), *lowest.modules()]
+    assert not any(module.training for module in modules)
+    assert highest.training
+    assert run.model.heads.training
+
+
+def test_more_frozen_layers_than_the_encoder_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="freeze_layers is 3, the encoder has 2 layers"):
+        multitask.Multitask(tiny_config(tmp_path / "run", freeze_layers=3))

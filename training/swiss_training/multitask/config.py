@@ -90,6 +90,9 @@ class TrainConfig(RunConfig):
     """What prediction reads of a text longer than the model; training reads its beginning."""
     freeze_encoder: bool = False
     """Whether to train only the heads (the paper's "pretrain")."""
+    freeze_layers: int = 0
+    """Number of encoder layers, from the lowest, that stay as they are, with the embeddings below
+    them; 0: all are trained. Their backward pass is left out, and their dropout."""
     dropout: float = 0.3
     """Dropout before the heads, a probability; the encoder keeps its own."""
     fast_dropout: bool = False
@@ -194,6 +197,8 @@ class TrainConfig(RunConfig):
                 f"aggregation is {self.aggregation!r}, but a frozen encoder leaves no shared"
                 " parameters whose gradients could conflict"
             )
+        if self.freeze_encoder and self.freeze_layers:
+            yield f"freeze_layers is {self.freeze_layers}, but the whole encoder is frozen"
         if self.freeze_encoder and self.layer_decay != 1:
             yield f"layer_decay is {self.layer_decay}, but a frozen encoder does not learn"
         r_drop, distillation = (
@@ -309,7 +314,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     **{kind: method_names(kind) for kind in _METHODS},
 }
 _RANGES: Ranges = (
-    (("max_dev_rows", "micro_batch_tokens", "min_steps"), lambda value: value >= 0, "0 or above"),
+    (
+        ("freeze_layers", "max_dev_rows", "micro_batch_tokens", "min_steps"),
+        lambda value: value >= 0,
+        "0 or above",
+    ),
     (("awl_learning_rate",), lambda value: value > 0, "above 0"),
     (("dropout", "ema_decay"), lambda value: 0 <= value < 1, "in [0, 1)"),
     (("layer_decay",), lambda value: 0 < value <= 1, "in (0, 1]"),

@@ -160,15 +160,29 @@ class Multitask:
         model.encoder = pretrained.encoder
         if self.config.fast_dropout:
             use_fast_dropout(model)
-        if self.config.freeze_encoder:
-            model.encoder.requires_grad_(False)
+        if self.config.freeze_layers > len(model.encoder.layers):
+            raise ConfigurationError(
+                f"freeze_layers is {self.config.freeze_layers}, the encoder has"
+                f" {len(model.encoder.layers)} layers"
+            )
+        for module in self._frozen(model):
+            module.requires_grad_(False)
         return model
+
+    def _frozen(self, model: MultitaskModel) -> list[nn.Module]:
+        """The parts of a model that this run does not train."""
+        if self.config.freeze_encoder:
+            return [model.encoder]
+        if not self.config.freeze_layers:
+            return []
+        return [model.encoder.embeddings, *model.encoder.layers[: self.config.freeze_layers]]
 
     def _reads_few_words(self) -> bool:
         """Whether a step reads only the word embeddings of its batches, and updates them."""
         config = self.config
         averages = config.ema_decay or vars(config)["bregman_weight"]
-        reads_all = averages or config.freeze_encoder or config.aggregation != "none"
+        frozen = config.freeze_encoder or config.freeze_layers
+        reads_all = averages or frozen or config.aggregation != "none"
         return self.device.type == "cpu" and not reads_all
 
     def _make_sum(self) -> GradientSum:
@@ -254,10 +268,10 @@ class Multitask:
         return step // self.steps_per_epoch
 
     def train(self) -> None:
-        """Set the model to training mode; a frozen encoder stays in evaluation mode."""
+        """Set the model to training mode; what is frozen stays in evaluation mode."""
         self.model.train()
-        if self.config.freeze_encoder:
-            self.model.encoder.eval()
+        for module in self._frozen(self.model):
+            module.eval()
 
     def backward(self, step: int) -> int:
         """Compute the gradients of a step, task by task; returns its examples on all ranks."""
