@@ -1,6 +1,7 @@
 """Writes the results: every measurement as JSON, the figures as Markdown, and a plot."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmarks.program import FEW_LINES
 from benchmarks.workloads import TRAINING
 
 NAMES = ("results.json", "RESULTS.md", "results.svg")
+_README = Path(__file__).with_name("README.md")
 
 
 def write(output: Path, header: dict[str, Any], results: Measurements) -> list[Path]:
@@ -37,10 +39,11 @@ def write(output: Path, header: dict[str, Any], results: Measurements) -> list[P
     if workloads:
         _plot(plot, figures, workloads)
     trial = header["trial"]
+    readme = os.path.relpath(_README, output)
     lines = [
         "# Results",
         "",
-        "The speed and memory of `swiss`, compared with other libraries. [README.md](README.md)",
+        f"The speed and memory of `swiss`, compared with other libraries. [README.md]({readme})",
         "says what is compared, and how. Each figure is a median, with the smallest and largest",
         f"value in brackets; `{data.name}` has each measurement. `make bench` writes this page.",
         "",
