@@ -201,22 +201,22 @@ def read_input(
     wanted = backend = tokenizer = None
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []
-    with problems.collected():
+    with problems.collect():
         parse_device(source.device)
-    with problems.collected():
+    with problems.collect():
         wanted = check_backend(source.backend)
-    with problems.collected():
+    with problems.collect():
         parse_long_text(source.long_text)
     if model is not None:
-        with problems.collected():
+        with problems.collect():
             backend = choose_backend(model, wanted)
-        with problems.collected():
+        with problems.collect():
             tokenizer = Tokenizer.of(model)
         for task in sorted(source.data.tasks):
-            with problems.collected():
+            with problems.collect():
                 model.config.task(task)
     if model is not None or source.data.data is not None:
-        with problems.collected():
+        with problems.collect():
             where = source.data.config(source.model)
             if model is not None:
                 rows, notes = _read_splits(source.data, where, model.config, splits)
@@ -263,7 +263,7 @@ def _read_splits(
         rows[split] = {}
         for files in found:
             if files.present:
-                with problems.collected():
+                with problems.collect():
                     rows[split][files.task.name] = _read(files)
         notes += [note for of_task in rows[split].values() for note in of_task.notes]
     problems.check()

@@ -55,13 +55,13 @@ def prepare(request: Request) -> EvaluationInput:
     """
     problems = Problems()
     model = inputs = None
-    with problems.collected():
+    with problems.collect():
         model = ModelDirectory.open(request.source.model)
-    with problems.collected():
+    with problems.collect():
         # The tasks of a model that cannot be opened are unknown, so check the files of all tasks.
         tasks = model.config.tasks if model else tuple(TASKS.values())
         leaderboard.check_folder(request.output, tasks, force=request.force)
-    with problems.collected():
+    with problems.collect():
         inputs = read_input(request.source, model, _SPLITS)
     problems.check()
     assert inputs is not None

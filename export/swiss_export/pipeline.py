@@ -199,7 +199,7 @@ def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
     directory = ModelDirectory.open(run)
     problems = Problems()
     for task in dev_tasks:
-        with problems.collected():
+        with problems.collect():
             directory.config.task(task)
     problems.check()
     return directory
@@ -283,7 +283,7 @@ def _find_calibration_files(request: Request, config: ModelConfig) -> dict[str, 
     problems = Problems()
     for name, texts in request.calibration_files.items():
         for text in texts:
-            with problems.collected():
+            with problems.collect():
                 file = DataFile.parse(text, config.task(name))
                 if not file.path.is_file():
                     hint = f"correct the calibration files of {name}"

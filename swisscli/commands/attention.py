@@ -82,7 +82,7 @@ def attention(
                     f"--output {output}: must end in .png or .svg", hint="for example: -o heat.svg"
                 )
             )
-        with problems.collected():
+        with problems.collect():
             from swisscli.core.io.atomic import check_output
 
             check_output(output, force=force, inputs=())
@@ -91,7 +91,7 @@ def attention(
 
         place = model
         if place is None:
-            with problems.collected():
+            with problems.collect():
                 place = default_model()
         _show_attention(_Request(texts, place or Path(), layer, head, output), problems)
 
@@ -100,7 +100,7 @@ def _show_attention(request: _Request, problems: Problems) -> None:
     """Compute, then draw to the file or show on standard output."""
     from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_size
 
-    with problems.collected():
+    with problems.collect():
         directory = open_directory(request.model)
         size = read_size(directory)
         layer = size.layers - 1 if request.layer is None else request.layer

@@ -93,7 +93,7 @@ def check(
                 f"unknown --format {output_format!r}", hint=f"choose one of: {', '.join(FORMATS)}"
             )
         )
-    with problems.collected():
+    with problems.collect():
         atomic.check_output(failures, force=force, inputs=[])
     problems.check()
     predictor = Predictor(model, device=device)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from swisscli.commands.flags import with_flags
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 
 class ReportFormat(StrEnum):
@@ -52,6 +52,6 @@ def doctor(
     else:
         for name, value in facts.items():
             shown = ", ".join(value) if isinstance(value, list) else value
-            typer.echo(visible(f"{name}: {shown or 'none'}"))
+            typer.echo(escape_control(f"{name}: {shown or 'none'}"))
     if error is not None:
         raise error

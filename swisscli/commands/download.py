@@ -11,7 +11,7 @@ import typer
 from swisscli import console
 from swisscli.commands.extras import requires_extra
 from swisscli.core.errors import ConfigurationError, DataError, OutputError
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 if TYPE_CHECKING:
     from swiss_training.downloads.remote_file import RemoteFile
@@ -82,7 +82,7 @@ def download(
         missing = tuple(name for name in encoders if not hub.is_cached(name))
         fetch(Needs(files, missing))
         for item in _items(data, encoders):
-            typer.echo(f"{item.kind}\t{visible(item.name)}\t{item.revision}\t{item.folder}")
+            typer.echo(f"{item.kind}\t{escape_control(item.name)}\t{item.revision}\t{item.folder}")
 
 
 def _parse(words: list[str]) -> tuple[bool, list[str]]:
@@ -164,7 +164,7 @@ def _show(data: bool, encoders: list[str], *, everything: bool, verify: bool) ->
             damaged += found
             state = "damaged"
         count = f"{num_files} of {len(item.files)} files"
-        name = visible(item.name)
+        name = escape_control(item.name)
         columns = (item.kind, name, item.revision, count, size, state, str(item.folder))
         typer.echo("\t".join(columns))
     if damaged:

@@ -105,7 +105,7 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
     from swiss_evaluation import evaluate
 
     inputs = None
-    with problems.collected():
+    with problems.collect():
         inputs = evaluate.prepare(request)
     problems.check()
     assert inputs is not None

@@ -59,12 +59,12 @@ def parse_examples(
     chosen: list[Bucket] = []
     files: dict[str, list[DataFile]] = {}
     part = PARTS[0]
-    with problems.collected():
+    with problems.collect():
         files = _parse_sources(options.source or [])
-    with problems.collected():
+    with problems.collect():
         names = [name.strip() for each in options.buckets or [] for name in each.split(",")]
         chosen = choose_buckets(names, files)
-    with problems.collected():
+    with problems.collect():
         part = as_part(split)
     if count < 1:
         problems.add(ConfigurationError(f"--count is {count}, but must be at least 1"))

@@ -131,7 +131,7 @@ def export(
         )
     choice = parse_dev_data(data, dev, problems)
     calibration_files: dict[str, list[str]] = {}
-    with problems.collected():
+    with problems.collect():
         named, besides = parse_files("--calibration", calibration or [], may_be_own=True)
         calibration_files = {
             task: [*named.get(task, ()), *besides.get(task, ())] for task in {**named, **besides}
@@ -144,10 +144,10 @@ def export(
             )
         )
     if output is not None:
-        with problems.collected():
+        with problems.collect():
             check_output(output, force)
     directory = None
-    with problems.collected():
+    with problems.collect():
         directory = open_run(run_or_newest(run), choice.tasks | calibration_files.keys())
     problems.check()
     assert directory is not None

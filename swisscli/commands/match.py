@@ -24,10 +24,10 @@ from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.prediction import (
     Tally,
     column_choice,
+    failed_record_error,
     find_output_format,
     open_predictor,
     tell,
-    unreadable,
 )
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.columns import TEXT, InputColumns
@@ -35,7 +35,7 @@ from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import open_output
 from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.tables import Heading
-from swisscli.core.io.text import is_blank, visible
+from swisscli.core.io.text import escape_control, is_blank
 from swisscli.core.model.directory import ModelDirectory, find_model
 from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
@@ -136,29 +136,29 @@ def match(
     problems = Problems()
     choice = column_choice(problems, table)
     specs: tuple[TaskSpec, ...] = ()
-    with problems.collected():
+    with problems.collect():
         specs = resolve_tasks([task], ModelDirectory.open(find_model(model.model)).config.tasks)
-    with problems.collected():
+    with problems.collect():
         _check_task(specs, threshold)
-    with problems.collected():
+    with problems.collect():
         if among_itself == (corpus is not None):
             raise ConfigurationError(
                 "CORPUS and --self: name a file to search in, or --self for the same file",
                 hint=f"swiss match {queries} corpus.txt; or: swiss match {queries} --self",
             )
     sources: list[Source] = []
-    with problems.collected():
+    with problems.collect():
         sources = find_sources([queries], _READING, table.input_format)
-    with problems.collected():
+    with problems.collect():
         if corpus is not None:
             if (queries, corpus) == ("-", "-"):
                 raise ConfigurationError(
                     "standard input is named twice, but can be read only once", hint="name a file"
                 )
             sources += find_sources([corpus], _READING, table.input_format)
-    with problems.collected():
+    with problems.collect():
         choice.check(_READING, (source.format for source in sources))
-    with problems.collected():
+    with problems.collect():
         parse_device(model.device)
     inputs = [queries, *([corpus] if corpus else [])]
     layout = find_output_format(problems, target, inputs)
@@ -250,7 +250,7 @@ def _check_readable(source: Source, records: Sequence[Record]) -> None:
     """
     for record in records:
         if record.error:
-            raise unreadable(source, record.line, record.error)
+            raise failed_record_error(source, record.line, record.error)
 
 
 def _match(
@@ -302,7 +302,7 @@ def _with_match(found: "Match") -> Prediction:
 
 def _writer(layout: OutputFormat, target: OutputOptions, task: TaskSpec) -> Writer:
     to_terminal = target.file is None and console.is_terminal(sys.stdout)
-    clean = visible if to_terminal else str
+    clean = escape_control if to_terminal else str
     if layout is OutputFormat.TABLE:
         return TableWriter(
             [task],

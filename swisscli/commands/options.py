@@ -140,6 +140,6 @@ def parse_dev_data(data: str | None, dev: list[str] | None, problems: Problems) 
 
     files: dict[str, list[str]] = {}
     extra: dict[str, list[str]] = {}
-    with problems.collected():
+    with problems.collect():
         files, extra = parse_files("--dev", dev or [], may_be_own=True)
     return DataChoice(data, files, extra)

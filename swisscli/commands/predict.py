@@ -34,7 +34,7 @@ from swisscli.commands.prediction import (
 from swisscli.commands.prediction_table import TableWriter
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import open_output
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
@@ -157,22 +157,22 @@ def predict(
         full_text=target.full_text,
         safe_csv=target.safe_csv,
     )
-    with problems.collected():
+    with problems.collect():
         if ray != RayOptions():
             raise ConfigurationError(
                 "--concurrency, --actor-gpus, --actor-memory and --resume are for --engine ray",
                 hint="add --engine ray",
             )
-    with problems.collected():
+    with problems.collect():
         if summary and len(inputs.tasks) > 1:
             raise ConfigurationError(
                 f"--summary is for one task, not {len(inputs.tasks)}", hint="predict one task"
             )
-    with problems.collected():
+    with problems.collect():
         _check_layout(chosen, keep=keep, only_results=only_results)
     check_model_options(problems, model, answers, inputs.tasks)
     chosen_shard = None
-    with problems.collected():
+    with problems.collect():
         chosen_shard = None if shard is None else parse_shard(shard)
     problems.check()
     if chosen_shard:
@@ -258,7 +258,7 @@ def _predict(
 def _writer(inputs: Inputs, output: _Output, decision: Decision) -> Writer:
     tasks = [decision.with_answer_labels(task) for task in inputs.tasks]
     to_terminal = output.path is None and console.is_terminal(sys.stdout)
-    clean: Callable[[str], str] = visible if to_terminal else str
+    clean: Callable[[str], str] = escape_control if to_terminal else str
     with_file = len(inputs.sources) > 1
     match output.format:
         case OutputFormat.TABLE:

@@ -45,7 +45,7 @@ def predict_on_ray(
         ray: What the pool of actors may use.
         unfit: Flags that have no meaning on Ray, and whether they are given.
     """
-    with problems.collected():
+    with problems.collect():
         require_ray()
     inputs = find_inputs(problems, reading, model.model, find_files)
     check_model_options(problems, model, answers, inputs.tasks)

@@ -65,19 +65,19 @@ def find_inputs(
     choice = column_choice(problems, options.table)
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
-    with problems.collected():
+    with problems.collect():
         known = ModelDirectory.open(find_model(model)).config.tasks
         tasks = resolve_tasks([name.strip() for name in options.task.split(",")], known)
     if tasks:
         reading = input_columns(tasks)
-        with problems.collected():
+        with problems.collect():
             sources = find(
                 options.files or [],
                 reading,
                 options.table.input_format,
                 recursive=options.recursive,
             )
-        with problems.collected():
+        with problems.collect():
             choice.check(reading, (source.format for source in sources))
     return Inputs(tasks, sources, choice)
 
@@ -96,7 +96,7 @@ def column_choice(problems: Problems, options: TableOptions) -> ColumnChoice:
         options.header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
     )
     if options.delimiter is not None:
-        with problems.collected():
+        with problems.collect():
             choice = replace(choice, delimiter=parse_delimiter(options.delimiter))
     return choice
 
@@ -105,19 +105,19 @@ def check_model_options(
     problems: Problems, model: ModelOptions, answers: AnswerOptions, tasks: Sequence[TaskSpec]
 ) -> None:
     """Check the model's options, and that they apply to the tasks."""
-    with problems.collected():
+    with problems.collect():
         parse_device(model.device)
-    with problems.collected():
+    with problems.collect():
         parse_long_text(answers.long_text)
-    with problems.collected():
+    with problems.collect():
         Decision(answers.classes, answers.threshold)
     names = ", ".join(task.name for task in tasks)
-    with problems.collected():
+    with problems.collect():
         if tasks and answers.classes is not None and not any(task.folds for task in tasks):
             raise ConfigurationError(
                 f"--classes does not apply to {names}", hint="it is for sentiment"
             )
-    with problems.collected():
+    with problems.collect():
         if answers.threshold is not None and all(task.kind != "binary" for task in tasks) and tasks:
             raise ConfigurationError(
                 f"--threshold does not apply to {names}", hint="it is for paraphrase"
@@ -132,7 +132,7 @@ def find_output_format(
     Default: the extension's; without a file, a table on a terminal and otherwise TSV.
     """
     layout = OutputFormat.TSV
-    with problems.collected():
+    with problems.collect():
         check_output(options.file, force=options.force, inputs=inputs)
         if options.output_format is not None:
             layout = options.output_format
@@ -146,7 +146,7 @@ def find_output_format(
                 raise ConfigurationError(
                     "Parquet cannot be shown on a terminal", hint="add -o FILE.parquet"
                 )
-    with problems.collected():
+    with problems.collect():
         if options.safe_csv and layout not in (OutputFormat.CSV, OutputFormat.TSV):
             raise ConfigurationError(
                 f"--safe-csv does not apply to the format {layout}", hint="leave it out"
@@ -216,7 +216,7 @@ def predict_chunks(
                 show(len(readable), share)
                 if len(readable) < len(chunk):
                     failed = chunk[len(readable)]
-                    raise unreadable(source, failed[0].record.line, failure_of(failed))
+                    raise failed_record_error(source, failed[0].record.line, failure_of(failed))
 
 
 def tell(source: Source) -> None:
@@ -243,7 +243,7 @@ def _take_until_failure(records: Sequence[Predictions]) -> Sequence[Predictions]
     return records[: next(failed, len(records))]
 
 
-def unreadable(source: Source, line: int, error: RecordError | None) -> DataError:
+def failed_record_error(source: Source, line: int, error: RecordError | None) -> DataError:
     """Return the error that ends a strict run at a record."""
     return DataError(
         _describe_failure(source, line, error),

@@ -104,7 +104,7 @@ def report(
         chosen_layers = _parse_numbers("--layers", layers, problems) if layers is not None else ()
         chosen_heads = _parse_numbers("--heads", heads, problems)
         texts: tuple[tuple[str, ...], ...] = ()
-        with problems.collected():
+        with problems.collect():
             texts = _read_texts(pair, pairs)
         choice = Choice(texts, chosen_layers, chosen_heads)
         _report(Request(source, output, force, choice, errors), problems)
@@ -158,7 +158,7 @@ def _report(request: "Request", problems: Problems) -> None:
     from swiss_evaluation.report import build
 
     prepared = None
-    with problems.collected():
+    with problems.collect():
         prepared = build.prepare(request)
     problems.check()
     assert prepared is not None

@@ -27,7 +27,7 @@ from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import command_line, flag_of
 from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 if TYPE_CHECKING:
     from swiss_training.experiments.selection import Experiment
@@ -170,13 +170,13 @@ def reproduce(
     changes = {name: params[name] for name in _CHANGES if params[name] is not None}
     problems = Problems()
     for split, specs in (("train", train_files), ("dev", dev_files)):
-        with problems.collected():
+        with problems.collect():
             own, extra = parse_files(f"--{split}", specs or [])
             named = {f"{split}_files": own, f"extra_{split}_files": extra}
             changes |= {key: files for key, files in named.items() if files}
     names = [name.strip() for name in rows.split(",")] if rows else []
     selection: Selection | None = None
-    with problems.collected():
+    with problems.collect():
         selection = select(
             chosen,
             small=small,
@@ -307,5 +307,5 @@ def _terminal_table(compared: Comparison) -> str:
         if row.recipes:
             lines.append([("", ""), (what, "bold"), *((text, "bold") for text in own)])
     layout = console.TableLayout(tuple(columns), console.is_colored(sys.stdout))
-    caption = "".join(f"{name}: {visible(text)}\n" for name, text in compared.caption)
+    caption = "".join(f"{name}: {escape_control(text)}\n" for name, text in compared.caption)
     return f"{table.title}\n\n{layout.header()}{layout.rows(lines)}\n{caption}"

@@ -101,15 +101,15 @@ def summarize(
     check_model_options(problems, model, answers, inputs.tasks)
     groupings: list[Grouping] = []
     for text in by or []:
-        with problems.collected():
+        with problems.collect():
             groupings.append(Grouping.parse(text))
-    with problems.collected():
+    with problems.collect():
         if len(inputs.tasks) > 1:
             raise ConfigurationError(
                 f"{reading.task}: a summary is for one task",
                 hint="summarize them one after the other",
             )
-    with problems.collected():
+    with problems.collect():
         check_output(html, force=force, inputs=reading.files or ["-"])
     problems.check()
     decision = Decision(answers.classes, answers.threshold)

@@ -68,7 +68,7 @@ def synthesize(
     if output is None:
         problems.add(ConfigurationError("no --output", hint="name a folder with --output DIR"))
     else:
-        with problems.collected():
+        with problems.collect():
             check_output(output, force=force)
     problems.check()
     assert output is not None

@@ -84,7 +84,7 @@ def train(
     what: Path | TrainConfig | None = resume
     chosen = {}
     if not resume:
-        with problems.collected():
+        with problems.collect():
             what = typed.read()
     if isinstance(what, TrainConfig):
         chosen = typed.chosen(what)

@@ -210,22 +210,22 @@ def read_options(
         wanted = [name.strip() for name in tasks.split(",")]
         known = []
         for name in wanted:
-            with problems.collected():
+            with problems.collect():
                 known.append(task_name(name))
         if len(known) == len(wanted):
             given["tasks"] = known
     for split, specs in (("train", train_files), ("dev", dev_files)):
-        with problems.collected():
+        with problems.collect():
             own, extra = parse_files(f"--{split}", specs or [], may_be_own=True)
             tables = {f"{split}_files": own, f"extra_{split}_files": extra}
             given |= {name: files for name, files in tables.items() if files}
     for option in method_options():
         if option.is_per_task and option.key in given:
             text = given.pop(option.key)
-            with problems.collected():
+            with problems.collect():
                 given[option.key] = parse_task_numbers(flag_of(option.key), text)
     if given.get("encoder") == PACKAGED and not recipe and "pooling" not in given:
-        with problems.collected():  # it was made for this pooling, and the other one is not in it
+        with problems.collect():  # it was made for this pooling, and the other one is not in it
             given["pooling"] = ModelDirectory.open(packaged_model()).config.pooling
     if awl:
         weighting = given.setdefault("weighting", "awl")

@@ -202,15 +202,15 @@ def tune(
             )
     typed = typed.with_tasks_of_files()
     space, wanted = None, None
-    with problems.collected():
+    with problems.collect():
         space = Space.read(dimensions, typed.read)
     if space:
         check_dev_files(space.base, problems)
-        with problems.collected():
+        with problems.collect():
             unused = space.check()
             for key in sorted(typed.given.keys() & unused.keys()):
                 problems.add(ConfigurationError(f"{flag_of(key)} is given, but {unused[key]}"))
-        with problems.collected():
+        with problems.collect():
             task = metric if metric == OVERALL else task_name(metric)
             wanted = Search(space, task, algorithm.value, prune)
     problems.check()
@@ -260,7 +260,7 @@ def _parse(specs: list[str], problems: Problems) -> tuple[Dimension, ...]:
         if key in found:
             problems.add(ConfigurationError(f"--search names {key} again"))
             continue
-        with problems.collected():
+        with problems.collect():
             found[key] = parse(key, text.strip())
     return tuple(found.values())
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import Protocol, TextIO
 
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 _ANSI_COLORS = {"error": 31, "warning": 33, "hint": 36}
 
@@ -70,7 +70,7 @@ def warning(message: str) -> None:
 
 def status(message: str) -> None:
     """Print a line on standard error."""
-    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+    print(escape_control(message), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def block(text: str) -> None:
@@ -88,7 +88,7 @@ def _print_labelled(kind: str, message: str) -> None:
     label = f"{kind}:"
     if is_colored(sys.stderr):
         label = f"\x1b[1;{_ANSI_COLORS[kind]}m{label}\x1b[0m"
-    print(label, visible(message), file=sys.stderr)  # noqa: T201
+    print(label, escape_control(message), file=sys.stderr)  # noqa: T201
 
 
 class Advance(Protocol):

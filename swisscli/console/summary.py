@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from swisscli.console.messages import is_colored
 from swisscli.console.tables import render_table, terminal_width
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: T
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, show_header=False)
-    names = [visible(name) for name, *_ in rows]
+    names = [escape_control(name) for name, *_ in rows]
     widest = max(map(len, names), default=0)
     width = max(10, min(60, terminal_width() - widest - 26))
     largest = max((count for _, count, _, _ in rows), default=0) or 1
@@ -35,7 +35,7 @@ def bar_table(title: str, rows: Sequence[tuple[str, int, float, str]], stream: T
         bar = Text(_draw_bar(count / largest, width), style)
         table.add_row(Text(name), bar, f"{count:,}", f"{share:6.1%}")
     table.columns[2].justify = "right"
-    return f"{visible(title)}\n{_render(table, stream)}"
+    return f"{escape_control(title)}\n{_render(table, stream)}"
 
 
 def text_table(
@@ -50,10 +50,10 @@ def text_table(
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=padding)
     for name in header:
         longest_word = max(map(len, name.split()), default=1)
-        table.add_column(Text(visible(name)), overflow="fold", min_width=longest_word)
+        table.add_column(Text(escape_control(name)), overflow="fold", min_width=longest_word)
     for row in rows:
-        table.add_row(*(Text(visible(" ".join(cell[:_MAX_TEXT].split()))) for cell in row))
-    return f"{visible(title)}\n{_render(table, stream)}"
+        table.add_row(*(Text(escape_control(" ".join(cell[:_MAX_TEXT].split()))) for cell in row))
+    return f"{escape_control(title)}\n{_render(table, stream)}"
 
 
 def histogram(title: str, bins: Sequence[dict[str, Any]], stream: TextIO) -> str:

@@ -8,7 +8,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from swisscli.console.messages import is_colored
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,7 +45,7 @@ class TableLayout:
 
         table = self._make_table(with_header=False)
         for row in rows:
-            texts = [Text(visible(text), style) for text, style in row]
+            texts = [Text(escape_control(text), style) for text, style in row]
             for index, (_, width) in enumerate(self.columns):
                 if width is None:
                     texts[index] = self._shorten(texts[index])
@@ -115,13 +115,13 @@ def heat_table(title: str, tokens: Sequence[str], rows: Sequence[Sequence[float]
     from rich.table import Table
     from rich.text import Text
 
-    names = [visible(token) for token in tokens]
+    names = [escape_control(token) for token in tokens]
     width = terminal_width()
     label_width = min(max(map(cell_len, names)), _MAX_LABEL)
     per_block = max(1, (width - label_width) // (_HEAT_CELL + 1))
     colored = is_colored(sys.stdout)
     largest = max(map(max, rows)) or 1.0
-    blocks = [visible(title) + "\n"]
+    blocks = [escape_control(title) + "\n"]
     for start in range(0, len(names), per_block):
         table = Table(box=None, pad_edge=False, padding=(0, 0, 0, 1))
         table.add_column("", width=label_width, overflow="fold", no_wrap=False)

@@ -9,7 +9,7 @@ from swiss_training.events import Evaluated, Event, Finished, Saved, Started, St
 from swiss_training.interruption import Interruption
 from swiss_training.observer import Observer
 from swisscli.console.messages import is_colored, is_terminal
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -107,9 +107,9 @@ class TrainingDisplay(Observer):
         if self._live:
             from rich.text import Text
 
-            self._live.console.print(Text(visible(message)), soft_wrap=True)
+            self._live.console.print(Text(escape_control(message)), soft_wrap=True)
         else:
-            print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+            print(escape_control(message), file=sys.stderr, flush=True)  # noqa: T201
 
     def follow(self, stop: Interruption) -> None:
         """Also show what Ctrl-C does, and that it was pressed."""
@@ -193,7 +193,7 @@ class TrainingDisplay(Observer):
             for task, row in rows:
                 values = (row.get("loss"), row.get("weight"), self._dev.get(task))
                 numbers = ("" if value is None else f"{value:.4f}" for value in values)
-                losses.add_row(Text(visible(task)), *numbers)
+                losses.add_row(Text(escape_control(task)), *numbers)
             parts.append(losses)
         bars = Table.grid(padding=(0, 1))
         for no_wrap in (True, False, False, True, True):  # a long name and the bar give way
@@ -236,5 +236,5 @@ def _render_progress(progress: _Progress, now: float, rate: str = "") -> "list[R
         bar = ProgressBar(total=progress.total, completed=progress.done, width=_BAR_WIDTH)
         count += f"/{progress.total:,}"
         more = "  ".join(filter(None, (rate, progress.left(now))))
-    named = Text(visible(progress.what), no_wrap=True, overflow="ellipsis")
+    named = Text(escape_control(progress.what), no_wrap=True, overflow="ellipsis")
     return [named, bar, Text(f"{count} {progress.unit}" if progress.unit else ""), Text(more)]

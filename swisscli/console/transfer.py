@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from swisscli.console.messages import is_colored, is_terminal, status
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 
 class ShowTransfer(Protocol):
@@ -63,11 +63,13 @@ def transfer(folder: Path) -> Iterator[ShowTransfer]:
 
         def show(name: str, number: int, count: int, done: int, size: int | None) -> None:
             if not tasks:
-                bar.console.print(Text(visible(_describe_transfer(count, folder))), soft_wrap=True)
+                bar.console.print(
+                    Text(escape_control(_describe_transfer(count, folder))), soft_wrap=True
+                )
             if number not in tasks:
                 for before in tasks.values():  # one bar is enough
                     bar.update(before, visible=False)
-                title = escape(visible(f"fetching {number}/{count} {name}"))
+                title = escape(escape_control(f"fetching {number}/{count} {name}"))
                 tasks[number] = bar.add_task(title, total=size)
             bar.update(tasks[number], completed=done, total=size)
 

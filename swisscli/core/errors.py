@@ -99,7 +99,7 @@ class Problems:
         self._found: list[SwissError] = []
 
     @contextmanager
-    def collected(self) -> Iterator[None]:
+    def collect(self) -> Iterator[None]:
         """Keep an error that the block raises, and continue after the block."""
         try:
             yield

@@ -13,7 +13,7 @@ from typing import Literal
 
 from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, fold_name
 from swisscli.core.errors import ConfigurationError
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 Kind = Literal["multiclass", "binary", "regression"]
 Metric = Literal["accuracy", "pearson"]
@@ -285,7 +285,7 @@ def label_problem(label: str) -> str | None:
         return "it begins or ends with white space"
     if len(label) > MAX_LABEL_CHARS:
         return f"it has {len(label):,} characters, at most {MAX_LABEL_CHARS} are a name"
-    return "it has characters that act on a terminal" if visible(label) != label else None
+    return "it has characters that act on a terminal" if escape_control(label) != label else None
 
 
 def task_name(name: str) -> str:

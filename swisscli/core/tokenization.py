@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tokenizers
 
 from swisscli.core.errors import ModelError
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.core.model.directory import TOKENIZER, ModelDirectory
 from swisscli.core.model.model_config import LongText
 from swisscli.core.model.schema import format_value
@@ -61,7 +61,7 @@ class Tokenizer:
             self._tokenizer = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain Exception
             raise ModelError(
-                f"{path}: cannot be read as a tokenizer: {visible(str(error))}"
+                f"{path}: cannot be read as a tokenizer: {escape_control(str(error))}"
             ) from None
         self._check_unknown_token(path)
         # A text that spells "[SEP]" or "</s>" is text: it must not split a pair.
@@ -195,7 +195,7 @@ class Tokenizer:
             yield
         except Exception as error:  # the library raises plain Exception
             raise ModelError(
-                f"{self._path}: cannot tokenize a text: {visible(str(error))}",
+                f"{self._path}: cannot tokenize a text: {escape_control(str(error))}",
                 hint="copy, train or export the model again",
             ) from None
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.io.text import is_blank, readable
+from swisscli.core.io.text import is_blank, replace_surrogates
 from swisscli.core.model.directory import (
     GRAPH,
     PREDICTION_FILES,
@@ -222,7 +222,9 @@ class Predictor:
                 hint="export the model again with: swiss export",
             )
         max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
-        encodings = self._tokenizer.encode([(readable(text[:max_chars]),) for text in texts])
+        encodings = self._tokenizer.encode(
+            [(replace_surrogates(text[:max_chars]),) for text in texts]
+        )
         lengths = list(map(len, encodings))
         embeddings_ND = np.empty((len(texts), self.config.encoder.hidden_size), dtype=np.float32)
 
@@ -326,7 +328,7 @@ class Predictor:
         if not texts:
             return []
         max_chars = _MAX_CHARS_PER_TOKEN * self.config.max_length
-        shortened = [tuple(readable(text[:max_chars]) for text in item) for item in texts]
+        shortened = [tuple(replace_surrogates(text[:max_chars]) for text in item) for item in texts]
         encoded = self._tokenizer.encode_parts(
             shortened, self.config.pair_encoding, self._long_text
         )

@@ -138,7 +138,7 @@ def find_sources(
     sources = []
     problems = Problems()
     for path in paths or (STDIN,):
-        with problems.collected():
+        with problems.collect():
             if recursive and Path(path).is_dir():
                 sources.append(_find_folder(path, columns))
             else:

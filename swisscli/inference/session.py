@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swisscli.core.errors import DeviceError, ModelError
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.core.model.graph import EMBEDDING, INPUTS, check_graph
 from swisscli.core.processor import allowed_cores
 from swisscli.core.tokenization import Int64
@@ -298,7 +298,7 @@ class Session:
         if wrong:
             raise ModelError(
                 f"{self._graph}: not a graph of this program: an input or output is missing,"
-                f" unknown or of another type: {visible(', '.join(sorted(wrong)))}",
+                f" unknown or of another type: {escape_control(', '.join(sorted(wrong)))}",
                 hint="export the model again with: swiss export",
             )
 
@@ -330,12 +330,12 @@ def _gpu_providers(kind: str, index: int) -> list[tuple[str, dict[str, str]]]:
 
 
 def _first_line(message: str) -> str:
-    return visible(message.strip().partition("\n")[0])
+    return escape_control(message.strip().partition("\n")[0])
 
 
 def _reason(log: Sequence[str]) -> str:
     """Return the most informative line of ONNX Runtime's log."""
-    lines = [visible(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in log]
+    lines = [escape_control(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in log]
     for line in lines:
         if found := re.search(r"with error: (.+)", line):
             return found[1].strip()

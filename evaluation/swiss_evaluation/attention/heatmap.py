@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 SUFFIXES = (".png", ".svg")
 _INCHES_PER_TOKEN = 0.23
@@ -48,7 +48,7 @@ def draw(tokens: Sequence[str], probabilities_TT: npt.NDArray[np.float32], title
     figure = Figure(figsize=(side + 0.7, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(probabilities_TT, cmap="viridis", vmin=0, interpolation="nearest")
-    labels = [visible(token) for token in tokens]
+    labels = [escape_control(token) for token in tokens]
     # Shrink labels that would overlap in the largest figure.
     size = min(8.0, 0.75 * 72 * side / len(labels))
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)

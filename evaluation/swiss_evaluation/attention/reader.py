@@ -18,7 +18,7 @@ from swiss_training.families.pretrained import load_pretrained
 from swiss_training.graph_weights import READABLE
 from swiss_training.multitask.model import load_model
 from swisscli.core.errors import ConfigurationError, ModelError
-from swisscli.core.io.text import readable
+from swisscli.core.io.text import replace_surrogates
 from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, WEIGHTS, ModelDirectory
 from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
 from swisscli.core.tokenization import Tokenizer, pad
@@ -159,7 +159,7 @@ class AttentionReader:
         """
         self.check(texts)
         (sequences,) = self._tokenizer.encode_examples(
-            [tuple(map(readable, texts))], self._pair_encoding
+            [tuple(map(replace_surrogates, texts))], self._pair_encoding
         )
         size = sum(map(len, sequences))
         probabilities_LHTT = np.zeros((self.size.layers, self.size.heads, size, size), np.float32)

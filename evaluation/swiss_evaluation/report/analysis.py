@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_evaluation.data import PredictedRows
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.core.tasks import TaskSpec
 
 Float = npt.NDArray[np.float64]
@@ -173,7 +173,7 @@ def _wrong_row(labelled: LabelledPredictions, index: int) -> WrongRow:
 
 def _shorten(text: str) -> str:
     """Return a text with control characters escaped, cut to a limit."""
-    shown = "\n".join(map(visible, text[:_MAX_CHARS].splitlines()))
+    shown = "\n".join(map(escape_control, text[:_MAX_CHARS].splitlines()))
     return shown if len(text) <= _MAX_CHARS else f"{shown}… ({len(text):,} characters)"
 
 

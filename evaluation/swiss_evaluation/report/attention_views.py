@@ -12,7 +12,7 @@ from swiss_evaluation.data import TaskRows
 from swiss_evaluation.report import figures
 from swiss_evaluation.report.page import Chart, Section
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 PAPER_PAIR = (
     "rallies demand 'justice for trayvon'",
@@ -111,7 +111,7 @@ def section(
 
 
 def _name(texts: tuple[str, ...]) -> str:
-    name = visible(" / ".join(texts))
+    name = escape_control(" / ".join(texts))
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 1] + "…"
 
 
@@ -121,7 +121,7 @@ def _view(texts: tuple[str, ...], found: Attention) -> dict[str, Any]:
     values = np.round(cropped * 255).astype(np.uint8).tobytes()
     return {
         "name": _name(texts),
-        "tokens": [visible(token) for token in found.tokens[:MAX_TOKENS]],
+        "tokens": [escape_control(token) for token in found.tokens[:MAX_TOKENS]],
         "cut": len(found.tokens) if len(found.tokens) > MAX_TOKENS else 0,
         "values": base64.b64encode(values).decode("ascii"),
     }

@@ -91,10 +91,10 @@ def prepare(request: Request) -> ReportInput:
     """
     source, choice = request.source, request.choice
     problems = Problems()
-    with problems.collected():
+    with problems.collect():
         check_output(request.output, force=request.force, inputs=())
     model = inputs = without_weights = None
-    with problems.collected():
+    with problems.collect():
         model = ModelDirectory.open(source.model)
     if model is not None:
         try:
@@ -106,9 +106,9 @@ def prepare(request: Request) -> ReportInput:
         except SwissError as error:
             problems.add(error)
     entries: list[dict[str, Any]] = []
-    with problems.collected():
+    with problems.collect():
         entries = _read_log(source.model)
-    with problems.collected():
+    with problems.collect():
         inputs = read_input(source, model, ("dev", "train"))
     problems.check()
     assert inputs is not None

@@ -16,12 +16,12 @@ _BLANK = re.compile(
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     r"""Escape control characters and direction overrides, such as `\u001b`."""
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def readable(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """Replace lone surrogates, which JSON and arguments can hold but UTF-8 cannot, by U+FFFD."""
     return _LONE_SURROGATE.sub("\ufffd", text)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from swisscli.core.errors import ModelError
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Place:
         """Return the place of a part of this value."""
         if isinstance(key, int):
             return Place(self.path, f"{self.field}[{key}]")
-        name = visible(key if len(key) <= _LONGEST_SHOWN else f"{key[:_LONGEST_SHOWN]}...")
+        name = escape_control(key if len(key) <= _LONGEST_SHOWN else f"{key[:_LONGEST_SHOWN]}...")
         return Place(self.path, f"{self.field}.{name}" if self.field else name)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ def format_value(value: Any) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     text = json.dumps(value, ensure_ascii=False)
-    return visible(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+    return escape_control(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
 
 
 Rule = Callable[[Any, Place], T]
@@ -262,7 +262,9 @@ def read_json(path: Path, rule: Rule[T]) -> T:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ModelError(f"{path}: cannot be read: {visible(str(error))}", hint=_HINT) from None
+        raise ModelError(
+            f"{path}: cannot be read: {escape_control(str(error))}", hint=_HINT
+        ) from None
     return rule(values, Place(path))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.inference.summary.statistics import Scale
 
 _MAX_GROUPS = 100
@@ -91,7 +91,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    one_line = visible(" ".join(text.split()))
+    one_line = escape_control(" ".join(text.split()))
     for character in "\\|<>[]*_`":
         one_line = one_line.replace(character, f"\\{character}")
     return one_line

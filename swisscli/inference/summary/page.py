@@ -5,7 +5,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.inference.summary.markdown import describe_grouping, format_counts
 from swisscli.inference.summary.statistics import Scale
 
@@ -45,7 +45,7 @@ def page(summary: dict[str, Any], scale: Scale) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(visible(" ".join(text.split())))
+    return escape(escape_control(" ".join(text.split())))
 
 
 def _figures(summary: dict[str, Any], scale: Scale) -> str:

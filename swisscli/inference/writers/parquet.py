@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.parquet import ParquetRow, require_pyarrow
-from swisscli.core.io.text import readable
+from swisscli.core.io.text import replace_surrogates
 from swisscli.core.records import Predictions
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.readers import RecordStream
@@ -127,7 +127,10 @@ class TableParquetWriter:
         rows = [self._columns.fields(record) for record in records]
         texts = ([None if v is None else as_text(v) for v in row] for row in rows)
         columns = zip(*texts, strict=True)
-        return [pa.array([v and readable(v) for v in column], pa.string()) for column in columns]
+        return [
+            pa.array([v and replace_surrogates(v) for v in column], pa.string())
+            for column in columns
+        ]
 
 
 def _batch_of(predictions: Predictions) -> int:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from swisscli.core.columns import ColumnError, InputColumns
 from swisscli.core.errors import ConfigurationError, DataError, SwissError
 from swisscli.core.io.lines import Line
-from swisscli.core.io.text import visible
+from swisscli.core.io.text import escape_control
 from swisscli.core.records import RecordError
 
 _MAX_NAMES = 20
@@ -104,4 +104,4 @@ def join_names(names: Sequence[str]) -> str:
         if name.strip()
     ]
     more = ["..."] if len(names) > _MAX_NAMES else []
-    return visible(", ".join([*cut, *more])) or "nothing"
+    return escape_control(", ".join([*cut, *more])) or "nothing"
