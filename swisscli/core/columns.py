@@ -57,12 +57,23 @@ TEXT_B = tuple(second for _, second in _PAIRS)
 """Names of the second text of a pair, in the order of `TEXT_A`."""
 
 _ID = "id"
+_MAX_NUMBER = 10**9
 _SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 def fold_name(name: str) -> str:
     """Fold a name for comparison: `Review Text`, `review_text` and `reviewText` become equal."""
     return _SEPARATORS.sub("", name).casefold()
+
+
+def column_number(chosen: str) -> int | None:
+    """The number that a column is chosen by, counted from 1; None if it is chosen by its name.
+
+    A number that no table reaches is cut, because Python parses no number of thousands of digits.
+    """
+    if not chosen.isdecimal():
+        return None
+    return int(chosen) if len(chosen) < len(str(_MAX_NUMBER)) else _MAX_NUMBER
 
 
 class ColumnError(ValueError):
@@ -177,14 +188,14 @@ class InputColumns:
             label: Number from 1 of the label's column.
 
         Raises:
-            ColumnError: if the table has more columns than are read, or a label is needed and its
-                column is not chosen.
+            ColumnError: if the table has more columns than are read, a chosen column is missing, or
+                a label is needed and its column is not chosen.
         """
         if self.labels and not (label and chosen):
             raise self.no_text_error()
         if chosen:
-            texts = tuple(int(number) - 1 for number in chosen)
-            return Layout(texts, int(label) - 1 if label else None)
+            texts = tuple(_find_chosen(first_row, (), number) for number in chosen)
+            return Layout(texts, _find_chosen(first_row, (), label) if label else None)
         count = len(_drop_blank_end(first_row))
         if count > self.arity:
             raise ColumnError(
@@ -218,10 +229,10 @@ def _find_indexes(keys: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 def _find_chosen(names: Sequence[str], keys: Sequence[str], name: str) -> int:
-    if name.isdecimal():
-        if not 1 <= int(name) <= len(names):
-            raise ColumnError(f"there is no column {name!r}", is_choice=True)
-        return int(name) - 1
+    if (number := column_number(name)) is not None:
+        if not 1 <= number <= len(names):
+            raise ColumnError(f"there is no column '{number}'", is_choice=True)
+        return number - 1
     exact = [index for index, other in enumerate(names) if other == name]
     found = exact or [index for index, key in enumerate(keys) if key == fold_name(name)]
     if not found:

@@ -11,8 +11,8 @@ class RecordError:
 
     Attributes:
         code: One of `invalid_utf8`, `invalid_text` (NUL characters), `invalid_json`, `invalid_csv`,
-            `missing_column`, `invalid_type` (a value that is not a string), `too_long` (a document
-            that is not read whole), `unreadable` (a document that cannot be opened) or
+            `missing_column`, `invalid_type` (a value that is not a string), `too_long` (a line or
+            document that is not read whole), `unreadable` (a document that cannot be opened) or
             `not_finite` (the model's output is not a number).
         message: One line for a person.
     """

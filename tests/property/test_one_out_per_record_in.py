@@ -46,7 +46,9 @@ WORDS = [
 raw = st.lists(
     st.sampled_from(PIECES + [word.encode() for word in WORDS]) | st.binary(max_size=3), max_size=25
 ).map(b"".join)
-text = st.text(max_size=8) | st.lists(
+# With NUL characters a record fails, and what may be UTF-16 is refused: see the tests of bytes.
+character = st.characters(codec="utf-8", exclude_characters="\0")
+text = st.text(character, max_size=8) | st.lists(
     st.sampled_from([*WORDS, '"', "\t", ",", "\n", "\r", "\\", " "]), max_size=8
 ).map("".join)
 # A line of a text file ends with a newline, and a carriage return before it belongs to the end.
@@ -108,9 +110,9 @@ def test_bytes_by_line(tmp_path, layout, data):
 @pytest.mark.parametrize("layout", TABLES)
 def test_bytes_by_row(tmp_path, layout, data):
     """Every line is in exactly one row, and a row is longer than a line only by its quotes."""
-    choice = ColumnChoice(has_header=False, chosen=("1", "2"))
+    choice = ColumnChoice(has_header=False, chosen=("1",))
     assume(not re.match(rb'(\xef\xbb\xbf)?"?sep=', data))
-    records = read_if_text(tmp_path, data, layout, PARAPHRASE, choice)
+    records = read_if_text(tmp_path, data, layout, SENTIMENT, choice)
     starts = [record.line for record in records]
     assert starts == sorted(set(starts))
     lines = lines_of(data, has_quotes=True)
@@ -209,7 +211,7 @@ def test_chunks_repeats_and_tasks_lose_and_reorder_nothing(tiny_model, choices, 
 
 @anything
 @given(
-    rows=st.lists(st.tuples(text.filter(lambda value: "\0" not in value), st.integers(0, 4))),
+    rows=st.lists(st.tuples(text, st.integers(0, 4))),
     names=st.sampled_from([("text", "label"), ("Review Text", "LABEL"), ("title", "Sentiment")]),
     delimiter=st.sampled_from([",", "\t", ";"]),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),

@@ -9,35 +9,13 @@ import zlib
 
 import pytest
 
-from swiss_training.multitask.examples import read_files
-from swiss_training.multitask.labels import DataFile
 from swisscli import Predictor
 from swisscli.core.errors import ConfigurationError, DataError
-from swisscli.core.io.formats import ColumnChoice, InputFormat, format_of
+from swisscli.core.io.formats import InputFormat, format_of
 from swisscli.core.io.tables import read_table
 from swisscli.core.io.text import is_blank
 from swisscli.core.tasks import TASKS, input_columns
-
-
-def rows(data, layout="csv", task="sentiment", **choice):
-    stream = io.BytesIO(data.encode() if isinstance(data, str) else data)
-    columns = input_columns([TASKS[task]])
-    layout = InputFormat(layout)
-    return list(read_table(stream, f"x.{layout}", layout, columns, ColumnChoice(**choice)))
-
-
-def texts(*arguments, **options):
-    return [
-        row.error.code if row.error else row.texts[0] if len(row.texts) == 1 else row.texts
-        for row in rows(*arguments, **options)
-    ]
-
-
-def train(tmp_path, name, data, task="sentiment"):
-    path = tmp_path / name
-    path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read_files(TASKS[task], [DataFile(path)])
-
+from tests.support.tables import rows, texts, train
 
 # T1, T2: line ends.
 

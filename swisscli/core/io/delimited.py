@@ -80,10 +80,15 @@ class RowReader:
         lines: The lines, with the header's.
         delimiter: One character.
         num_columns: Number of fields of the table's first row, if the lines begin below it.
+        min_columns: Smallest number of columns: a first row with fewer lacks some.
     """
 
     def __init__(
-        self, lines: Iterable[Line], delimiter: str, num_columns: int | None = None
+        self,
+        lines: Iterable[Line],
+        delimiter: str,
+        num_columns: int | None = None,
+        min_columns: int = 1,
     ) -> None:
         self._lines = iter(lines)
         # Lines read ahead. How each reads inside quotes does not depend on where the quotes began.
@@ -91,6 +96,7 @@ class RowReader:
         self._before = _NOTHING
         self._delimiter = delimiter
         self._num_columns = num_columns
+        self._min_columns = min_columns
         inner = r'[^"]*+(?:""[^"]*+)*+'
         before = "" if delimiter in (TAB, " ") else " *"
         after = "" if delimiter == " " else " *"
@@ -122,7 +128,7 @@ class RowReader:
             lines = [first, *(self._take_line() for _ in range(more))]
             fields = self._split(_join(lines), 0).fields
             error = next((line.error for line in lines if line.error), None)
-        expected = self._num_columns = self._num_columns or len(fields)
+        expected = self._num_columns = self._num_columns or max(len(fields), self._min_columns)
         if error is None and len(fields) > expected and any(fields[expected:]):
             # Continuing would predict a text that was cut at its first delimiter.
             message = f"{len(fields)} fields instead of {expected}: is a text not quoted?"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from swisscli.core.columns import InputColumns, fold_name
+from swisscli.core.columns import InputColumns, column_number, fold_name
 from swisscli.core.io.delimited import TAB, RowReader
 from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.lines import Line
@@ -42,7 +42,7 @@ def find_delimiter(
                 names = [name.strip() for name in splits[delimiter]]
                 if _has_names(names, wanted, choice):
                     return delimiter
-    num_needed = max(map(int, filter(str.isdecimal, choice.columns)), default=columns.arity)
+    num_needed = max(filter(None, map(column_number, choice.columns)), default=columns.arity)
     if own == TAB and (own in ahead[0].text or num_needed == 1):
         return own
     enough = [delimiter for delimiter in likely if len(splits[delimiter]) >= num_needed]

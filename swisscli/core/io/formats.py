@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePath
 
-from swisscli.core.columns import InputColumns
+from swisscli.core.columns import InputColumns, column_number
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.delimited import TAB
 
@@ -96,7 +96,7 @@ class ColumnChoice:
                 f"`columns` names {len(self.chosen)}, but {columns.name} reads {columns.arity}",
                 hint=example,
             )
-        if any(not name or (name.isdecimal() and int(name) < 1) for name in self.chosen):
+        if any(not name or column_number(name) == 0 for name in self.chosen):
             raise ConfigurationError(
                 "`columns` takes names, or numbers from 1",
                 hint=example,

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from swisscli.core.errors import DataError
-from swisscli.core.io.lines import Line, chunks_of, lines_of, open_text
+from swisscli.core.io.encoding import open_text, refuse_utf16
+from swisscli.core.io.lines import Line, chunks_of, lines_of
 from swisscli.core.io.text import is_blank
 from swisscli.core.records import RecordError
 
@@ -50,6 +52,7 @@ def read_json(stream: BinaryIO, name: str) -> Iterator[JsonRow]:
         DataError: if the array is not valid JSON, after which its elements cannot be found.
     """
     text = open_text(stream, name).skip_space()
+    refuse_utf16(text.head, name)
     if text.head.lstrip().startswith(b"["):
         yield from _ArrayReader(chunks_of(text, name), name).rows()
     else:
@@ -64,6 +67,9 @@ def _parse_row(number: int, text: str) -> JsonRow:
 
 
 def _check_object(number: int, values: Any) -> JsonRow:
+    if isinstance(values, _AmbiguousObject):
+        message = f"the key {values.repeated!r} occurs twice"
+        return JsonRow(number, None, RecordError("invalid_json", message))
     if isinstance(values, dict):
         return JsonRow(number, values, None)
     message = 'expected a JSON object, such as {"text": "..."}'
@@ -74,7 +80,25 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON value")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+class _AmbiguousObject(dict[str, Any]):
+    """An object with a key that occurs twice, of which JSON does not say which value counts.
+
+    Args:
+        pairs: Its keys and values.
+    """
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        keys = Counter(key for key, _ in pairs)
+        self.repeated = next(key for key, count in keys.items() if count > 1)
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    return values if len(values) == len(pairs) else _AmbiguousObject(pairs)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_make_object)
 
 
 class _ArrayReader:

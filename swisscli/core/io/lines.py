@@ -1,48 +1,38 @@
-"""Decodes bytes into lines of text. The first bytes decide compression, encoding and line ends.
+"""Decodes bytes into lines of text. The first lines decide which characters end a line.
 
 No read waits for more bytes than it needs, so that a person who types into a pipe gets an answer
 to each line.
 """
 
 import codecs
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import count, repeat
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, NamedTuple
 
 from swisscli.core.errors import DataError
+from swisscli.core.io.encoding import (
+    MAX_HEAD_BYTES,
+    TextStream,
+    needs_conversion,
+    open_text,
+    read_available,
+    refuse_utf16,
+    report_damage,
+)
 from swisscli.core.records import RecordError
 
-_CHUNK = 1 << 16
-# Line ends and encoding are detected within this many bytes.
-_MAX_HEAD = 1 << 18
-_MIN_NULS = 8
-_GZIP = b"\x1f\x8b"
-_UTF8_BOM = codecs.BOM_UTF8
-_UTF16_BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MAX_LINE_BYTES = 1 << 26
+"""Longest line that is read whole. The end of a longer one is not kept, and its record fails."""
 # A field whose quotes are not closed on its line.
 _OPEN_FIELD = re.compile(rb'(?:\A|[,;\t|\r]) *"[^"]*+(?:""[^"]*+)*+\Z')
-_SAVE_AS_CSV = "save it as CSV: in Excel, File > Save As > CSV UTF-8"
-_FOREIGN = (
-    (b"PK\x03\x04", "an Excel workbook or a zip archive", f"{_SAVE_AS_CSV}; or unzip it"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", _SAVE_AS_CSV),
-    (b"PAR1\x15", "Parquet", "give it a name that ends in .parquet, or `input_format=parquet`"),
-    *((b"BZh%d1AY" % level, "bzip2 data", "unpack it with: bunzip2") for level in range(1, 10)),
-    (b"\xfd7zXZ", "xz data", "unpack it with: unxz"),
-    (b"\x28\xb5\x2f\xfd", "zstd data", "unpack it with: unzstd"),
-    # Before UTF-16, whose mark is the first half of this one.
-    (codecs.BOM_UTF32_LE, "UTF-32", "convert it with: iconv -f UTF-32 -t UTF-8"),
-    (codecs.BOM_UTF32_BE, "UTF-32", "convert it with: iconv -f UTF-32 -t UTF-8"),
-)
 _HAS_NULS = RecordError(
     "invalid_text", "the record has NUL characters: is it UTF-16 without a byte-order mark?"
 )
-_MAGIC = (_GZIP, _UTF8_BOM, *_UTF16_BOMS, *(magic for magic, _, _ in _FOREIGN))
+
+_TOO_LONG = RecordError("too_long", f"the record has more than {MAX_LINE_BYTES:,} bytes")
 
 
 class Line(NamedTuple):
@@ -52,8 +42,8 @@ class Line(NamedTuple):
         number: Number of the line, from 1.
         text: Text without the line end.
         end: The line end that was removed.
-        error: Set if the line is not UTF-8, in which case `text` has U+FFFD for wrong bytes, or if
-            it has NUL characters.
+        error: Set if the line is not UTF-8, in which case `text` has U+FFFD for wrong bytes, if
+            it has NUL characters, or if it is too long, in which case `text` is its beginning.
     """
 
     number: int
@@ -80,58 +70,13 @@ def decode_lines(stream: BinaryIO, name: str, *, has_quotes: bool = False) -> It
     Raises:
         DataError: if the stream is not text, or is damaged.
     """
-    with _report_damage(name):
+    with report_damage(name):
         yield from _decode_blocks(_read_blocks(*open_text(stream, name), name, has_quotes), 1)
-
-
-class TextStream(NamedTuple):
-    """A UTF-8 stream without byte-order mark.
-
-    Attributes:
-        stream: The bytes that are still to be read.
-        head: The bytes that were read already.
-    """
-
-    stream: BinaryIO
-    head: bytes
-
-    def skip_space(self) -> "TextStream":
-        """Read ahead until the head has more than white space."""
-        head = self.head
-        while not head.strip() and (chunk := _read(self.stream)):
-            head += chunk
-        return TextStream(self.stream, head)
-
-
-def open_text(stream: BinaryIO, name: str) -> TextStream:
-    """Decompress gzip and convert the encoding to UTF-8.
-
-    Args:
-        stream: The bytes, a buffered stream.
-        name: Name of the input, for errors.
-
-    Raises:
-        DataError: if the stream is not text.
-    """
-    with _report_damage(name):
-        head = _read_first_bytes(stream)
-        if head.startswith(_GZIP):
-            unpacked = gzip.GzipFile(fileobj=cast(BinaryIO, _PrefixedStream(head, stream)))
-            stream = cast(BinaryIO, unpacked)
-            head = _read_first_bytes(stream)
-    for magic, what, remedy in _FOREIGN:
-        if head.startswith(magic):
-            raise DataError(f"{name}: {what}, not text that swiss can read", hint=remedy)
-    if head.startswith(_UTF16_BOMS):
-        return TextStream(
-            io.BufferedReader(_Utf16Reader(_PrefixedStream(head, stream)), _CHUNK), b""
-        )
-    return TextStream(stream, head.removeprefix(_UTF8_BOM))
 
 
 def lines_of(text: TextStream, name: str, *, has_quotes: bool = False) -> Iterator[Line]:
     """Yield the lines of an opened text; see `decode_lines`."""
-    with _report_damage(name):
+    with report_damage(name):
         yield from _decode_blocks(_read_blocks(*text, name, has_quotes), 1)
 
 
@@ -148,11 +93,11 @@ def has_newlines(stream: BinaryIO, name: str, *, has_quotes: bool) -> bool:
     Raises:
         DataError: if the stream is not text.
     """
-    if _read_first_bytes(stream).startswith((_GZIP, *_UTF16_BOMS)):
+    if needs_conversion(stream):
         return False
     stream.seek(0)
     by_newlines, head = _detect_newlines(*open_text(stream, name), has_quotes)
-    _refuse_utf16(head, name)
+    refuse_utf16(head, name)
     return by_newlines
 
 
@@ -172,6 +117,10 @@ def _decode_blocks(blocks: Iterable[bytes], first: int) -> Iterator[Line]:
     """Decode blocks of whole lines, each at once if all of it is plain."""
     number = first
     for block in blocks:
+        if isinstance(block, _CutLine):
+            yield _decode_line(number, block)._replace(error=_TOO_LONG)
+            number += 1
+            continue
         text = _decode_plain(block)
         if text is None:
             lines: Iterable[Line] = map(_decode_line, count(number), io.BytesIO(block))
@@ -213,8 +162,8 @@ def chunks_of(text: TextStream, name: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     chunk = text.head
     try:
-        with _report_damage(name):
-            while chunk or (chunk := _read(text.stream)):
+        with report_damage(name):
+            while chunk or (chunk := read_available(text.stream)):
                 yield decoder.decode(chunk)
                 chunk = b""
             yield decoder.decode(b"", final=True)
@@ -222,75 +171,10 @@ def chunks_of(text: TextStream, name: str) -> Iterator[str]:
         raise DataError(f"{name}: not UTF-8: {error.reason}") from None
 
 
-@contextmanager
-def _report_damage(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{name}: damaged gzip data: {error}", hint="check the file with: gzip --test"
-        ) from None
-
-
-def _read_first_bytes(stream: BinaryIO) -> bytes:
-    """Read the first bytes, no more than it takes to detect a mark."""
-    head = b""
-    while not head or any(head != magic and magic.startswith(head) for magic in _MAGIC):
-        if not (chunk := _read(stream)):
-            break
-        head += chunk
-    return head
-
-
-def _read(stream: BinaryIO) -> bytes:
-    """Read the available bytes, waiting only for the first; empty at the end."""
-    return cast(io.BufferedIOBase, stream).read1(_CHUNK)
-
-
-class _PrefixedStream:
-    """A stream that begins with the bytes read ahead; reads never wait for a full block."""
-
-    def __init__(self, head: bytes, stream: BinaryIO) -> None:
-        self._head = head
-        self._stream = stream
-
-    def read(self, size: int) -> bytes:
-        if self._head:
-            taken, self._head = self._head[:size], self._head[size:]
-            return taken
-        return cast(io.BufferedIOBase, self._stream).read1(size)
-
-
-class _Utf16Reader(io.RawIOBase):
-    """Converts UTF-16 to UTF-8. Half a character stays invalid, so that only its line fails."""
-
-    def __init__(self, source: _PrefixedStream) -> None:
-        self._source = source
-        self._decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
-        self._ready = b""
-        self._has_ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        while not self._ready and not self._has_ended:
-            data = self._source.read(_CHUNK)
-            self._has_ended = not data
-            try:
-                text = self._decoder.decode(data, final=self._has_ended)
-                self._ready = text.encode("utf-8", "surrogatepass")
-            except UnicodeDecodeError:  # the data ends within a character
-                self._ready = b"\xff"
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
-
-
 def _read_blocks(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> Iterator[bytes]:
     """Yield blocks of one or more whole lines with their ends."""
     by_newlines, head = _detect_newlines(stream, head, has_quotes)
-    _refuse_utf16(head, name)
+    refuse_utf16(head, name)
     return (
         _read_newline_blocks(stream, head) if by_newlines else _read_universal_lines(stream, head)
     )
@@ -299,8 +183,8 @@ def _read_blocks(stream: BinaryIO, head: bytes, name: str, has_quotes: bool) -> 
 def _detect_newlines(stream: BinaryIO, head: bytes, has_quotes: bool) -> tuple[bool, bytes]:
     r"""Whether only `\n` ends a line, and the head, with the bytes that were read to know."""
     newline = _NewlineFinder(has_quotes)
-    while not newline.find_in(head[:_MAX_HEAD]) and len(head) < _MAX_HEAD:
-        if not (chunk := _read(stream)):
+    while not newline.find_in(head[:MAX_HEAD_BYTES]) and len(head) < MAX_HEAD_BYTES:
+        if not (chunk := read_available(stream)):
             break
         head += chunk
     return newline.is_found or b"\r" not in head, head
@@ -335,56 +219,74 @@ class _NewlineFinder:
         return self.is_found
 
 
+class _CutLine(bytes):
+    """A line that is too long: its beginning, and its end if it has one."""
+
+
+class _UnfinishedLine:
+    """The pieces of a line that are read so far, of a long one only the first."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def is_cut(self) -> bool:
+        return self._size > MAX_LINE_BYTES
+
+    @property
+    def last(self) -> bytes:
+        return self._pieces[-1] if self._pieces else b""
+
+    def add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self.is_cut:
+            piece = piece[len(piece.rstrip(b"\r\n")) :]
+        if piece:
+            self._pieces.append(piece)
+
+    def take(self, end: bytes = b"") -> bytes:
+        """Return the line, with more bytes after it, and begin the next."""
+        whole = b"".join([*self._pieces, end])
+        line = _CutLine(whole) if self.is_cut else whole
+        self._pieces, self._size = [], 0
+        return line
+
+
 def _read_newline_blocks(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
-    unfinished: list[bytes] = []
-    while chunk := head or _read(stream):
+    unfinished = _UnfinishedLine()
+    while chunk := head or read_available(stream):
         head = b""
         end = chunk.rfind(b"\n") + 1
+        if end and unfinished.is_cut:
+            first = chunk.find(b"\n") + 1
+            unfinished.add(chunk[:first])
+            yield unfinished.take()
+            chunk, end = chunk[first:], end - first
         if end:
-            yield b"".join([*unfinished, chunk[:end]])
-            unfinished = []
-        unfinished.append(chunk[end:])
-    if any(unfinished):
-        yield b"".join(unfinished)
+            yield unfinished.take(chunk[:end])
+        unfinished.add(chunk[end:])
+    if line := unfinished.take():
+        yield line
 
 
 def _read_universal_lines(stream: BinaryIO, head: bytes) -> Iterator[bytes]:
-    unfinished: list[bytes] = []
+    unfinished = _UnfinishedLine()
     chunk = head
     while chunk:
-        if unfinished and unfinished[-1].endswith(b"\r"):
+        if unfinished.last.endswith(b"\r"):
             end = b"\n" if chunk.startswith(b"\n") else b""
-            yield b"".join([*unfinished, end])
-            unfinished, chunk = [], chunk[len(end) :]
+            yield unfinished.take(end)
+            chunk = chunk[len(end) :]
         lines = chunk.splitlines(keepends=True)  # of bytes: at \n, \r and \r\n, nowhere else
         for index, line in enumerate(lines):
-            unfinished.append(line)
+            unfinished.add(line)
             # A \r at the end of the chunk may be the first half of an end.
             if line.endswith(b"\n") or (line.endswith(b"\r") and index < len(lines) - 1):
-                yield b"".join(unfinished)
-                unfinished = []
-        chunk = _read(stream)
-    if unfinished:
-        yield b"".join(unfinished)
-
-
-def _refuse_utf16(head: bytes, name: str) -> None:
-    """Refuse UTF-16 without a byte-order mark, in which every other byte is mostly 0.
-
-    Raises:
-        DataError: if the text is UTF-16; names the encoding.
-    """
-    if head.count(0) < _MIN_NULS:
-        return
-    for encoding, nuls, others in (
-        ("UTF-16LE", head[1::2], head[0::2]),
-        ("UTF-16BE", head[0::2], head[1::2]),
-    ):
-        if nuls.count(0) * 2 > len(nuls) and others.count(0) * 8 < len(others):
-            raise DataError(
-                f"{name}: is {encoding} without a byte-order mark, not UTF-8",
-                hint=f"convert it with: iconv -f {encoding} -t UTF-8",
-            )
+                yield unfinished.take()
+        chunk = read_available(stream)
+    if line := unfinished.take():
+        yield line
 
 
 def _undecodable_line(number: int, raw: bytes, position: int) -> Line:

@@ -2,6 +2,8 @@
 
 import errno
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from swisscli.core.errors import OutputError
 
@@ -14,6 +16,22 @@ def write_error(name: str, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
     hint = FULL_HINT if error.errno in FULL else "write to another place"
     return OutputError(f"{name}: cannot be written: {reason}", hint=hint)
+
+
+@contextmanager
+def report_write_errors(name: str) -> Iterator[None]:
+    """Turn an `OSError` of the block into an error with the file and what to do.
+
+    Args:
+        name: What is written, for an error that names no file.
+
+    Raises:
+        OutputError: if the block raises an `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise write_error(str(error.filename or name), error) from None
 
 
 class RawWriter(io.RawIOBase):

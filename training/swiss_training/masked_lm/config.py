@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from swiss_training.config import RunConfig
+from swisscli.core.columns import column_number
 from swisscli.core.errors import SwissError
 from swisscli.core.io.formats import InputFormat, format_of, is_delimiter
 
@@ -51,12 +52,14 @@ class PretrainConfig(RunConfig):
             except SwissError as error:
                 yield error.message
                 continue
-            if layout is None:
+            if not file:
+                yield "a file name is empty"
+            elif layout is None:
                 yield f"{file} is none of {', '.join(f'.{x}' for x in InputFormat)}"
             else:
                 formats.add(layout)
         for name in self.columns:
-            if not name or (name.isdecimal() and int(name) < 1):
+            if not name or column_number(name) == 0:
                 yield f"columns names {name!r}, not a name or a number from 1"
         if self.columns and formats == {InputFormat.TXT}:
             yield "columns does not apply to lines of text"

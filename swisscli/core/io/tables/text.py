@@ -25,7 +25,7 @@ from swisscli.core.records import RecordError
 DELIMITERS = {InputFormat.CSV: (",", TAB, ";"), InputFormat.TSV: (TAB, ",", ";")}
 """The delimiters that are tried in each format, its own first."""
 _MAX_TITLE_ROWS = 5
-_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"])"?\s*', re.IGNORECASE)
 
 
 def text_rows(lines: Iterator[Line]) -> Iterator[TableRow]:
@@ -70,7 +70,7 @@ def open_delimited(
     ahead = [first]
     if not delimiter:
         delimiter = find_delimiter(ahead, lines, delimiters, columns, choice)
-    rows = iter(RowReader(chain(ahead, lines), delimiter))
+    rows = iter(RowReader(chain(ahead, lines), delimiter, min_columns=columns.arity))
     first_row = next(rows)
     names = tuple(field.strip() for field in first_row.fields)
     has_header = _is_header(names, columns, choice)
@@ -83,7 +83,7 @@ def open_delimited(
             layout = columns.headless_layout(names, choice.chosen, choice.label)
     except ColumnError as error:
         raise column_refusal(f"{name}:{first.number}", error, names, columns) from None
-    num_fields = len(first_row.fields)
+    num_fields = max(len(first_row.fields), columns.arity)
     if has_header:
         if later := later_lines(first_row.line):
             rows = iter(RowReader(later, delimiter, num_fields))
@@ -145,7 +145,7 @@ def _without_late_header(
         if len(row.fields) == 1:
             splits += [RowReader((), delimiter).split(row.fields[0]) for delimiter in delimiters]
         for fields in splits:
-            if len(fields) > columns.arity and columns.knows([field.strip() for field in fields]):
+            if len(fields) > 1 and columns.knows([field.strip() for field in fields]):
                 raise DataError(
                     f"{name}:{row.line}: the columns are named here, below other rows",
                     hint="delete the rows above the names of the columns",
