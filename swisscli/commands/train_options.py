@@ -22,6 +22,7 @@ from swisscli.commands.config_options import (
 from swisscli.commands.flags import flag_of
 from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.io.formats import parse_delimiter
 from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
 from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, task_name, task_names
@@ -44,6 +45,8 @@ OPTIONS = {
     "text_columns": "Columns with the texts in --train and --dev files: one, or two separated by a"
     " comma, by name or by number from 1. Default: recognized by name.",
     "label_column": "Column with the labels in these files.",
+    "delimiter": "Character between the columns of these files, or comma, tab or semicolon."
+    " Default: detected in the first row.",
     "regression": "Take whole numbers as scores in tasks of your own; numbers with a fraction"
     " always are.",
     "data": "Folder with the files of the CS224N project. Without it, they are fetched into the"
@@ -85,7 +88,8 @@ PANELS = {
     **dict.fromkeys(OPTIONS, METHOD),
     **RUN_PANELS,
     "data": COMMON,
-    **dict.fromkeys(("text_columns", "label_column", "regression", "class_weights"), DATA),
+    **dict.fromkeys(("text_columns", "label_column", "delimiter"), DATA),
+    **dict.fromkeys(("regression", "class_weights"), DATA),
     **dict.fromkeys(("pooling", "pair_encoding", "heads", "long_text", "dropout"), MODEL),
     **dict.fromkeys(("freeze_encoder", "freeze_layers"), MODEL),
     **dict.fromkeys(("ema_decay", "layer_decay", "fast_dropout", "min_steps"), OPTIMIZATION),
@@ -214,6 +218,9 @@ def read_options(
                 known.append(task_name(name))
         if len(known) == len(wanted):
             given["tasks"] = known
+    if "delimiter" in given:
+        with problems.collect():
+            given["delimiter"] = parse_delimiter(given["delimiter"])
     for split, specs in (("train", train_files), ("dev", dev_files)):
         with problems.collect():
             own, extra = parse_files(f"--{split}", specs or [], may_be_own=True)

@@ -169,6 +169,33 @@ def test_combinations_and_values_are_listed_with_unknown_keys(tmp_path: Path) ->
         assert part in caught.value.message
 
 
+def test_recipes_are_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    """Each of them once: without that, 2 ** 40 are read, and the test never ends."""
+    for number in range(40):
+        names = f'["{number + 1}.toml", "{number + 1}.toml"]'
+        (tmp_path / f"{number}.toml").write_text(f"extends = {names}\n")
+    (tmp_path / "40.toml").write_text("seed = 3\n")
+    assert TrainConfig.read(tmp_path / "0.toml").seed == 3
+    for content, message in (
+        ("seed = " + "[" * 100_000, "not TOML"),
+        ("#" * 2**23, "larger than"),
+        ('extends = ["/dev/zero"]', "/dev/zero: is not a regular file"),
+    ):
+        (tmp_path / "odd.toml").write_text(content)
+        with pytest.raises(ConfigurationError, match=message):
+            TrainConfig.read(tmp_path / "odd.toml")
+    for number in range(100):
+        (tmp_path / f"{number}.toml").write_text(f'extends = ["{number + 1}.toml"]\n')
+    with pytest.raises(ConfigurationError, match="more than 50 recipes extend each other"):
+        TrainConfig.read(tmp_path / "0.toml")
+
+
+@pytest.mark.parametrize("key", ["max_steps", "learning_rate", "smart_weight", "seed"])
+def test_a_number_that_no_float_can_hold_is_refused(key: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{key} is 1000"):
+        TrainConfig(**{key: 10**400})
+
+
 def test_a_recipe_extends_others(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "base.toml").write_text("epochs = 3\nseed = 1\n[sampling_weights]\nsst = 2\n")

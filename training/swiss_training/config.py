@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.encoder_config import MIN_LENGTH
+from swisscli.core.model.schema import MAX_BYTES
 
 Precision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["linear", "constant"]
@@ -97,8 +99,9 @@ class RunConfig:
         """Yield the problems of the values."""
         for f in fields(self):
             for name, value in numbers(f.name, getattr(self, f.name)):
-                if not math.isfinite(value):
+                if not is_finite(value):
                     yield f"{name} is {value}, not a finite number"
+        yield from (f"{name} is empty" for name in ("encoder", "output") if not getattr(self, name))
         yield from choice_problems(self, _CHOICES)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             yield f"device is {self.device!r}, not auto, cpu, cuda or cuda:N"
@@ -168,6 +171,14 @@ class RunConfig:
         return values | changes
 
 
+def is_finite(value: float) -> bool:
+    """Whether a number is finite and a float can hold it, as no whole number of 400 digits."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
     """The numbers that are a key's value, or the values of its table, each with its name."""
     named = {key: value}
@@ -190,7 +201,7 @@ def range_problems(config: RunConfig, ranges: Ranges) -> Iterator[str]:
     for names, holds, rule in ranges:
         for name in names:
             value = getattr(config, name)
-            if math.isfinite(value) and not holds(value):
+            if is_finite(value) and not holds(value):
                 yield f"{name} is {value}, but must be {rule}"
 
 
@@ -218,23 +229,51 @@ _RANGES: Ranges = (
 )
 
 
-def _read_toml(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The values of a recipe and of those that it extends."""
+def _read_toml(
+    path: Path, below: tuple[str, ...] = (), known: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """The values of a recipe and of those that it extends.
+
+    Args:
+        path: The recipe.
+        below: The recipes that extend it.
+        known: The values of the recipes that are read already: each is read once.
+    """
+    known = {} if known is None else known
+    place = os.path.realpath(path)
+    if place in below:
+        raise ConfigurationError(f"{path}: extends itself")
+    if len(below) > _MAX_BELOW:
+        raise ConfigurationError(f"{path}: more than {_MAX_BELOW} recipes extend each other")
+    if below and path.exists() and not path.is_file():
+        raise ConfigurationError(f"{path}: is not a regular file")
+    if place not in known:
+        own = _parse_toml(path)
+        extended = own.pop("extends", [])
+        if not _are_strings(extended):
+            raise ConfigurationError(f"{path}: extends must be a list of file names")
+        values: dict[str, Any] = {}
+        for name in extended:
+            values |= _read_toml(path.parent / name, (*below, place), known)
+        known[place] = values | own
+    return dict(known[place])
+
+
+_MAX_BELOW = 50
+
+
+def _parse_toml(path: Path) -> dict[str, Any]:
+    """Parse a file in bounded time and memory, also one of a model directory from elsewhere."""
     try:
-        own = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+        return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not TOML: {error}") from None
-    extended = own.pop("extends", [])
-    if not _are_strings(extended):
-        raise ConfigurationError(f"{path}: extends must be a list of file names")
-    if path.resolve() in below:
-        raise ConfigurationError(f"{path}: extends itself")
-    values: dict[str, Any] = {}
-    for name in extended:
-        values |= _read_toml(path.parent / name, (*below, path.resolve()))
-    return values | own
 
 
 def _type_problems(key: str, value: Any, annotation: Any) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """The configuration of a multitask run."""
 
-import math
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, make_dataclass, replace
@@ -8,9 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
-from swiss_training.config import Ranges, RunConfig, choice_problems, numbers, range_problems
+from swiss_training.config import (
+    Ranges,
+    RunConfig,
+    choice_problems,
+    is_finite,
+    numbers,
+    range_problems,
+)
 from swiss_training.multitask.labels import DataFile, Part, draft_task
 from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.formats import is_delimiter
 from swisscli.core.methods import HEADS, METHODS, MethodKind, method_names, method_options
 from swisscli.core.model.directory import TRAIN_CONFIG
 from swisscli.core.model.model_config import LongText, Pooling
@@ -56,6 +63,7 @@ class TrainConfig(RunConfig):
     may_change: ClassVar[tuple[str, ...]] = (
         *RunConfig.may_change,
         *("data", "train_files", "dev_files", "extra_train_files", "extra_dev_files", "teacher"),
+        "delimiter",
     )
 
     data: str = "data"
@@ -74,6 +82,8 @@ class TrainConfig(RunConfig):
     comma, by name or by number from 1. Empty: recognized by name."""
     label_column: str = ""
     """Column with the labels in these files. Empty: recognized by name."""
+    delimiter: str = ""
+    """Character between the columns of these files. Empty: detected in the first row."""
     regression: bool = False
     """Whether whole numbers are scores in custom tasks; if not, they name classes."""
     tasks: list[str] = field(default_factory=lambda: list(DEFAULT_TASKS))
@@ -144,10 +154,12 @@ class TrainConfig(RunConfig):
             yield "tasks must name one task or more, each once"
         yield from choice_problems(self, _CHOICES)
         yield from range_problems(self, _RANGES)
+        if self.delimiter and not is_delimiter(self.delimiter):
+            yield f"delimiter is {self.delimiter!r}, not one character"
         yield from self._file_problems()
         for option in method_options():
             for name, value in numbers(option.key, getattr(self, option.key)):
-                if math.isfinite(value) and not option.bounds.holds(value):
+                if is_finite(value) and not option.bounds.holds(value):
                     yield f"{name} is {value}, but must be {option.bounds.rule}"
         yield from self._combination_problems()
 
@@ -269,7 +281,12 @@ class TrainConfig(RunConfig):
         """Parse a named file; without columns of its own, it has those of the configuration."""
         file = DataFile.parse(text, task)
         texts = tuple(filter(None, map(str.strip, self.text_columns.split(","))))
-        return replace(file, column=file.column or self.label_column, texts=file.texts or texts)
+        return replace(
+            file,
+            column=file.column or self.label_column,
+            texts=file.texts or texts,
+            delimiter=file.delimiter or self.delimiter,
+        )
 
     def default_file(self, split: Split, task: TaskSpec) -> Path | None:
         """Return the task's file in `data`; None if the folder has none of the task."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from swisscli.core.errors import ConfigurationError
+from swisscli.core.io.formats import parse_delimiter
 from swisscli.core.tasks import Split, TaskSpec, own_task
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class DataFile(os.PathLike[str]):
         path: The file.
         column: Name, or number from 1, of the label's column; empty finds it by its name.
         texts: Names, or numbers from 1, of the text columns; empty finds them.
+        delimiter: Character between the columns; empty detects it.
         labels: Classes that each label of the file allows, by the label in lower case. Empty: the
             labels are the task's own.
         bounds: Lowest and highest score of the file, which are mapped to the task's; None: they are
@@ -59,6 +61,7 @@ class DataFile(os.PathLike[str]):
     path: Path
     column: str = ""
     texts: tuple[str, ...] = ()
+    delimiter: str = ""
     labels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     bounds: tuple[float, float] | None = None
     tolerance: int = 0
@@ -90,6 +93,7 @@ class DataFile(os.PathLike[str]):
             path,
             column=values.get("column", ""),
             texts=_split(values.get("texts", "")),
+            delimiter=parse_delimiter(values["delimiter"]) if "delimiter" in values else "",
             labels=_parse_labels(text, values.get("labels", ""), task),
             bounds=_parse_bounds(text, values["range"], task) if "range" in values else None,
             tolerance=_parse_tolerance(text, values.get("tolerance"), task),
@@ -127,7 +131,7 @@ class DataFile(os.PathLike[str]):
         return float(classes[0]) if len(classes) == 1 else classes
 
 
-_KEYS = ("column", "texts", "labels", "range", "tolerance", "weight", "share")
+_KEYS = ("column", "texts", "delimiter", "labels", "range", "tolerance", "weight", "share")
 
 
 def _parse_options(text: str) -> tuple[Path, dict[str, str]]:

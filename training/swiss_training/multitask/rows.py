@@ -68,7 +68,11 @@ def table_rows(task: TaskSpec, file: DataFile, *, labelled: bool = True) -> Iter
         remedy="name the columns so in the first row, or choose them, for numbers from 1 too:"
         " `text_columns=NAME`, `label_column=NAME`",
     )
-    choice = ColumnChoice(chosen=file.texts, label=file.column if labelled and by_number else "")
+    choice = ColumnChoice(
+        chosen=file.texts,
+        delimiter=file.delimiter or None,
+        label=file.column if labelled and by_number else "",
+    )
     layout = format_of(str(file))
     if layout in (None, InputFormat.TXT):  # lines of text have no labels: these have columns
         layout = InputFormat.CSV

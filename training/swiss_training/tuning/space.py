@@ -23,7 +23,7 @@ _NOT_SEARCHED = {
         "does not change what is trained",
     ),
     **dict.fromkeys(
-        ("data", "max_dev_rows", "text_columns", "label_column", "regression"),
+        ("data", "max_dev_rows", "text_columns", "label_column", "delimiter", "regression"),
         "would change the data, so that scores could not be compared",
     ),
 }
