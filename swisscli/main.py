@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -25,7 +26,17 @@ _UsageError: Any = typer.BadParameter.__base__
 
 
 class _Command(TyperCommand):
-    """Shows the options in groups, as their help panels say."""
+    """Shows the options in groups, as their help panels say, and refuses empty paths."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Parse the arguments; an empty path would be the folder here."""
+        words = [word.partition("=")[2] if "=" in word else word for word in args]
+        rest = super().parse_args(ctx, args)
+        if "" in words and not any(word and Path(word) == Path() for word in words):
+            empty: Any = [p for p in self.params if ctx.params.get(p.name or "") == Path()]
+            for param in empty:
+                raise typer.BadParameter("the path is empty", ctx, param)
+        return rest
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         groups: dict[str, list[tuple[str, str]]] = {}

@@ -41,7 +41,7 @@ from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.inference.chunks import Flush, chunks, eager_chunks
 from swisscli.inference.devices import parse_device
-from swisscli.inference.readers import RecordStream, Source, find_sources
+from swisscli.inference.readers import RecordStream, Source, check_stdin_once, find_sources
 from swisscli.inference.writers.cells import ResultColumns, TableColumns, fresh_names
 from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
 from swisscli.inference.writers.formats import OutputFormat, Writer
@@ -136,8 +136,10 @@ def match(
     problems = Problems()
     choice = column_choice(problems, table)
     specs: tuple[TaskSpec, ...] = ()
+    directory = None
     with problems.collect():
-        specs = resolve_tasks([task], ModelDirectory.open(find_model(model.model)).config.tasks)
+        directory = ModelDirectory.open(find_model(model.model))
+        specs = resolve_tasks([task], directory.config.tasks)
     with problems.collect():
         _check_task(specs, threshold)
     with problems.collect():
@@ -151,10 +153,7 @@ def match(
         sources = find_sources([queries], _READING, table.input_format)
     with problems.collect():
         if corpus is not None:
-            if (queries, corpus) == ("-", "-"):
-                raise ConfigurationError(
-                    "standard input is named twice, but can be read only once", hint="name a file"
-                )
+            check_stdin_once([queries, corpus])
             sources += find_sources([corpus], _READING, table.input_format)
     with problems.collect():
         choice.check(_READING, (source.format for source in sources))
@@ -166,7 +165,7 @@ def match(
 
     from swisscli.inference.matching import Corpus, Matcher
 
-    predictor = open_predictor(model, AnswerOptions())
+    predictor = open_predictor(directory, model, AnswerOptions())
     with closing(Corpus(predictor)) as searched:
         if not among_itself:
             _fill(searched, sources[1], choice, strict=strict)

@@ -230,7 +230,7 @@ def _predict(
     strict: bool,
 ) -> int:
     """Predict and write. Return the number of records that failed."""
-    predictor = open_predictor(model, answers)
+    predictor = open_predictor(inputs.model, model, answers)
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
     shows_results = output.path is None and console.is_terminal(sys.stdout)
     show_progress = (

@@ -14,7 +14,6 @@ from swisscli.commands.inputs import (
 )
 from swisscli.commands.prediction import MAX_WARNINGS, check_model_options, find_inputs
 from swisscli.core.errors import ConfigurationError, Problems
-from swisscli.core.model.directory import find_model
 from swisscli.core.tasks import input_columns
 from swisscli.inference.writers.formats import OutputFormat
 from swisscli.ray.cluster import Resources, predict_parts, require_ray, with_device
@@ -64,6 +63,7 @@ def predict_on_ray(
         )
     problems.check()
     assert output is not None
+    assert inputs.model is not None
     columns = input_columns(inputs.tasks)
     options = {"batch_tokens": model.batch_tokens, **asdict(answers)}
     resources = Resources(
@@ -76,7 +76,7 @@ def predict_on_ray(
         tasks=tuple(task.name for task in inputs.tasks),
         columns=columns,
         choice=inputs.choice,
-        model=Path(find_model(model.model)).absolute(),
+        model=inputs.model.path,
         options=options,
         folder=find_folder(output),
         format=output_format or default_format(inputs.sources),

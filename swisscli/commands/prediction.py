@@ -48,11 +48,13 @@ class Inputs:
         tasks: The tasks; empty, like the other attributes, if an argument is wrong.
         sources: The inputs.
         choice: The user's choice of columns.
+        model: The model directory; None if it cannot be opened.
     """
 
     tasks: tuple[TaskSpec, ...]
     sources: list[Source]
     choice: ColumnChoice
+    model: ModelDirectory | None
 
 
 def find_inputs(
@@ -65,9 +67,11 @@ def find_inputs(
     choice = column_choice(problems, options.table)
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
+    directory = None
     with problems.collect():
-        known = ModelDirectory.open(find_model(model)).config.tasks
-        tasks = resolve_tasks([name.strip() for name in options.task.split(",")], known)
+        directory = ModelDirectory.open(find_model(model))
+        names = [name.strip() for name in options.task.split(",")]
+        tasks = resolve_tasks(names, directory.config.tasks)
     if tasks:
         reading = input_columns(tasks)
         with problems.collect():
@@ -79,7 +83,7 @@ def find_inputs(
             )
         with problems.collect():
             choice.check(reading, (source.format for source in sources))
-    return Inputs(tasks, sources, choice)
+    return Inputs(tasks, sources, choice, directory)
 
 
 def select_shard(inputs: Inputs, shard: Shard) -> Inputs:
@@ -154,14 +158,17 @@ def find_output_format(
     return layout
 
 
-def open_predictor(model: ModelOptions, answers: AnswerOptions) -> "Predictor":
-    """Open the model, and warn if it falls back to another device."""
+def open_predictor(
+    directory: ModelDirectory | None, model: ModelOptions, answers: AnswerOptions
+) -> "Predictor":
+    """Open the model of a directory, and warn if it falls back to another device."""
+    assert directory is not None  # else it was a problem
     from swisscli.inference.predictor import Predictor
     from swisscli.inference.session import DeviceFallbackWarning
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeviceFallbackWarning)
-        predictor = Predictor(**vars(model), **vars(answers))
+        predictor = Predictor(**{**vars(model), "model": directory}, **vars(answers))
     for fallback in caught:
         if issubclass(fallback.category, DeviceFallbackWarning):
             console.warning(str(fallback.message))

@@ -141,7 +141,7 @@ def _collect(
     strict: bool,
 ) -> int:
     """Predict everything into the summary; how many records failed."""
-    predictor = open_predictor(model, answers)
+    predictor = open_predictor(inputs.model, model, answers)
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
 
     def begin(records: RecordStream) -> None:

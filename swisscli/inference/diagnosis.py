@@ -13,7 +13,7 @@ from typing import Any
 
 from swisscli import __version__
 from swisscli.core.errors import ModelError, SwissError
-from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory, default_model
+from swisscli.core.model.directory import PREDICTION_FILES, ModelDirectory, find_model
 from swisscli.core.processor import allowed_cores, processor
 from swisscli.inference import devices
 
@@ -114,7 +114,7 @@ def _try_model(model: str | os.PathLike[str] | None, facts: Facts) -> SwissError
     from swisscli.inference.session import DeviceFallbackWarning
 
     try:
-        directory = Path(model).absolute() if model is not None else default_model()
+        directory = find_model(model)
         facts["model"] = str(directory)
         opened = ModelDirectory.open(directory, PREDICTION_FILES)
         facts["model_precision"] = opened.precision

@@ -128,11 +128,7 @@ def find_sources(
     if paths and all(map(is_text, paths)) and columns.arity in (1, len(paths)):
         texts = [(text,) for text in paths] if columns.arity == 1 else [tuple(paths)]
         return [Source("arguments", InputFormat.TXT, texts=tuple(texts))]
-    if [_is_stdin(path) for path in paths].count(True) > 1:
-        raise ConfigurationError(
-            "standard input is named twice ('-' or /dev/stdin), but can be read only once",
-            hint="leave out one",
-        )
+    check_stdin_once(paths)
     if STDIN in paths and sys.stdin is None:
         raise ConfigurationError("standard input is closed", hint="name a file instead of '-'")
     sources = []
@@ -145,6 +141,19 @@ def find_sources(
                 sources.append(_find_source(path, columns, input_format))
     problems.check()
     return sources
+
+
+def check_stdin_once(paths: Sequence[str]) -> None:
+    """Check that at most one of several inputs is standard input.
+
+    Raises:
+        ConfigurationError: if two are.
+    """
+    if [_is_stdin(path) for path in paths].count(True) > 1:
+        raise ConfigurationError(
+            "standard input is named twice ('-' or /dev/stdin), but can be read only once",
+            hint="leave out one",
+        )
 
 
 def _is_stdin(path: str) -> bool:

@@ -195,3 +195,13 @@ def test_a_graph_of_an_older_version_says_to_export_again(
     outcome = swiss("match", "questions.txt", "corpus.txt", "--model", model)
     assert outcome.exit_code == 4
     assert "swiss export" in outcome.stderr
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("queries", "corpus"), [("-", "-"), ("-", "/dev/stdin"), ("/dev/stdin", "-")]
+)
+def test_standard_input_is_read_once(swiss: Any, queries: str, corpus: str) -> None:
+    outcome = swiss("match", queries, corpus, input=b"good film\n")
+    assert (outcome.exit_code, outcome.stdout) == (2, b"")
+    assert "standard input is named twice" in outcome.stderr

@@ -120,6 +120,32 @@ def test_wrong_usage_is_2(swiss, arguments):
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["predict", "sst", ""], "a file name is empty"),
+        (["predict", "sst", "--model", ""], "the name of the model directory is empty"),
+        (["match", "", "--self"], "a file name is empty"),
+        (["doctor", "--model", ""], "'--model'"),
+        (["attention", "a", "--model", ""], "'--model'"),
+        (["evaluate", ""], "MODEL"),
+        (["export", ""], "RUN"),
+        (["report", "-o", ""], "'--output'"),
+        (["check", ""], "MODEL"),
+        (["train", "--config", ""], "'--config'"),
+        (["train", "--resume", ""], "'--resume'"),
+        (["train", "--output", ""], "output is empty"),
+        (["train", "--encoder", ""], "encoder is empty"),
+        (["pretrain", ""], "a file name is empty"),
+    ],
+)
+def test_an_empty_path_is_refused_by_name(swiss, arguments, name):
+    outcome = swiss(*arguments)
+    assert (outcome.exit_code, outcome.stdout) == (2, b""), outcome.stderr
+    assert name in outcome.stderr
+    assert "empty" in outcome.stderr
+
+
 def test_a_damaged_model_is_4(swiss, make_model):
     model = make_model()
     graph = model / "model.onnx"

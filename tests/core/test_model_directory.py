@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,22 @@ def test_an_update_that_fails_leaves_the_directory_as_it_was(tmp_path: Path) -> 
 
     with pytest.raises(ZeroDivisionError):
         fail()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_disk_that_is_full_for_the_manifest_leaves_the_directory_as_it_was(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, most))
+    try:
+        with pytest.raises(OSError, match="File too large"):  # noqa: SIM117
+            with update_directory(tmp_path, WRITTEN, remove=(TOKENIZER,)) as staging:
+                (staging / GRAPH).write_text("small")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -152,13 +152,14 @@ def is_model_directory(path: Path) -> bool:
 
 @contextmanager
 def update_directory(
-    directory: Path, manifest: Manifest, remove: Iterable[str] = ()
+    directory: Path, manifest: Manifest, remove: Collection[str] = ()
 ) -> Iterator[Path]:
     """Add or replace files of a model directory, so that no reader sees a half-written model.
 
-    Yields an empty folder inside the directory for the new files. At the end of the block, the old
-    manifest is removed, the files are renamed into place, and the new manifest is written last. If
-    the block raises, the directory stays as it was.
+    Yields an empty folder inside the directory for the new files. At the end of the block, the new
+    manifest is written beside them; then the old manifest is removed and the files are renamed into
+    place, the manifest last. If the block raises, or the disk is full, the directory stays as it
+    was.
 
     Args:
         directory: The model directory; created if it is missing.
@@ -170,21 +171,19 @@ def update_directory(
     staging.mkdir(parents=True)
     try:
         yield staging
+        staged = sorted(staging.iterdir())
+        kept = {path.name: path for path in directory.iterdir() if path.name not in remove}
+        files = _hash_files(kept | {path.name: path for path in staged})
+        write_json(staging / MANIFEST, replace(manifest, files=files).to_json())
         for name in (MANIFEST, *remove):
             (directory / name).unlink(missing_ok=True)
-        for path in sorted(staging.iterdir()):
+        for path in (*staged, staging / MANIFEST):
             path.replace(directory / path.name)
-        write_json(staging / MANIFEST, replace(manifest, files=_hash_files(directory)).to_json())
-        (staging / MANIFEST).replace(directory / MANIFEST)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _hash_files(directory: Path) -> dict[str, FileEntry]:
+def _hash_files(paths: Mapping[str, Path]) -> dict[str, FileEntry]:
     names = (CONFIG, WEIGHTS, TOKENIZER, GRAPH, METRICS, TRAIN_CONFIG)
-    paths = {name: directory / name for name in names}
-    return {
-        name: FileEntry(sha256_of(path), path.stat().st_size)
-        for name, path in paths.items()
-        if path.is_file()
-    }
+    found = {name: paths[name] for name in names if name in paths and paths[name].is_file()}
+    return {name: FileEntry(sha256_of(path), path.stat().st_size) for name, path in found.items()}

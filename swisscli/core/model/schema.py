@@ -26,7 +26,8 @@ MAX_DEPTH = 32
 """Deepest nesting of lists and objects that is read."""
 
 _LONGEST_SHOWN = 40
-_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# A string that does not end is matched too: what is in it must not be tried as a string again.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,7 @@ def read_json(path: Path, rule: Rule[T]) -> T:
     try:
         text = _read_bytes(path).decode("utf-8")
         _check_depth(text)
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=_make_object)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(
             f"{path}: not found, so {path.parent} is not a model directory",
@@ -266,6 +267,15 @@ def read_json(path: Path, rule: Rule[T]) -> T:
             f"{path}: cannot be read: {escape_control(str(error))}", hint=_HINT
         ) from None
     return rule(values, Place(path))
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {format_value(key)} occurs twice")
+        values[key] = value
+    return values
 
 
 def _read_bytes(path: Path) -> bytes:
