@@ -30,6 +30,7 @@ from swiss_training.multitask.metrics import Evaluation, GraphMetrics, Metrics, 
 from swiss_training.multitask.model import MultitaskModel, load_model
 from swisscli.core.errors import DataError, Problems, SwissError
 from swisscli.core.events import Note, Step
+from swisscli.core.io.sink import report_write_errors
 from swisscli.core.model.directory import (
     CONFIG,
     GRAPH,
@@ -114,6 +115,7 @@ def export(request: Request) -> Iterator[Event]:
         ModelError: if the run is missing, damaged or of an unknown format.
         DataError: if dev data that is required or named cannot be read.
         VerificationError: if the graph's logits or dev metrics differ too much from torch's.
+        OutputError: if the graph cannot be written.
     """
     run, precision = request.run, request.precision
     if request.output:
@@ -135,8 +137,12 @@ def export(request: Request) -> Iterator[Event]:
         # Only the built-in text, so that a graph depends on nothing but its model.
         text = verify.parity_batches(tokenizer, config, {})
         ranges = channel_ranges(model, text)
+    target = request.output or run.path
     parent = request.output.parent if request.output else run.path
-    with tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder:
+    with (
+        report_write_errors(str(target)),
+        tempfile.TemporaryDirectory(prefix=".export-", dir=parent) as folder,
+    ):
         path = Path(folder) / GRAPH
         session = _build(config, model, precision, ranges, path)
         datasets = _read_datasets(tokenizer, config, files)
@@ -180,7 +186,7 @@ def export(request: Request) -> Iterator[Event]:
             bundle.write_directory(request.output, run.path, path, described, metrics)
         else:
             bundle.add_to_run(run.path, path, described, metrics)
-    yield Exported(request.output or run.path, size, parity, figures)
+    yield Exported(target, size, parity, figures)
 
 
 def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
@@ -285,7 +291,7 @@ def _find_calibration_files(request: Request, config: ModelConfig) -> dict[str, 
         for text in texts:
             with problems.collect():
                 file = DataFile.parse(text, config.task(name))
-                if not file.path.is_file():
+                if not file.path.exists():
                     hint = f"correct the calibration files of {name}"
                     raise DataError(f"{file}: no such file", hint=hint)
                 files.setdefault(name, []).append(file)

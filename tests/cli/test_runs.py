@@ -73,7 +73,9 @@ def assert_same_weights(first: Path, second: Path) -> None:
 # Damage
 
 
-@pytest.mark.parametrize("place", ["length", "header", "record", "tensors", "end", "page"])
+@pytest.mark.parametrize(
+    "place", ["length", "header", "record", "tensors", "end", "page", "half", "nothing"]
+)
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_resumes(
     swiss: Any, run: Path, finished: Path, place: str
 ) -> None:
@@ -87,7 +89,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_resumes(
         "tensors": middle,
         "end": len(content) - 1,
     }
-    if place == "page":
+    if place in ("half", "nothing"):
+        del content[len(content) // 2 if place == "half" else 0 :]
+    elif place == "page":
         content[middle : middle + 4096] = bytes(len(content[middle : middle + 4096]))
     else:
         content[offsets[place]] ^= 1
@@ -114,6 +118,14 @@ def test_no_whole_checkpoint_is_left(swiss: Any, run: Path) -> None:
     outcome = swiss("train", "--resume", "run")
     assert outcome.exit_code == 4
     assert "no earlier checkpoint is whole; train again: swiss train --output DIR" in outcome.stderr
+
+
+def test_a_run_without_a_checkpoint_says_that_it_begins_again(swiss: Any, run: Path) -> None:
+    for file in (LAST, PREVIOUS):
+        (run / file).unlink()
+    outcome = swiss("train", "--resume", "run")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "the run has no checkpoint yet, so it begins again at step 0\n" in outcome.stderr
 
 
 def test_between_two_renames_the_previous_checkpoint_is_the_last(
@@ -151,7 +163,14 @@ def test_a_checkpoint_that_no_run_writes_is_refused(
     assert "bug" not in outcome.stderr
 
 
-@pytest.mark.parametrize("line", ["garbage", "[]", '{"event": "StepsDone"}', '{"step": "x"}', "\0"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("garbage", "[]", '{"event": "StepsDone"}', '{"step": "x"}', "\0", "[" * 100_000),
+        '{"event": "Saved", "step": 3, "time": "x"}',
+        '{"event": "StepsDone", "step": 3, "time": "2026-11-25T00:00:00+00:00", "losses": 1}',
+    ],
+)
 def test_a_log_with_something_else_in_it_is_refused(swiss: Any, run: Path, line: str) -> None:
     log = run / "log.jsonl"
     number = len(log.read_text().splitlines()) + 1
@@ -275,8 +294,9 @@ def test_a_folder_in_use_is_refused_until_its_process_is_gone(
 
 def test_what_killed_processes_leave_is_removed(swiss: Any, run: Path) -> None:
     left = [run / "checkpoints" / ".tmpAbC123", run / "checkpoints" / ".last.safetensors.partial"]
-    left += [run / ".tmpXyZ", run / ".staging" / "config.json"]
+    left += [run / ".tmpXyZ", run / ".staging" / "config.json", run / ".export-abc" / "model.onnx"]
     (run / ".staging").mkdir()
+    (run / ".export-abc").mkdir()
     for path in left:
         path.write_bytes(b"half")
     assert swiss("train", "--resume", "run").exit_code == 0
@@ -345,6 +365,20 @@ def test_an_interrupt_while_the_data_is_read_leaves_nothing(spawn: Any, tmp_path
     assert b"interrupted; no step is saved yet\n" in stderr
     assert b"Traceback" not in stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("train", "--train", "spam=slow.csv"), ("pretrain", "slow.csv", *PRETRAIN[2:])]
+)
+def test_a_pipe_that_would_have_to_be_read_twice_is_refused(
+    swiss: Any, tmp_path: Path, command: tuple[object, ...]
+) -> None:
+    os.mkfifo(tmp_path / "slow.csv")  # opening it would wait for ever
+    outcome = swiss(*command, "--output", "run")
+    assert outcome.exit_code == 3, outcome.stderr
+    assert "slow.csv: is not a regular file" in outcome.stderr
+    assert "as a file first" in outcome.stderr
+    assert not Path("run").exists()
 
 
 def test_a_second_interrupt_ends_the_run_at_once(spawn: Any, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def read(path: Path) -> Checkpoint:
         record = metadata["record"]
         whole = metadata["sha256"] == _hash(tensors, record)
         checkpoint = Checkpoint(tensors, json.loads(record))
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read as a checkpoint: {error}") from None
     if not whole:
         raise ModelError(f"{path}: is damaged, its content differs from its sha256")

@@ -88,6 +88,8 @@ def resume(
         run = Run(make_objective(config, observer), folder, stop, observer)
         if state:
             run.restore(state)
+        else:
+            run.notes.append("the run has no checkpoint yet, so it begins again at step 0")
     except DataError as error:
         folder.release()
         hint = "resume it in the folder where it began, with the data it had"

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli.core.errors import DataError, ModelError
+from swisscli.core.io.sink import report_write_errors
 from swisscli.core.model.schema import Place
 
 FILE = "ledger.jsonl"
@@ -45,7 +46,7 @@ def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[
     for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
         try:
             entries.append(from_json(json.loads(line), Place(path)))
-        except (ModelError, ValueError, KeyError, TypeError) as error:
+        except (ModelError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{path}:{number}: not an entry of a ledger ({error!r})",
                 hint="remove that line; its run is then repeated",
@@ -54,15 +55,20 @@ def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[
 
 
 def append(folder: Path, entry: LedgerEntry) -> None:
-    """Append an entry, and wait until it is on disk."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Append an entry, and wait until it is on disk.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
     path = folder / FILE
-    if path.is_file():
-        os.truncate(path, len(_complete(path.read_bytes())))
-    with path.open("a", encoding="utf-8") as sink:
-        sink.write(json.dumps(entry.to_json(), ensure_ascii=False) + "\n")
-        sink.flush()
-        os.fsync(sink.fileno())
+    with report_write_errors(str(path)):
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            os.truncate(path, len(_complete(path.read_bytes())))
+        with path.open("a", encoding="utf-8") as sink:
+            sink.write(json.dumps(entry.to_json(), ensure_ascii=False) + "\n")
+            sink.flush()
+            os.fsync(sink.fileno())
 
 
 def _complete(content: bytes) -> bytes:

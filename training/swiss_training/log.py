@@ -1,18 +1,20 @@
 """The run's log: one line with a JSON object per event."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from swiss_training import checkpoint
-from swiss_training.events import Evaluated, Event, Finished, Started
+from swiss_training.events import Evaluated, Event, Finished, Started, StepsDone
 from swiss_training.run_folder import RunFolder
 from swisscli.core.errors import ModelError
 from swisscli.core.model.directory import is_model_directory
+from swisscli.core.model.schema import Integer, Number, Object, Place, Text, read_fields
 
 FILE = "log.jsonl"
 
@@ -110,10 +112,43 @@ def _is(kind: type[Event], entry: dict[str, Any]) -> bool:
 
 def _parse_entry(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        entry = json.loads(line)
-    except ValueError:
-        entry = None
-    known = isinstance(entry, dict) and {"event", "step", "time"} <= entry.keys()
-    if not known or type(entry["step"]) is not int:
-        raise ModelError(f"{path}:{number}: not an entry of a run's log", hint="remove that line")
+        entry: dict[str, Any] = Object()(json.loads(line), Place(path))
+        read_fields(_Entry, entry, Place(path))
+        read_fields(_VALUES.get(entry["event"], _Entry), entry, Place(path))
+        datetime.fromisoformat(entry["time"])
+    except (ValueError, RecursionError, ModelError):
+        raise ModelError(
+            f"{path}:{number}: not an entry of a run's log", hint="remove that line"
+        ) from None
     return entry
+
+
+_NUMBER = Number(-math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The values of every entry."""
+
+    event: Annotated[str, Text(100)]
+    step: Annotated[int, Integer(0, 2**63)]
+    time: Annotated[str, Text(100)]
+
+
+@dataclass(frozen=True)
+class _StepsDone:
+    """The values of a `StepsDone` that the curves of a report need."""
+
+    losses: Annotated[dict[str, float], Object(_NUMBER)]
+    weights: Annotated[dict[str, float], Object(_NUMBER)]
+    learning_rate: Annotated[float, _NUMBER]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """The values of an `Evaluated` that the curves of a report need."""
+
+    evaluation: Annotated[dict[str, Any], Object()]
+
+
+_VALUES: dict[str, type] = {StepsDone.__name__: _StepsDone, Evaluated.__name__: _Evaluated}

@@ -20,8 +20,8 @@ LAST = Path(CHECKPOINTS) / "last.safetensors"
 PREVIOUS = Path(CHECKPOINTS) / "previous.safetensors"
 """The previous state, to resume from if the last is damaged."""
 _LOCK = "lock"
-_LEFTOVERS = (".*.partial", ".tmp*", ".staging")
-"""Leftovers of a killed process: unfinished files of ours, of safetensors and of a model."""
+_LEFTOVERS = (".*.partial", ".tmp*", ".staging", ".export-*")
+"""Leftovers of a killed process: unfinished files of ours, of safetensors, of a model and graph."""
 _FULL = (*FULL, errno.EFBIG)
 
 

@@ -171,11 +171,10 @@ def report(request: Request, prepared: ReportInput, advance: Advance) -> Iterato
 
 def _read_log(model: Path) -> list[dict[str, Any]]:
     try:
-        entries = log.read(model)
-        return [entry for entry in entries if {"event", "step"} <= entry.keys()]
-    except (ValueError, OSError, AttributeError) as error:
+        return log.read(model)
+    except OSError as error:
         raise DataError(
-            f"{model / log.FILE}: cannot be read as a log: {error}",
+            f"{model / log.FILE}: cannot be read: {error.strerror}",
             hint="move the file away to report without the training curves",
         ) from None
 

@@ -45,6 +45,11 @@ def read_texts(config: PretrainConfig, observer: Observer = NOBODY) -> Iterator[
     for name in config.files:
         layout, is_empty = format_of(name), True
         assert layout is not None  # the configuration has checked it
+        if Path(name).exists() and not Path(name).is_file():
+            raise DataError(
+                f"{name}: is not a regular file, but its text is read twice",
+                hint="save the text as a file first",
+            )
         try:
             with Path(name).open("rb") as stream:
                 table = read_table(stream, name, layout, _COLUMNS, choice)

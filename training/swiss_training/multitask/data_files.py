@@ -125,7 +125,7 @@ def find_files(config: TrainConfig, tasks: Sequence[TaskSpec], split: Split) -> 
             files = [DataFile(default)] if default else []
         else:
             files = config.files(split, task)
-        present = [file for file in files if file.path.is_file()]
-        missing = [file for file in files if not file.path.is_file()]
+        present = [file for file in files if file.path.exists()]
+        missing = [file for file in files if not file.path.exists()]
         found.append(SplitFiles(task, split, present, missing, default))
     return found

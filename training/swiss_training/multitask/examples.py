@@ -80,7 +80,7 @@ def check_files(config: TrainConfig) -> None:
         raise DataError(f"{config.data}: no such folder", hint=_describe_search(config))
     built_in = [TASKS[name] for name in config.tasks if name in TASKS]
     wanted = [file for split in _SPLITS for task in built_in for file in config.files(split, task)]
-    if built_in and not any(file.path.is_file() for file in wanted):
+    if built_in and not any(file.path.exists() for file in wanted):
         raise DataError(
             f"{config.data or 'no `data`'}: no data file of any task", hint=_describe_search(config)
         )

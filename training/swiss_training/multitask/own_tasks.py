@@ -32,6 +32,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
         ConfigurationError: if a file lacks a column that was chosen.
     """
     texts = config.named_files("train", name)
+    _check_regular(config.parse_file(texts[0], draft_task(name, texts[0])))
     arity = _find_arity(config, name, texts[0])
     places: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -39,6 +40,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
     for text in texts:
         draft = draft_task(name, text, arity)
         file = config.parse_file(text, draft)
+        _check_regular(file)
         bounds += file.bounds or ()
         observer.on_activity(f"reading the labels of {file}")
         for label, place in _read_labels(draft, file):
@@ -61,6 +63,15 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
             raise DataError(f"{where}: every score of {name} is {min(bounds):g}")
         return own_task(name, arity, score_range=(min(bounds), max(bounds)))
     return own_task(name, arity, _order_classes(name, where, counts, places, numbers))
+
+
+def _check_regular(file: DataFile) -> None:
+    if file.path.exists() and not file.path.is_file():
+        raise DataError(
+            f"{file}: is not a regular file, but the file of a task of your own is read several"
+            " times",
+            hint="save the rows as a file first",
+        )
 
 
 def _find_arity(config: TrainConfig, name: str, text: str) -> int:

@@ -1,7 +1,6 @@
 """Examples of every bucket, and the files that they are written to."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -174,13 +173,14 @@ def _file(grain: Grain) -> str:
 
 
 def write_files(folder: Path, made: Iterable[Made]) -> dict[str, int]:
-    """Write a file per grain, such as `paraphrase.tsv`; each is written whole or not at all.
+    """Write a file per grain, such as `paraphrase.tsv`; all of them, or none.
 
     Returns:
         The number of rows of each file by its name; a grain without examples has no file.
 
     Raises:
-        ConfigurationError: if one cannot be written.
+        ConfigurationError: if the folder cannot be made.
+        OutputError: if a file cannot be written.
     """
     tables: dict[Grain, list[list[str]]] = {grain: [] for grain in TASK_OF}
     for number, (bucket, examples) in enumerate(made):
@@ -191,14 +191,11 @@ def write_files(folder: Path, made: Iterable[Made]) -> dict[str, int]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
-    counts = {}
-    with ExitStack() as stack:
-        for grain, table in tables.items():
-            if table:
-                counts[_file(grain)] = len(table)
-                stream = stack.enter_context(atomic.open_beside(folder / _file(grain)))
-                stream.write(_tsv(grain, table).encode("utf-8"))
-    return counts
+    written = {grain: table for grain, table in tables.items() if table}
+    atomic.write_together(
+        {folder / _file(grain): _tsv(grain, table).encode() for grain, table in written.items()}
+    )
+    return {_file(grain): len(table) for grain, table in written.items()}
 
 
 def _cell(text: str) -> str:

@@ -125,7 +125,7 @@ def _read_definition(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(
             f"{path}: not what a search writes", hint="choose another `output=DIR`"
         ) from None
