@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from swiss_training.multitask import objective as multitask
-from tests.golden.train_in_ranks import CASES
 from tests.support.paths import DATA, ENCODER, ROOT
+from tests.support.train_in_ranks import CASES
 from tests.support.training import tiny_config
 
 SUMMATION = 2e-4
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     for count in (1, 2, 4):
         launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count))
-        script = str(ROOT / "tests" / "golden" / "train_in_ranks.py")
+        script = str(ROOT / "tests" / "support" / "train_in_ranks.py")
         arguments = [folder / str(count), encoder, folder / "short.csv"]
         done = subprocess.run(
             [sys.executable, *(launcher if count > 1 else ()), script, *map(str, arguments)],

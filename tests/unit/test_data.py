@@ -15,7 +15,7 @@ from swiss_training.multitask.losses import task_loss
 from swisscli.core.errors import DataError
 from swisscli.core.tasks import TASKS
 from swisscli.core.tokenization import Tokenizer
-from tests.support.paths import DATA, ENCODER, SHARED_DATA, needs_shared_data
+from tests.support.paths import DATA, ENCODER, data_file
 
 CLASSES = "0 very negative, 1 negative, 2 neutral, 3 positive, 4 very positive"
 NO_COLUMN = ":1: no column has a name such as sentence, text or phrase"
@@ -151,7 +151,6 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
         read_tasks(config(train_files={"sentiment": [str(tmp_path / "absent.tsv")]}))
 
 
-@needs_shared_data
 @pytest.mark.parametrize(
     ("task", "file", "rows", "skipped"),
     [
@@ -167,7 +166,7 @@ def test_missing_data_says_what_was_looked_for(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(task: str, file: str, rows: int, skipped: int) -> None:
-    examples = read_files(TASKS[task], [DataFile(SHARED_DATA / file)])
+    examples = read_files(TASKS[task], [DataFile(data_file(file))])
     assert (len(examples.targets), len(examples.skipped)) == (rows, skipped)
 
 

@@ -10,7 +10,7 @@ from swisscli import Predictor
 from swisscli.core.model.directory import ModelDirectory, default_model
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.domain import Domain
-from tests.support.paths import ASSETS, ENCODER, SHARED_DATA, needs_shared_data
+from tests.support.paths import ASSETS, ENCODER, data_file
 
 TEXTS = ASSETS / "other-languages.tsv"
 ENGLISH = (
@@ -76,7 +76,6 @@ def test_english_with_slang_typing_errors_names_and_quotations_is_not_marked(
     assert not domain.is_outside([text])
 
 
-@needs_shared_data
 @pytest.mark.parametrize(
     ("name", "column"),
     [
@@ -90,7 +89,7 @@ def test_english_with_slang_typing_errors_names_and_quotations_is_not_marked(
 def test_one_in_a_hundred_texts_of_a_data_set_in_english_is_marked_at_most(
     domain: Domain, name: str, column: str
 ) -> None:
-    with (SHARED_DATA / name).open(encoding="utf-8", newline="") as source:
+    with data_file(name).open(encoding="utf-8", newline="") as source:
         texts = [row[column] for row in csv.DictReader(source, delimiter="\t")]
     assert sum(domain.is_outside([text]) for text in texts if text) <= 0.01 * len(texts)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.support.paths import ROOT
-from tests.unit.sum_in_ranks import STEPS, make_layers, whole_gradients
+from tests.support.sum_in_ranks import STEPS, make_layers, whole_gradients
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -19,7 +19,7 @@ def test_gradients_are_added_up_while_the_backward_pass_continues(
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count))
     paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, *launcher, str(ROOT / "tests/unit/sum_in_ranks.py"), str(tmp_path)],
+        [sys.executable, *launcher, str(ROOT / "tests/support/sum_in_ranks.py"), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -1,6 +1,6 @@
 """Trains the runs that the golden test of several ranks compares; a program for torchrun.
 
-python tests/golden/train_in_ranks.py FOLDER ENCODER TRAIN_FILE
+python tests/support/train_in_ranks.py FOLDER ENCODER TRAIN_FILE
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Sums gradients over ranks, for the test of the reduction; a program for torchrun.
 
-python tests/unit/sum_in_ranks.py FOLDER
+python tests/support/sum_in_ranks.py FOLDER
 """
 
 import sys
