@@ -51,12 +51,17 @@ CASES: dict[str, dict[str, object]] = {
 }
 
 
+def configure(case: Mapping[str, object], teacher: Path) -> dict[str, object]:
+    """The configuration of a case, which has a teacher if it distils from one."""
+    return {**case, "teacher": str(teacher)} if "distillation_weight" in case else dict(case)
+
+
 def uses(case: Mapping[str, object], method: MethodSpec) -> bool:
     """Whether a case's run has a method."""
-    values = vars(tiny_config(Path("run"), **case))
+    config = vars(tiny_config(Path("run"), **configure(case, Path("teacher"))))
     if method.kind == "regularizer":
-        return method.is_on(values)
-    return values[method.kind] == method.name
+        return method.is_on(config)
+    return config[method.kind] == method.name
 
 
 CASES |= {
@@ -69,19 +74,13 @@ CASES |= {
 """In addition, a case for each method that is in none of them."""
 
 
-def configure(case: str, teacher: Path) -> dict[str, object]:
-    """The configuration of a case, which may have a teacher."""
-    values = CASES[case]
-    return {**values, "teacher": str(teacher)} if "distillation_weight" in values else values
-
-
 def main() -> None:
     """Train every case, without dropout and clipping."""
     folder, encoder, train_file = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
     reduction.BUCKET_BYTES = BUCKET_BYTES
     with ranks.join():
-        for name in CASES:
+        for name, case in CASES.items():
             common: dict[str, object] = {
                 "encoder": str(encoder),
                 "train_files": {"sentiment": [str(train_file)]},
@@ -92,7 +91,7 @@ def main() -> None:
                 "max_steps": 4,
                 "eval_every": 4,
             }
-            values = common | configure(name, folder.parent / "teacher")
+            values = common | configure(case, folder.parent / "teacher")
             for _ in multitask.fit(tiny_config(folder / name, **values)):
                 pass
 
