@@ -78,7 +78,9 @@ class Tokenizer:
                 the encoder.
         """
         tokenizer = cls(directory.file(TOKENIZER), directory.config.max_length)
-        tokenizer.check_fits(directory.config.encoder.vocab_size, directory.path / TOKENIZER)
+        # Looking for the largest id takes longer; ONNX Runtime refuses one that is too large.
+        vocab_size = directory.config.encoder.vocab_size
+        tokenizer._check_ids(tokenizer.vocab_size, vocab_size, directory.path / TOKENIZER)
         return tokenizer
 
     def check_fits(self, vocab_size: int, where: Path | str) -> None:
@@ -91,10 +93,14 @@ class Tokenizer:
         Raises:
             ModelError: if the tokenizer has more tokens than the encoder.
         """
-        if self.vocab_size > vocab_size:
+        largest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        self._check_ids(largest + 1, vocab_size, where)
+
+    def _check_ids(self, count: int, vocab_size: int, where: Path | str) -> None:
+        if count > vocab_size:
             raise ModelError(
-                f"{where}: the tokenizer has {self.vocab_size:,} tokens, more than the encoder's"
-                f" vocab_size in config.json, {vocab_size:,}",
+                f"{where}: the tokenizer has {count:,} ids, more than the encoder's vocab_size in"
+                f" config.json, {vocab_size:,}",
                 hint="use the tokenizer.json that belongs to the encoder",
             )
 

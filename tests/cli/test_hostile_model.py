@@ -313,6 +313,14 @@ def test_an_encoder_that_is_larger_than_its_weights_takes_no_memory(
     refused(outcome, "model.safetensors")
 
 
+def test_a_tokenizer_with_an_id_beyond_the_encoders_vocabulary(swiss: Any, encoder: Path) -> None:
+    values = json.loads((encoder / TOKENIZER).read_text())
+    values["model"]["vocab"]["a"] = 10**6
+    (encoder / TOKENIZER).write_text(json.dumps(values))
+    outcome = train(swiss, encoder)
+    refused(outcome, "1,000,001 ids, more than the encoder's vocab_size")
+
+
 @pytest.mark.parametrize("content", [DEEP, "[]", "7"])
 def test_an_encoders_configuration_that_is_no_object(
     swiss: Any, encoder: Path, content: str
