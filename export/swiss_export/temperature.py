@@ -19,7 +19,7 @@ from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decoding import probabilities
 
 FEWEST_ROWS = 100
-"""Rows that a temperature is fitted on at least: of fewer it would be chance."""
+"""Minimum number of rows to fit a temperature on; with fewer it would be chance."""
 _LOWEST, _HIGHEST = 0.1, 10.0
 _SMALLEST = 1e-30
 _POINTS, _ROUNDS = 33, 4  # each round looks closer, by a factor of 16, around the best point
@@ -46,7 +46,7 @@ class CalibratedSource:
 
     Attributes:
         source: What the rows are.
-        rows: How many.
+        rows: Number of rows.
         before: The error of the head as it was trained.
         after: The error with its temperature.
     """
@@ -82,7 +82,7 @@ def calibrate(task: TaskSpec, measured: Sequence[LabelledLogits]) -> Calibration
         measured: The dev rows first, then those of other domains.
 
     Returns:
-        None if there are too few rows.
+        The temperature and the errors before and after; None if there are too few rows.
     """
     if sum(len(item.targets) for item in measured) < FEWEST_ROWS:
         return None

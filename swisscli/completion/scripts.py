@@ -1,4 +1,4 @@
-"""The scripts that make a shell ask at Tab, and where they belong."""
+"""The scripts that make a shell complete `swiss`, and where they are installed."""
 
 import os
 from enum import StrEnum
@@ -42,7 +42,7 @@ complete --command swiss --no-files --arguments '(__swiss_complete)'
 
 
 class Shell(StrEnum):
-    """A shell that can be completed in."""
+    """A shell with completion."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -50,10 +50,10 @@ class Shell(StrEnum):
 
 
 def running_shell() -> Shell:
-    """The shell that the program was started from.
+    """Find the shell that the program was started from.
 
     Raises:
-        ConfigurationError: if it is not found, or is another.
+        ConfigurationError: if it is not found, or has no completion.
     """
     import shellingham
 
@@ -67,7 +67,7 @@ def running_shell() -> Shell:
 
 
 def install(shell: Shell) -> Path:
-    """Write the script of a shell, and have the shell load it.
+    """Write the script of a shell, and make the shell load it.
 
     Returns:
         The script's path.

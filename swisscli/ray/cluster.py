@@ -33,7 +33,7 @@ class Resources:
     """What the pool of actors may use.
 
     Attributes:
-        concurrency: Number of actors; None takes what the cluster has.
+        concurrency: Number of actors; None for as many as the cluster has room for.
         threads: CPU cores of an actor.
         gpus: Share of a GPU of an actor, such as 0.5; 0 for none.
         memory: Bytes of memory that Ray reserves for an actor; None reserves none.
@@ -77,7 +77,7 @@ def predict_parts(
         sources: The whole inputs.
         resources: What the pool may use.
         resume: Whether to keep the parts that are done in a folder that exists.
-        show: Told how many more records are done, and the share of all parts that is.
+        show: Called with the number of further records done, and the share of parts done.
 
     Returns:
         The report of each part.
@@ -85,7 +85,7 @@ def predict_parts(
     Raises:
         ConfigurationError: if the folder holds something else.
         DataError: if a part cannot be read, or records were lost or doubled.
-        SwissError: if a part cannot be predicted otherwise.
+        SwissError: if a part cannot be predicted for another reason.
     """
     job.check(resume=resume)
     done = job.finished_reports()

@@ -15,7 +15,7 @@ def find_filesystem(url: str) -> tuple[Any, str]:
     """Find the `pyarrow.fs.FileSystem` of a URL, and the path in it.
 
     Raises:
-        Exception: each driver's own, if the URL is wrong, or its driver or a key is missing.
+        Exception: of the driver, if the URL is wrong, or a driver or a key is missing.
     """
     import fsspec.core
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
@@ -29,5 +29,5 @@ def find_filesystem(url: str) -> tuple[Any, str]:
 
 
 def reason_of(error: Exception) -> str:
-    """What a driver's error says, on one line."""
+    """Return the first line of a driver's error."""
     return str(error).partition("\n")[0] or type(error).__name__

@@ -43,11 +43,11 @@ class Folder(Protocol):
         """
 
     def clean(self, inside: str = "") -> None:
-        """Remove what a killed process left half written."""
+        """Remove the partial files of killed processes."""
 
 
 def find_folder(place: str) -> Folder:
-    """The folder of a path or URL."""
+    """Return the folder that a path or URL names."""
     return RemoteFolder(place.rstrip("/")) if is_url(place) else LocalFolder(Path(place).absolute())
 
 
@@ -101,7 +101,11 @@ class RemoteFolder:
         return filesystem, f"{path.rstrip('/')}/{name}".rstrip("/")
 
     def check(self) -> None:
-        """Check that the filesystem can be reached, and that the place is no file."""
+        """Check that the filesystem can be reached, and that the URL is not a file's.
+
+        Raises:
+            ConfigurationError: if not.
+        """
         from pyarrow.fs import FileType
 
         try:
@@ -118,7 +122,7 @@ class RemoteFolder:
             )
 
     def make(self, name: str = "") -> None:
-        """Make the folder or one in it; an object store has none to make."""
+        """Make the folder or one in it; an object store has no folders."""
         with self._errors(name):
             filesystem, path = self._find(name)
             filesystem.create_dir(path, recursive=True)

@@ -28,7 +28,7 @@ _MASK = (1 << 64) - 1
 
 @dataclass
 class Count:
-    """How many records, and a sum of hashes over their ids that does not depend on their order.
+    """The number of records, and a sum of hashes of their ids in any order.
 
     The id of a record is its input and its line.
     """
@@ -67,7 +67,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs to know to predict a part.
+    """What a worker needs to predict a part.
 
     Attributes:
         tasks: Names of the tasks.
@@ -77,7 +77,7 @@ class Job:
         options: Further options of `Predictor`.
         folder: The folder of the results.
         format: Format of the results, Parquet or JSONL.
-        directory: Folder that relative paths of inputs begin in.
+        directory: Folder to which paths of inputs are relative.
         parts: The parts: sources, each reduced to some of its records.
         num_sources: Number of inputs that they are parts of.
     """
@@ -155,7 +155,7 @@ class Job:
         return _PLAN in self.folder.names(_STATE)
 
     def begin(self) -> None:
-        """Make the folder and write the plan, unless it is there."""
+        """Make the folder and write the plan, unless it exists."""
         if self._has_plan():
             return
         self.folder.make(_STATE)
@@ -163,7 +163,7 @@ class Job:
             write(json.dumps(self._plan(), indent=1).encode())
 
     def end(self) -> None:
-        """Remove what a killed worker left half written."""
+        """Remove the partial files of killed workers."""
         self.folder.clean()
         self.folder.clean(_STATE)
 

@@ -50,7 +50,7 @@ def find_files(
     """Find sources among which URLs may be; see `find_sources`.
 
     Raises:
-        ConfigurationError: if no input is a file, or a layout is unknown or unfit.
+        ConfigurationError: if an input is not a file, or its format is unknown or does not fit.
         DataError: if a file is missing or cannot be read.
     """
     local = [path for path in paths if not is_url(path)]

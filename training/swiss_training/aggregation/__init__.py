@@ -15,11 +15,14 @@ class Aggregation(Protocol):
     """Combines the gradients of the tasks."""
 
     def __call__(self, gram_KK: Tensor, tasks_K: Tensor, generator: torch.Generator) -> Tensor:
-        """Compute the factor of each task's gradient, (K,).
+        """Compute the factor of each task's gradient.
 
         Args:
             gram_KK: The inner products of the gradients of an update's K tasks, (K, K) float32.
-            tasks_K: Numbers of the tasks, (K,).
+            tasks_K: Numbers of the tasks, from 0 to N - 1, (K,).
             generator: Source of random choices, seeded by the seed and the step.
+
+        Returns:
+            The factors, (K,) float32; the sum of the gradients times them replaces the gradients.
         """
         ...

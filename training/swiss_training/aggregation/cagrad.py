@@ -19,6 +19,9 @@ class CAGrad(nn.Module):
     minimized by exponentiated gradient descent in a fixed number of steps, without waiting for the
     device. The result is K times d, of the size of the plain sum.
 
+    Args:
+        num_tasks: Number of tasks N; the direction does not depend on it.
+
     Shape:
         gram_KK (K, K), tasks_K (K,) -> factors (K,)
     """
@@ -28,7 +31,7 @@ class CAGrad(nn.Module):
 
     @torch.no_grad()
     def forward(self, gram_KK: Tensor, tasks_K: Tensor, generator: torch.Generator) -> Tensor:
-        """Find the weights, and give the factors of the gradients in the direction."""
+        """Find the weights, and return the factors of the gradients in the direction."""
         del tasks_K, generator
         count = len(gram_KK)
         gram_KK = gram_KK.double()
@@ -39,8 +42,8 @@ class CAGrad(nn.Module):
         weights_K = mean_K.clone()
         for _ in range(ITERATIONS):
             length = norm(scaled_KK, weights_K).clamp(min=1e-12)
-            slope_K = scaled_KK @ mean_K + radius * (scaled_KK @ weights_K) / length
-            weights_K = torch.softmax(weights_K.clamp(min=1e-30).log() - STEP_SIZE * slope_K, 0)
+            gradient_K = scaled_KK @ mean_K + radius * (scaled_KK @ weights_K) / length
+            weights_K = torch.softmax(weights_K.clamp(min=1e-30).log() - STEP_SIZE * gradient_K, 0)
         length = norm(scaled_KK, weights_K)
         factor = torch.where(length > 0, radius / length, 0)
         return (count * (mean_K + factor * weights_K)).float()

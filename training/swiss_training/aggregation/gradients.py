@@ -33,7 +33,7 @@ class TaskGradients:
         self._works: list[Work] = []
 
     def take(self, task: int) -> None:
-        """Move the shared gradients to the task with that number."""
+        """Take the shared gradients as those of the task with that number, and clear them."""
         self._gradients[task] = [parameter.grad for parameter in self._shared]
         for parameter in self._shared:
             parameter.grad = None
@@ -43,7 +43,12 @@ class TaskGradients:
 
     @torch.no_grad()
     def combine(self, aggregation: Aggregation, generator: torch.Generator) -> None:
-        """Set the shared gradients to the combination of the tasks' that a method chooses."""
+        """Set the shared gradients to the combination of the tasks' gradients by a method.
+
+        Args:
+            aggregation: The method.
+            generator: Source of its random choices.
+        """
         ranks.wait(*self._works)
         device = self._shared[0].device
         tasks_K = torch.tensor(list(self._gradients), device=device)

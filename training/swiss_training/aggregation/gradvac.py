@@ -10,12 +10,15 @@ MOMENTUM = 0.99
 
 
 class GradVac(nn.Module):
-    r"""Gradients of two tasks are turned towards each other when they are further apart than usual.
+    r"""Turns the gradients of two tasks towards each other if their cosine is lower than usual.
 
-    Wang et al. 2021 (arXiv:2010.05874), equation 3, over all shared parameters at once: with
-    $\phi = \cos(g_i, g_j)$ below the usual $\hat\phi$, $g_i$ is given so much of $g_j$ that its
-    cosine is $\hat\phi$. The usual cosine is a moving average, from 0, per pair of tasks: the first
-    step is that of PCGrad. The turned gradients are summed.
+    Wang et al. 2021 (arXiv:2010.05874), equation 3, over all shared parameters at once: if
+    $\phi = \cos(g_i, g_j)$ is below the usual $\hat\phi$, $g_i$ gets so much of $g_j$ that their
+    cosine becomes $\hat\phi$. The usual cosine is a moving average per pair of tasks that starts
+    at 0, so the first step is that of PCGrad. The turned gradients are summed.
+
+    Args:
+        num_tasks: Number of tasks N.
 
     Shape:
         gram_KK (K, K), tasks_K (K,) -> factors (K,)

@@ -7,12 +7,15 @@ from swiss_training.aggregation.gram import inner_product, random_orders
 
 
 class PCGrad(nn.Module):
-    r"""Projecting conflicting gradients: from $g_i$ is taken what opposes another $g_j$.
+    r"""Projects conflicting gradients: removes from $g_i$ its component against another $g_j$.
 
     Yu et al. 2020 (arXiv:2001.06782), algorithm 1; swissBERT, section 4.2:
     $g_i \leftarrow g_i - (g_i \cdot g_j) / \|g_j\|^2 \, g_j$ for each other task j in random order,
     where their product is negative. $g_i$ is the one already projected, $g_j$ the original one.
     The projected gradients are summed.
+
+    Args:
+        num_tasks: Number of tasks N; the projection does not depend on it.
 
     Shape:
         gram_KK (K, K), tasks_K (K,) -> factors (K,)

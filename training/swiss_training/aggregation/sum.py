@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class Sum(nn.Module):
-    """The sum of the tasks' gradients (swissBERT, section 4.1), what a plain backward pass gives.
+    """The sum of the tasks' gradients (swissBERT, section 4.1), as a plain backward pass gives it.
+
+    Args:
+        num_tasks: Number of tasks N; the sum does not depend on it.
 
     Shape:
         gram_KK (K, K), tasks_K (K,) -> factors (K,)
@@ -15,6 +18,6 @@ class Sum(nn.Module):
         super().__init__()
 
     def forward(self, gram_KK: Tensor, tasks_K: Tensor, generator: torch.Generator) -> Tensor:
-        """Every gradient counts once."""
+        """Return ones: every gradient counts once."""
         del tasks_K, generator
         return torch.ones_like(gram_KK[0])

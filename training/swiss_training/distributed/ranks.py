@@ -38,7 +38,7 @@ def started_by_torchrun() -> bool:
 
 
 def restarts() -> int:
-    """How often torchrun has restarted the processes."""
+    """Return how often torchrun has restarted the processes."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
@@ -47,6 +47,9 @@ def join() -> Iterator[None]:
     """Join the other processes of torchrun for a block; do nothing without torchrun.
 
     Tensors on a CPU are exchanged by gloo, those on a GPU by NCCL.
+
+    Raises:
+        LostRankError: if another process does not join in time.
     """
     global _store
     if not started_by_torchrun():
@@ -108,12 +111,12 @@ def seed(number: int, step: int) -> None:
 
 
 def share(rows: Sequence[T]) -> list[T]:
-    """This rank's share of some rows. The shares of all ranks are the rows, each once."""
+    """Return this rank's share of some rows. Together, the ranks have each row once."""
     return list(rows[rank() :: size()])
 
 
 def any_of(*facts: bool) -> tuple[bool, ...]:
-    """Whether each fact holds on any rank; every rank must ask."""
+    """Whether each fact holds on any rank; every rank must call this."""
     if size() == 1:
         return facts
     facts_F = torch.tensor(facts, dtype=torch.uint8)
@@ -123,7 +126,7 @@ def any_of(*facts: bool) -> tuple[bool, ...]:
 
 
 def from_first(value: T) -> T:
-    """The first rank's value; every rank must ask."""
+    """The first rank's value; every rank must call this."""
     if size() == 1:
         return value
     values: list[Any] = [value]
@@ -133,13 +136,20 @@ def from_first(value: T) -> T:
 
 
 def add_up(tensor: Tensor) -> None:
-    """Replace a tensor by its sum over all ranks; every rank must ask."""
+    """Replace a tensor by its sum over all ranks; every rank must call this."""
     if size() > 1:
         wait(*start_sum(tensor))
 
 
 def start_sum(tensor: Tensor) -> tuple[dist.Work]:
-    """Start to replace a tensor by its sum over all ranks, in the same order on all of them."""
+    """Start to replace a tensor by its sum over all ranks; all ranks start sums in one order.
+
+    Returns:
+        What to `wait` for before the tensor is read.
+
+    Raises:
+        LostRankError: if another rank ended.
+    """
     with _raise_lost_rank():
         work = dist.all_reduce(tensor, async_op=True)
     assert work is not None
@@ -147,7 +157,11 @@ def start_sum(tensor: Tensor) -> tuple[dist.Work]:
 
 
 def wait(*works: dist.Work) -> None:
-    """Wait for sums that were started; on a GPU, only its stream waits."""
+    """Wait for sums that were started; on a GPU, only its stream waits.
+
+    Raises:
+        LostRankError: if another rank ended.
+    """
     with _raise_lost_rank():
         for work in works:
             work.wait()

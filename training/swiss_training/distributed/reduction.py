@@ -9,8 +9,8 @@ from torch.distributed import Work
 from swiss_training.distributed import ranks
 
 BUCKET_BYTES = 25 * 2**20
-"""Size of the pieces that are added up at once, DDP's default (Li et al. 2020, arXiv:2006.15704,
-section 3.2.1): large enough for the network, small enough to begin early."""
+"""Bytes that are added up at once, DDP's default (Li et al. 2020, arXiv:2006.15704, section 3.2.1):
+large enough for the network, small enough to begin early."""
 
 
 class GradientSum:

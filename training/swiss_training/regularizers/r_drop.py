@@ -29,11 +29,11 @@ class RDrop(nn.Module):
         """Average with the second pass, and add the divergence."""
         head = model.head(task)
         second_BC = model.output(task, *batch.inputs)
-        apart = compute_divergence(
+        divergence = compute_divergence(
             model.config.task(task), head.logits(output_BC), head.logits(second_BC)
         )
         second = head.loss(second_BC, batch.targets_B, batch.weights_B)
-        return (loss + second) / 2 + self.weight / 4 * apart
+        return (loss + second) / 2 + self.weight / 4 * divergence
 
     def after_step(self, model: MultitaskModel) -> None:
         """Do nothing."""

@@ -52,9 +52,9 @@ class Smart(nn.Module):
             distance = compute_divergence(
                 spec, self._logits(model, task, batch, noise_STD), clean_BC.detach()
             )
-            (slope_STD,) = torch.autograd.grad(distance, noise_STD)
-            steepest_ST1 = slope_STD.abs().amax(-1, keepdim=True).clamp(min=1e-30)
-            moved_STD = noise_STD.detach() + self.step_size * slope_STD / steepest_ST1
+            (gradient_STD,) = torch.autograd.grad(distance, noise_STD)
+            steepest_ST1 = gradient_STD.abs().amax(-1, keepdim=True).clamp(min=1e-30)
+            moved_STD = noise_STD.detach() + self.step_size * gradient_STD / steepest_ST1
             moved_STD = moved_STD.clamp(-self.radius, self.radius)
             penalty = compute_divergence(
                 spec, self._logits(model, task, batch, moved_STD), clean_BC

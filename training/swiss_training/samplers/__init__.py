@@ -17,5 +17,11 @@ class Sampler(Protocol):
 
         Sampling the same epoch again gives the same tasks, and every epoch has as many updates as
         the first. A task may come twice in an update, or not at all.
+
+        Args:
+            epoch: The epoch, with the number of batches of each task.
+
+        Yields:
+            The names of the tasks, one for each batch of an update.
         """
         ...

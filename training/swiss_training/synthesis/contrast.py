@@ -13,16 +13,16 @@ from swiss_training.synthesis.scene import Scene
 def pairs(
     scene: Scene, name: str, *, changed: float | None = None, same: float = 5.0
 ) -> ContrastSet:
-    """A pair that says the same and a pair that does not, from a line `A == B != C`.
+    """Make a paraphrase and a pair that is none, from a line `A == B != C`.
 
-    Any number of texts may stand before and behind `!=`; two of those before it are drawn for the
-    first pair, one of each side for the second.
+    Each side of `!=` may have several texts. Two of the left side are drawn for the first pair, and
+    one of each side for the second.
 
     Args:
         scene: The words.
-        name: The file of templates.
-        changed: The similarity of the second pair; None: neither pair has a similarity.
-        same: The similarity of the first.
+        name: Name of the file of templates.
+        changed: Similarity of the second pair, 0 to 5; None makes no examples of similarity.
+        same: Similarity of the first pair, 0 to 5.
     """
     alike, different = (side.split("==") for side in scene.template(name).split("!="))
     first, second = scene.draw.shuffle(alike)[:2]
@@ -45,7 +45,7 @@ def _random_order(scene: Scene, first: str, second: str) -> tuple[str, str]:
 
 
 def opinions(scene: Scene, name: str) -> ContrastSet:
-    """A positive and a negative text, from a line `positive || negative`; a third is neutral."""
+    """Make a positive and a negative text from `positive || negative`; a third is neutral."""
     texts = scene.template(name).split("||")
     labels = (POSITIVE, NEGATIVE, NEUTRAL)[: len(texts)]
     return [

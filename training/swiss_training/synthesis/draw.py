@@ -21,18 +21,18 @@ class Draw:
         self._random = Random("\x1f".join(map(str, keys)))
 
     def index(self, count: int) -> int:
-        """A whole number from 0 to `count` - 1."""
+        """Draw a whole number from 0 to `count` - 1."""
         return int(self._random.random() * count)
 
     def chance(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
         return self._random.random() < probability
 
     def choice(self, options: Sequence[_T]) -> _T:
-        """One of the options."""
+        """Draw one of the options."""
         return options[self.index(len(options))]
 
     def shuffle(self, items: Sequence[_T]) -> list[_T]:
-        """The items in random order."""
+        """Return the items in random order."""
         rest = list(items)
         return [rest.pop(self.index(len(rest))) for _ in items]

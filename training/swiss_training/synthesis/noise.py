@@ -38,7 +38,7 @@ _NOT_BEFORE = r"(?! *(?:[.,;:!?)]|$|an? |the |no |any |never |to ))"
 
 
 def with_typo(draw: Draw, text: str) -> str:
-    """The text with one letter of one word left out, doubled or exchanged with its neighbour.
+    """Leave out, double or exchange with its neighbour one letter of one word.
 
     The first and the last letter stay. A text without a word of five letters is unchanged.
     """
@@ -53,12 +53,12 @@ def with_typo(draw: Draw, text: str) -> str:
 
 
 def in_other_case(draw: Draw, text: str) -> str:
-    """The text in small letters or, once in three times, in capitals."""
+    """Return the text in small letters or, one time in three, in capitals."""
     return text.upper() if draw.chance(1 / 3) else text.lower()
 
 
 def with_other_punctuation(draw: Draw, text: str) -> str:
-    """The text with its marks spaced out, its last mark gone, or no commas."""
+    """Space out the punctuation marks, change the last mark, or remove the commas."""
     return draw.choice(
         [
             re.sub(r"(?<=\w)([.,;:!?])(?= |$)", r" \1", text),
@@ -70,7 +70,7 @@ def with_other_punctuation(draw: Draw, text: str) -> str:
 
 
 def contract(text: str) -> str:
-    """The text with "do not" as "don't", and so on."""
+    """Write "do not" as "don't", and so on."""
     for long, short in _CONTRACTIONS:
         after = "" if short.endswith("n't") else _NOT_BEFORE
         pattern = re.compile(rf"\b{long}\b{after}", re.I)
@@ -79,7 +79,7 @@ def contract(text: str) -> str:
 
 
 def expand(text: str) -> str:
-    """The text with "don't" as "do not", and so on; "it's" and "I'd" are left, being ambiguous."""
+    """Write "don't" as "do not", and so on; leave "it's" and "I'd", which are ambiguous."""
     for long, short in _CONTRACTIONS:
         if short.endswith("n't"):
             pattern = re.compile(rf"\b{short}\b(?! (?:I|you|we|they|it|he|she)\b)", re.I)

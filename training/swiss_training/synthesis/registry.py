@@ -35,7 +35,7 @@ BUCKETS: dict[str, Bucket] = {}
 
 def _describe(function: Callable[..., ContrastSet]) -> tuple[str, str]:
     name = function.__name__.replace("_", "-")
-    assert name not in BUCKETS, f"the bucket {name} is there twice"
+    assert name not in BUCKETS, f"the bucket {name} exists twice"
     return name, (function.__doc__ or "").splitlines()[0]
 
 

@@ -21,7 +21,7 @@ class Scene:
     `[good|great]` one alternative is drawn each time.
 
     Args:
-        draw: Where the choices come from.
+        draw: Source of the random choices.
         part: Which templates and words may be used.
     """
 
@@ -32,11 +32,11 @@ class Scene:
         self._words: dict[tuple[str, str], Word] = {}
 
     def template(self, name: str) -> str:
-        """One of the lines of `templates/NAME.txt`."""
+        """Draw a line of `templates/NAME.txt`."""
         return self.draw.choice(templates(name, self.part))
 
     def word(self, name: str, number: str = "") -> Word:
-        """The scene's word of a list; another for each number."""
+        """Return the scene's word of a list, a different one for each number."""
         if (name, number) not in self._words:
             lists = word_lists(self.part)
             words = lists.get(f"{name}@{self.topic}") or lists[name]
@@ -46,7 +46,7 @@ class Scene:
         return self._words[name, number]
 
     def fill(self, template: str) -> str:
-        """The template's text, with articles and capitals set right."""
+        """Return the template's text, with correct articles and capitals."""
         text, count = template, 1
         while count:
             text, count = _ALTERNATIVES.subn(
@@ -59,7 +59,7 @@ class Scene:
 
 
 def correct_grammar(text: str) -> str:
-    """Single spaces, "an" before vowels, a capital at the start of each sentence."""
+    """Set single spaces, "an" before vowels, and a capital at the start of each sentence."""
     text = re.sub(r" +([,.?!])", r"\1", " ".join(text.split()))
     text = _ARTICLE.sub(lambda m: f"{m[1]}n " if _VOWEL.match(m["next"]) else f"{m[1]} ", text)
     return _START.sub(lambda found: found[1] + found[2].upper(), text)

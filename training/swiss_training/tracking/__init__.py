@@ -24,21 +24,33 @@ TRACKERS = {
 class Tracker(Protocol):
     """Takes the figures of one run.
 
-    It is made with the run's folder, its configuration and the step at which the run begins or
-    resumes: figures of later steps, which the run had logged before it was stopped, come again.
+    Args:
+        folder: The run's folder.
+        config: The run's configuration.
+        step: The step at which the run begins or resumes. Figures of later steps, which the run
+            logged before it was stopped, come again.
     """
 
     def __init__(self, folder: Path, config: RunConfig, step: int) -> None: ...
 
     def log(self, figures: dict[str, float], step: int) -> None:
-        """Take the figures of a step, by name."""
+        """Take the figures of a step.
+
+        Args:
+            figures: Values by name, such as `loss/sentiment`.
+            step: Optimizer steps taken so far.
+        """
 
     def close(self, *, is_finished: bool) -> None:
-        """Write what is left; a run that is not finished may be resumed."""
+        """Write what is left.
+
+        Args:
+            is_finished: Whether the run finished; otherwise it may be resumed.
+        """
 
 
 def find_tracker(name: str) -> type[Tracker] | None:
-    """Import a tracker; `none` is None.
+    """Import a tracker by its name; return None for `none`.
 
     Raises:
         MissingExtraError: if its library is not installed.
@@ -57,7 +69,11 @@ def find_tracker(name: str) -> type[Tracker] | None:
 
 
 def track_events(events: Iterator[Event], folder: Path, config: RunConfig) -> Iterator[Event]:
-    """Pass events on, and their figures to the tracker that the configuration names."""
+    """Pass events on, and their figures to the tracker that the configuration names.
+
+    Raises:
+        MissingExtraError: if the tracker's library is not installed.
+    """
     kind = find_tracker(config.track)
     if kind is None:
         yield from events

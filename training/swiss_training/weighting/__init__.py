@@ -1,8 +1,8 @@
 """Loss weighting methods, one per file.
 
-A weighting is a module that is made with the number of tasks N and its options. A term is affine in
-its loss, so the terms of a batch's parts, each times its share of the examples, add up to the
-batch's: several ranks need not exchange losses before the backward pass.
+A weighting is a module made from the number of tasks N and its options. A term is affine in its
+loss, so the terms of a batch's parts, each times the part's share of the examples, add up to the
+term of the batch. Several ranks therefore exchange no losses before the backward pass.
 """
 
 from typing import Protocol
@@ -17,14 +17,17 @@ class Weighting(Protocol):
     """
 
     def __call__(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
-        """The terms of the objective, (K,): a task's formula, applied to each of its batches.
+        """Compute the terms of the objective: a task's formula, applied to each of its batches.
 
         Args:
             losses_K: The losses of an update's K batches, (K,).
-            tasks_K: The number of each one's task, (K,).
+            tasks_K: The number of each batch's task, from 0 to N - 1, (K,).
+
+        Returns:
+            The terms, (K,); their sum is what the update minimizes.
         """
         ...
 
     def weights(self) -> Tensor:
-        """The factor of each task's loss, (N,), for the log."""
+        """Return the factor of each task's loss, (N,), for the log."""
         ...

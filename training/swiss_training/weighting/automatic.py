@@ -13,6 +13,9 @@ class AutomaticWeightedLoss(nn.Module):
     log variance $s = \log \sigma^2$, so that the variance stays positive; in it the regulariser is
     $\mathrm{softplus}(s)$.
 
+    Args:
+        num_tasks: Number of tasks N.
+
     Shape:
         losses_K (K,), tasks_K (K,) -> terms (K,)
     """
@@ -22,9 +25,9 @@ class AutomaticWeightedLoss(nn.Module):
         self.log_variance_N = nn.Parameter(torch.zeros(num_tasks))
 
     def forward(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
-        """The terms of the sum, each with its task's share of the regulariser."""
+        """Compute the terms of the sum, each with its task's share of the regulariser."""
         return self.weights()[tasks_K] * losses_K + F.softplus(self.log_variance_N[tasks_K])
 
     def weights(self) -> Tensor:
-        """The factor of each task's loss, 1 / (2 sigma^2), (N,)."""
+        """Return the factor of each task's loss, 1 / (2 sigma^2), (N,)."""
         return 0.5 * torch.exp(-self.log_variance_N)

@@ -11,6 +11,9 @@ class LearnableWeights(nn.Module):
     by lowering all weights; a small learning rate keeps that slow. The parameter is the log
     variance $s = \log \sigma^2$, as in the others, so that no weight turns negative.
 
+    Args:
+        num_tasks: Number of tasks N.
+
     Shape:
         losses_K (K,), tasks_K (K,) -> terms (K,)
     """
@@ -20,9 +23,9 @@ class LearnableWeights(nn.Module):
         self.log_variance_N = nn.Parameter(torch.zeros(num_tasks))
 
     def forward(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
-        """The terms of the sum."""
+        """Compute the terms of the sum."""
         return self.weights()[tasks_K] * losses_K
 
     def weights(self) -> Tensor:
-        """The factor of each task's loss, 1 / sigma^2, (N,)."""
+        """Return the factor of each task's loss, 1 / sigma^2, (N,)."""
         return torch.exp(-self.log_variance_N)

@@ -11,6 +11,9 @@ class HomoscedasticUncertainty(nn.Module):
     4.2: without the factor 1/2 that Kendall has for a regression. The parameter is the log variance
     $s = \log \sigma^2$; in it the regulariser $\log \sigma$ is $s / 2$.
 
+    Args:
+        num_tasks: Number of tasks N.
+
     Shape:
         losses_K (K,), tasks_K (K,) -> terms (K,)
     """
@@ -20,9 +23,9 @@ class HomoscedasticUncertainty(nn.Module):
         self.log_variance_N = nn.Parameter(torch.zeros(num_tasks))
 
     def forward(self, losses_K: Tensor, tasks_K: Tensor) -> Tensor:
-        """The terms of the sum, each with its task's share of the regulariser."""
+        """Compute the terms of the sum, each with its task's share of the regulariser."""
         return self.weights()[tasks_K] * losses_K + self.log_variance_N[tasks_K] / 2
 
     def weights(self) -> Tensor:
-        """The factor of each task's loss, 1 / sigma^2, (N,)."""
+        """Return the factor of each task's loss, 1 / sigma^2, (N,)."""
         return torch.exp(-self.log_variance_N)
