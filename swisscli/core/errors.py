@@ -29,6 +29,11 @@ class SwissError(Exception):
         self.hint = hint
         self._listed: tuple[SwissError, ...] = ()
 
+    @property
+    def summaries(self) -> tuple[str, ...]:
+        """The summaries of the errors that it combines, or its own."""
+        return tuple(error.summary for error in self._listed) or (self.summary,)
+
     @classmethod
     def all_of(cls, errors: "Sequence[SwissError]") -> "SwissError":
         """Combine several errors into one, with the lowest of their exit codes."""

@@ -126,7 +126,7 @@ def test_a_terminal_gets_a_heat_table(spawn: Any, run: Path, read_terminal: Any)
         (
             (" ", "b", "--model", "run", "--layer", 9, "--head", 9, "-o", "x.gif"),
             2,
-            ("3 problems", "a text is empty", "x.gif", "--layer is 9", "--head is 9"),
+            ("4 problems", "a text is empty", "x.gif", "--layer is 9", "--head is 9"),
         ),
     ],
 )

@@ -103,10 +103,9 @@ def test_nothing_held_out_prints_no_figure(swiss: Any, tmp_path: Path) -> None:
     [
         ((), 2, "no file of text is named", "see: swiss pretrain --help"),
         (
-            ("a.pdf", "--epochs", 0),
+            ("a.pdf",),
             2,
-            "a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet; "
-            "epochs is 0, but must be at least 1",
+            "a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet",
             "see: swiss pretrain --help",
         ),
         (
@@ -204,6 +203,15 @@ def test_mistakes(
         assert errors[1].startswith("hint: ")
         assert hint in errors[1]
     assert not Path("runs").exists()
+
+
+def test_several_mistakes_are_counted_and_listed(swiss: Any) -> None:
+    assert swiss("pretrain", "a.pdf", "--epochs", 0).stderr.splitlines() == [
+        "error: 2 problems:",
+        "  a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet",
+        "  epochs is 0, but must be at least 1",
+        "hint: see: swiss pretrain --help",
+    ]
 
 
 def test_a_usage_error(swiss: Any) -> None:

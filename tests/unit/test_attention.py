@@ -129,7 +129,9 @@ def test_a_layer_or_head_out_of_range() -> None:
     EncoderSize(12, 12).check(11, 0)
     with pytest.raises(ConfigurationError, match="`layer` is 12, this model's are 0 to 11"):
         EncoderSize(12, 12).check(12, 0)
-    with pytest.raises(ConfigurationError, match=r"`layer` is -1.*; `head` is 4.* 0 to 3"):
+    with pytest.raises(
+        ConfigurationError, match=r"2 problems:\n.*`layer` is -1.*\n.*`head` is 4.* 0 to 3"
+    ):
         EncoderSize(2, 4).check(-1, 4)
 
 

@@ -327,7 +327,7 @@ def test_every_problem_of_a_configuration_is_listed() -> None:
             precision="fp8",  # type: ignore[arg-type]
             seed=-1,
         )
-    assert caught.value.message.split("; ") == [
+    assert list(caught.value.summaries) == [
         "a.pdf is none of .txt, .tsv, .csv, .jsonl, .json, .parquet",
         "c is none of .txt, .tsv, .csv, .jsonl, .json, .parquet",
         "columns names '', not a name or a number from 1",

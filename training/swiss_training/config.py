@@ -10,11 +10,11 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
-from swisscli.core.errors import ConfigurationError
+from swisscli.core.errors import ConfigurationError, SwissError
 from swisscli.core.model.encoder_config import MIN_LENGTH
 from swisscli.core.model.schema import MAX_BYTES
 
-Precision = Literal["auto", "fp32", "bf16"]
+TrainingPrecision = Literal["auto", "fp32", "bf16"]
 Schedule = Literal["linear", "constant"]
 
 Ranges = tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...]
@@ -65,7 +65,7 @@ class RunConfig:
     max_grad_norm: float = 1.0
     """L2 norm that the model's gradients are clipped to; 0: no clipping."""
 
-    precision: Precision = "auto"
+    precision: TrainingPrecision = "auto"
     """bf16 autocast or fp32; `auto`: bf16 if the hardware has native bf16 matrix multiplication."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -93,7 +93,7 @@ class RunConfig:
             ConfigurationError: if any value is wrong; lists all problems.
         """
         if problems := list(self.problems()):
-            raise ConfigurationError("; ".join(problems), hint=f"see: {self.command} `help`")
+            raise _error_of(problems, f"see: {self.command} `help`")
 
     def problems(self) -> Iterator[str]:
         """Yield the problems of the values."""
@@ -153,11 +153,10 @@ class RunConfig:
         try:
             config = cls(**cls.merge(values, changes))
         except ConfigurationError as error:
-            problems.append(error.message)
+            problems += error.summaries
         if problems:
-            raise ConfigurationError(
-                f"{path}: {'; '.join(problems)}", hint=f"known keys: {', '.join(keys)}"
-            )
+            about = [f"{path}: {problem}" for problem in problems]
+            raise _error_of(about, f"known keys: {', '.join(keys)}")
         return config
 
     @classmethod
@@ -177,6 +176,13 @@ def is_finite(value: float) -> bool:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def _error_of(problems: list[str], hint: str) -> SwissError:
+    """One error that lists all problems, with a hint for all of them."""
+    error = SwissError.all_of([ConfigurationError(problem) for problem in problems])
+    error.hint = hint
+    return error
 
 
 def numbers(key: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -206,7 +212,7 @@ def range_problems(config: RunConfig, ranges: Ranges) -> Iterator[str]:
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": get_args(Precision),
+    "precision": get_args(TrainingPrecision),
     "schedule": get_args(Schedule),
     "track": ("none", "tensorboard", "mlflow", "wandb"),
 }

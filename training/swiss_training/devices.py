@@ -2,7 +2,7 @@
 
 import torch
 
-from swiss_training.config import Precision
+from swiss_training.config import TrainingPrecision
 from swiss_training.distributed import ranks
 from swisscli.core.errors import ConfigurationError, DeviceError
 
@@ -31,7 +31,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(precision: Precision, device: torch.device) -> Precision:
+def choose_precision(precision: TrainingPrecision, device: torch.device) -> TrainingPrecision:
     """Choose the precision; `auto` is bf16 if the hardware has bf16 products, else fp32."""
     if precision != "auto":
         return precision
@@ -42,6 +42,6 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
     return "bf16" if supported else "fp32"
 
 
-def make_autocast(precision: Precision, device: torch.device) -> torch.autocast:
+def make_autocast(precision: TrainingPrecision, device: torch.device) -> torch.autocast:
     """Return the autocast context of bf16, or one that does nothing for fp32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")

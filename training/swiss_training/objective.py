@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from swiss_training.config import Precision, RunConfig
+from swiss_training.config import RunConfig, TrainingPrecision
 from swiss_training.events import Measurement
 from swiss_training.loss_totals import LossTotals
 
@@ -27,7 +27,7 @@ class Objective(Protocol):
     """
 
     device: torch.device
-    precision: Precision
+    precision: TrainingPrecision
     losses: LossTotals
     num_steps: int
     data: str

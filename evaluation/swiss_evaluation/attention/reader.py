@@ -17,7 +17,7 @@ from swiss_training.families.encoder import Encoder
 from swiss_training.families.pretrained import load_pretrained
 from swiss_training.graph_weights import READABLE
 from swiss_training.multitask.model import load_model
-from swisscli.core.errors import ConfigurationError, ModelError
+from swisscli.core.errors import ConfigurationError, ModelError, Problems
 from swisscli.core.io.text import replace_surrogates
 from swisscli.core.model.directory import CONFIG, GRAPH, MANIFEST, WEIGHTS, ModelDirectory
 from swisscli.core.model.encoder_config import EncoderConfig, read_encoder_config
@@ -54,13 +54,16 @@ class EncoderSize:
         Raises:
             ConfigurationError: if one does not; names the valid range.
         """
-        wrong = [
-            f"`{name}` is {value}, this model's are 0 to {count - 1}"
-            for name, value, count in (("layer", layer, self.layers), ("head", head, self.heads))
-            if not 0 <= value < count
-        ]
-        if wrong:
-            raise ConfigurationError("; ".join(wrong), hint="both are counted from 0")
+        problems = Problems()
+        for name, value, count in (("layer", layer, self.layers), ("head", head, self.heads)):
+            if not 0 <= value < count:
+                problems.add(
+                    ConfigurationError(
+                        f"`{name}` is {value}, this model's are 0 to {count - 1}",
+                        hint="both are counted from 0",
+                    )
+                )
+        problems.check()
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def select(
         try:
             configs[recipe] = TrainConfig.read(path, **changes)
         except ConfigurationError as error:
-            wrong[recipe] = [error.message.removeprefix(f"{path}: ")]
+            wrong[recipe] = [text.removeprefix(f"{path}: ") for text in error.summaries]
     for problem in _by_recipe(wrong):
         problems.add(ConfigurationError(problem))
     problems.check()

@@ -254,7 +254,7 @@ class Space:
                 always off; lists all problems.
         """
         possible: set[tuple[str, Value]] = set()
-        reasons: dict[tuple[str, Value], str] = {}
+        reasons: dict[tuple[str, Value], tuple[str, ...]] = {}
         unused: dict[str, str] | None = None
         wanted = {(d.key, end) for d in self.dimensions for end in d.ends}
         for picked in islice(self._corners(), _MAX_CORNERS):
@@ -262,7 +262,8 @@ class Space:
                 values = self._drawn(picked)
             except ConfigurationError as error:
                 for item in picked.items():
-                    reasons[item] = min(error.message, reasons.get(item, error.message), key=len)
+                    before = reasons.get(item, error.summaries)
+                    reasons[item] = min(error.summaries, before, key=lambda of: len("".join(of)))
                 continue
             possible |= values.items()
             here = self.config(values).unused_options()
@@ -270,7 +271,7 @@ class Space:
             if wanted <= possible:
                 break
         refused = {reasons[item]: None for item in reasons if item not in possible}
-        wrong = [part for reason in refused for part in reason.split("; ")]
+        wrong = [summary for reason in refused for summary in reason]
         keys = [d.key for d in self.dimensions]
         off = {key: why for key, why in (unused or {}).items() if key in keys}
         wrong += [f"{key} is searched, but {why}" for key, why in off.items()]

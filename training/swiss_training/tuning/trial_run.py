@@ -76,7 +76,7 @@ class TrialRun:
                         case Finished():
                             self.state = "complete"
         except (ConfigurationError, DivergedError) as error:
-            self.state, self._reason = "failed", error.summary
+            self.state, self._reason = "failed", "; ".join(error.summaries)
 
     def _train(self, stop: Interruption, observer: Observer) -> Generator[Event, None, None]:
         """Resume the run if what an earlier process left of it is whole; else begin it."""
