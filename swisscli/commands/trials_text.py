@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import typer
 
+from swiss_training import ledger
 from swiss_training.experiments.comparison import escape_markdown
 from swiss_training.tuning.search import Search
 from swiss_training.tuning.space import Values, format_value
@@ -45,7 +46,7 @@ def print_trials(search: Search, trials: Sequence[Trial], layout: TrialsFormat) 
             "metric": search.metric,
             "best": best and best.number,
             "importance": mattered,
-            "trials": [trial.to_json() for trial in ranked],
+            "trials": [ledger.to_json(trial) for trial in ranked],
         }
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return

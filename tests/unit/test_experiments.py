@@ -160,18 +160,18 @@ def test_the_order_of_the_rows() -> None:
 
 
 def test_the_ledger_survives_half_a_line(tmp_path: Path) -> None:
-    assert ledger.read(tmp_path, Entry.from_json) == []
+    assert ledger.read(tmp_path, Entry) == []
     ledger.append(tmp_path, ENTRIES[0])
     path = tmp_path / ledger.FILE
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:100])
-    assert ledger.read(tmp_path, Entry.from_json) == ENTRIES[:1]
+    assert ledger.read(tmp_path, Entry) == ENTRIES[:1]
     ledger.append(tmp_path, ENTRIES[1])
-    assert ledger.read(tmp_path, Entry.from_json) == ENTRIES[:2]
+    assert ledger.read(tmp_path, Entry) == ENTRIES[:2]
     assert path.read_bytes().startswith(whole)
     path.write_bytes(b"{}\n" + whole)
     with pytest.raises(DataError, match=r"ledger\.jsonl:1: not an entry of a ledger"):
-        ledger.read(tmp_path, Entry.from_json)
+        ledger.read(tmp_path, Entry)
 
 
 def test_what_makes_a_configuration_another() -> None:

@@ -4,14 +4,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import Field, asdict, fields
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from swiss_training.multitask.config import TrainConfig
+from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import DataError, ModelError
 from swisscli.core.io.sink import report_write_errors
-from swisscli.core.model.schema import Place
+from swisscli.core.model.schema import Place, read_fields
 
 FILE = "ledger.jsonl"
 
@@ -20,21 +21,24 @@ _NOT_COMPARED = ("output", "seed", "device", "log_every", "save_every", "save_mi
 
 
 class LedgerEntry(Protocol):
-    """What a ledger says of a run."""
+    """A dataclass: what a ledger says of a run."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The entry as a JSON object."""
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def metrics(self) -> Evaluation | None:
+        """Dev metrics of the run's best state; None if it has none."""
 
 
 E = TypeVar("E", bound=LedgerEntry)
 
 
-def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[E]:
+def read(folder: Path, kind: type[E]) -> list[E]:
     """Read the entries of a folder's ledger; an empty list if the ledger is missing.
 
     Args:
         folder: The folder.
-        from_json: Makes an entry of its JSON object.
+        kind: Class of the entries.
 
     Raises:
         DataError: if a line is not an entry; names file and line.
@@ -45,7 +49,7 @@ def read(folder: Path, from_json: Callable[[dict[str, Any], Place], E]) -> list[
     entries = []
     for number, line in enumerate(_complete(path.read_bytes()).splitlines(), start=1):
         try:
-            entries.append(from_json(json.loads(line), Place(path)))
+            entries.append(_from_json(kind, json.loads(line), Place(path)))
         except (ModelError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{path}:{number}: not an entry of a ledger ({error!r})",
@@ -66,9 +70,20 @@ def append(folder: Path, entry: LedgerEntry) -> None:
         if path.is_file():
             os.truncate(path, len(_complete(path.read_bytes())))
         with path.open("a", encoding="utf-8") as sink:
-            sink.write(json.dumps(entry.to_json(), ensure_ascii=False) + "\n")
+            sink.write(json.dumps(to_json(entry), ensure_ascii=False) + "\n")
             sink.flush()
             os.fsync(sink.fileno())
+
+
+def to_json(entry: LedgerEntry) -> dict[str, Any]:
+    """Return an entry as a JSON object."""
+    return asdict(entry) | {"metrics": entry.metrics and entry.metrics.to_json()}
+
+
+def _from_json(kind: type[E], values: dict[str, Any], place: Place) -> E:
+    """Read the result of `to_json`; checks the fields whose annotation has a rule."""
+    make: Callable[..., E] = kind
+    return make(**{f.name: values[f.name] for f in fields(kind)} | read_fields(kind, values, place))
 
 
 def _complete(content: bytes) -> bytes:

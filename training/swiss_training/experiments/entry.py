@@ -1,11 +1,10 @@
 """What the ledger of a reproduction says of a run."""
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from swiss_training.experiments.paper_tables import OVERALL
 from swiss_training.multitask.metrics import Evaluation
-from swisscli.core.model.schema import Place
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Entry:
     row: str
     recipe: str
     seed: int
-    metrics: Evaluation
+    metrics: Annotated[Evaluation, Evaluation.from_json]
     steps: int
     best_step: int
     train_rows: dict[str, int]
@@ -60,18 +59,3 @@ class Entry:
             return self.metrics.overall
         score = self.metrics.scores.get(name)
         return score.value if score else None
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry as a JSON object."""
-        return asdict(self) | {"metrics": self.metrics.to_json()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any], place: Place) -> "Entry":
-        """Read the result of `to_json`.
-
-        Raises:
-            ModelError: if the metrics are wrong.
-            KeyError: if a field is missing.
-        """
-        metrics = Evaluation.from_json(values["metrics"], place.at("metrics"))
-        return cls(**{f.name: values[f.name] for f in fields(cls)} | {"metrics": metrics})

@@ -9,6 +9,7 @@ from swiss_training.tuning.space import Range, Space
 from swisscli.core.errors import ConfigurationError, Problems
 
 Algorithm = Literal["tpe", "random", "grid"]
+"""How the values of trials are chosen."""
 
 
 @dataclass(frozen=True)

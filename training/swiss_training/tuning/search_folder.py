@@ -95,7 +95,7 @@ class SearchFolder:
         Raises:
             DataError: if the ledger is damaged.
         """
-        return ledger.read(self.path, Trial.from_json)
+        return ledger.read(self.path, Trial)
 
     def folder_of(self, number: int) -> Path:
         """The run folder of a trial."""

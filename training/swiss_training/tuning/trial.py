@@ -1,12 +1,12 @@
 """What the ledger of a search says of a trial."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
 
 from swiss_training.multitask.metrics import Evaluation
 from swiss_training.tuning.space import Values
-from swisscli.core.model.schema import Place
+from swisscli.core.model.schema import Nullable
 
 State = Literal["complete", "pruned", "failed"]
 
@@ -38,7 +38,7 @@ class Trial:
     state: State
     values: Values
     score: float | None
-    metrics: Evaluation | None
+    metrics: Annotated[Evaluation | None, Nullable(Evaluation.from_json)]
     scores: list[float]
     steps: int
     best_step: int
@@ -55,21 +55,6 @@ class Trial:
     def rank(self) -> tuple[int, float, int]:
         """The place among other trials: complete ones first, by their score; then by number."""
         return (get_args(State).index(self.state), -(self.score or 0.0), self.number)
-
-    def to_json(self) -> dict[str, Any]:
-        """The trial as a JSON object."""
-        return asdict(self) | {"metrics": self.metrics and self.metrics.to_json()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any], place: Place) -> "Trial":
-        """Read the result of `to_json`.
-
-        Raises:
-            ModelError: if the metrics are wrong.
-            KeyError: if a field is missing.
-        """
-        metrics = values["metrics"] and Evaluation.from_json(values["metrics"], place.at("metrics"))
-        return cls(**{f.name: values[f.name] for f in fields(cls)} | {"metrics": metrics})
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
