@@ -3,24 +3,20 @@
 import warnings
 from collections.abc import Sequence
 from itertools import chain
-from typing import Literal, Protocol
+from typing import Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from swiss_training.order import EVALUATION_BATCH, batches_by_length
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.events import Advance
-from swisscli.core.model.directory import GRAPH, WEIGHTS, ModelDirectory
+from swisscli.core.model.directory import GRAPH, WEIGHTS, BackendName, ModelDirectory
 from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding, pad
 from swisscli.inference.session import DeviceFallbackWarning, Session
 
-BackendName = Literal["onnx", "torch"]
-BACKENDS: tuple[BackendName, ...] = ("onnx", "torch")
-
 Logits = npt.NDArray[np.float32]
-
-_BATCH_SIZE = 128
 
 
 class Backend(Protocol):
@@ -92,26 +88,18 @@ class TorchBackend:
         return logits_BC
 
 
-def check_backend(wanted: str | None) -> BackendName | None:
-    """Return the backend asked for, or None.
-
-    Raises:
-        ConfigurationError: if the name is unknown.
-    """
-    known = next((name for name in BACKENDS if name == wanted), None)
-    if known is None and wanted is not None:
-        raise ConfigurationError(
-            f"unknown `backend` {wanted!r}", hint=f"choose one of: {', '.join(BACKENDS)}"
-        )
-    return known
-
-
 def choose_backend(model: ModelDirectory, wanted: BackendName | None) -> BackendName:
     """Choose the backend asked for, by default the graph if it exists, else torch.
 
     Raises:
+        ConfigurationError: if the backend is unknown.
         ModelError: if the model directory lacks the file that the backend needs.
     """
+    if wanted not in (None, *get_args(BackendName)):
+        raise ConfigurationError(
+            f"unknown `backend` {wanted!r}",
+            hint=f"choose one of: {', '.join(get_args(BackendName))}",
+        )
     has = {"onnx": model.has(GRAPH), "torch": model.has(WEIGHTS)}
     if wanted is None:
         if not any(has.values()):
@@ -172,9 +160,7 @@ def predict_logits(
     """
     logits_NC = np.empty((len(encodings), task.num_outputs), dtype=np.float32)
     lengths = [max(map(len, sequences)) for sequences in encodings]
-    order = np.argsort(lengths, kind="stable").tolist()
-    for start in range(0, len(order), _BATCH_SIZE):
-        indices = order[start : start + _BATCH_SIZE]
+    for indices in batches_by_length(lengths, EVALUATION_BATCH):
         sequences = chain.from_iterable(encodings[index] for index in indices)
         inputs = pad(list(sequences), pad_token_id)
         logits_NC[indices] = backend.run(task, inputs)

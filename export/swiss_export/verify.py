@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from swiss_export.precision.backend import Precision
 from swiss_export.sentences import make_texts
 from swiss_training.multitask.data import TaskDataset
-from swiss_training.multitask.evaluation import BATCH_SIZE, predict_logits
+from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.metrics import score
 from swiss_training.multitask.model import MultitaskModel
 from swisscli.core.errors import VerificationError
+from swisscli.core.model.graph import Precision
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tasks import TaskSpec
 from swisscli.core.tokenization import Encoding, Int64, Tokenizer, pad
@@ -136,7 +136,7 @@ def graph_logits(session: Session, dataset: TaskDataset) -> npt.NDArray[np.float
     """
     task = dataset.task
     logits_NC = np.empty((len(dataset), task.num_outputs), dtype=np.float32)
-    for indices, batch in dataset.batches_by_length(BATCH_SIZE):
+    for indices, batch in dataset.by_length():
         inputs = [tensor.numpy() for tensor in batch.inputs]
         logits_NC[indices] = _logits(session, task, (inputs[0], inputs[1], inputs[2]))
     return logits_NC

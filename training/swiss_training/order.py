@@ -1,12 +1,27 @@
-"""Orders sequences for training."""
+"""Orders sequences into batches, for training and for evaluation. Needs no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 POOL = 64
 """Number of batches sorted by length together: enough for little padding, few enough to mix."""
+
+EVALUATION_BATCH = 128
+"""Number of rows of a batch wherever a model is only run, so that all measure the same."""
+
+
+def batches_by_length(lengths_N: npt.ArrayLike, batch_size: int) -> Iterator[list[int]]:
+    """Yield every sequence once, in order of length, as the indices of each batch.
+
+    Args:
+        lengths_N: Number of tokens of each sequence, (N,).
+        batch_size: Sequences per batch; the last batch may be smaller.
+    """
+    order = np.argsort(lengths_N, kind="stable").tolist()
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
 
 
 def shuffled_batches(

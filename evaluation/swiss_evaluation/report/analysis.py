@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from swiss_evaluation.data import PredictedRows
+from swiss_training.multitask.metrics import count_confusions
 from swisscli.core.io.text import escape_control
 from swisscli.core.tasks import TaskSpec
 
@@ -73,10 +74,7 @@ class LabelledPredictions:
 
 def confusion(labelled: LabelledPredictions) -> Int:
     """Count rows by true class and predicted class, (C, C)."""
-    num_classes = len(labelled.task.labels)
-    counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts_CC, (labelled.truth.astype(int), labelled.predicted.astype(int)), 1)
-    return counts_CC
+    return count_confusions(labelled.truth, labelled.predicted, len(labelled.task.labels))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from swiss_training.families import FAMILIES, make_encoder
 from swiss_training.families.encoder import Encoder
 from swiss_training.graph_weights import read_graph
 from swiss_training.weights import check_fit, read_tensors
-from swisscli.core.errors import ModelError
+from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model.directory import (
     GRAPH,
     PACKAGED,
@@ -46,6 +46,20 @@ class PretrainedEncoder:
     tokenizer: Path
     source: dict[str, str]
     pooler_initialised: bool
+
+    def longest_input(self, wanted: int) -> int:
+        """Return the longest input of a run, in tokens.
+
+        Args:
+            wanted: What the run asks for; 0 for as much as the encoder takes.
+
+        Raises:
+            ConfigurationError: if the encoder takes less.
+        """
+        longest = self.encoder.config.longest_input
+        if wanted > longest:
+            raise ConfigurationError(f"max_length is {wanted}, the encoder takes {longest} tokens")
+        return wanted or longest
 
 
 def load_pretrained(name: str) -> PretrainedEncoder:

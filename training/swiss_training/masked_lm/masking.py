@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from swiss_training.masked_lm.corpus import Corpus
-from swiss_training.order import shuffled_batches
+from swiss_training.order import batches_by_length, shuffled_batches
 from swisscli.core.errors import ModelError
 from swisscli.core.tokenization import Int64, Tokenizer, pad
 
@@ -167,9 +167,9 @@ class MaskedBatches:
 
     def by_length(self) -> Iterator[MaskedBatch]:
         """Yield every sequence once, in order of length, with the same masks each time."""
-        order = np.argsort(self.corpus.lengths, kind="stable").tolist()
-        for start in range(0, len(order), self.batch_size):
-            yield self._mask_batch(order[start : start + self.batch_size], (_DEV_MASKS, start))
+        batches = batches_by_length(self.corpus.lengths, self.batch_size)
+        for number, indices in enumerate(batches):
+            yield self._mask_batch(indices, (_DEV_MASKS, number * self.batch_size))
 
     def _mask_batch(self, indices: Sequence[int], seed: tuple[int, int]) -> MaskedBatch:
         encodings = self.corpus.encodings(indices)

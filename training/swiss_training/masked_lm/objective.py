@@ -28,7 +28,6 @@ from swiss_training.masked_lm import corpus
 from swiss_training.masked_lm.config import PretrainConfig
 from swiss_training.masked_lm.masking import MaskedBatch, MaskedBatches, Vocabulary
 from swiss_training.observer import NOBODY, Observer
-from swisscli.core.errors import ConfigurationError
 from swisscli.core.model.directory import CONFIG, TOKENIZER, WEIGHTS
 from swisscli.core.tokenization import Tokenizer
 
@@ -140,12 +139,8 @@ class MaskedLM:
         self.notes = self._notes(has_head)
 
     def _make_tokenizer(self) -> Tokenizer:
-        longest = self.encoder_config.longest_input
-        if self.config.max_length > longest:
-            raise ConfigurationError(
-                f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
-            )
-        tokenizer = Tokenizer(self.pretrained.tokenizer, self.config.max_length or longest)
+        longest = self.pretrained.longest_input(self.config.max_length)
+        tokenizer = Tokenizer(self.pretrained.tokenizer, longest)
         tokenizer.check_fits(self.encoder_config.vocab_size, self.config.encoder)
         return tokenizer
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,13 @@ from swiss_training.fingerprint import digest
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.labels import stack_targets
 from swiss_training.observer import NOBODY, Observer
-from swiss_training.order import rows_of_pass, shuffled_batches, size_of_pass
+from swiss_training.order import (
+    EVALUATION_BATCH,
+    batches_by_length,
+    rows_of_pass,
+    shuffled_batches,
+    size_of_pass,
+)
 from swisscli.core.tokenization import Encoding, Tokenizer, pad
 
 _CHUNK = 2048
@@ -183,19 +189,15 @@ class TaskDataset:
             seeds=tuple(rows),
         )
 
-    def batches_by_length(
-        self, batch_size: int, first: int = 0, every: int = 1
-    ) -> Iterator[tuple[list[int], Batch]]:
+    def by_length(self, first: int = 0, every: int = 1) -> Iterator[tuple[list[int], Batch]]:
         """Yield every example once, in order of length, as batches with their indices.
 
         Args:
-            batch_size: Examples per batch.
             first: Number of the first batch to yield.
             every: Distance to the next one; 1 for all.
         """
-        order = np.argsort(self.lengths, kind="stable").tolist()
-        for start in range(first * batch_size, len(order), every * batch_size):
-            indices = order[start : start + batch_size]
+        batches = batches_by_length(self.lengths, EVALUATION_BATCH)
+        for indices in islice(batches, first, None, every):
             yield indices, self.batch(indices)
 
 

@@ -12,9 +12,6 @@ from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
 from swiss_training.observer import NOBODY, Observer
 
-BATCH_SIZE = 128
-"""Number of rows per batch."""
-
 
 def predict_logits(
     model: MultitaskModel,
@@ -33,7 +30,7 @@ def predict_logits(
     what, done = f"evaluating {dataset.task.name}", 0
     observer.on_activity(what, done, len(dataset), "rows")
     with torch.inference_mode(), autocast:
-        for indices, batch in dataset.batches_by_length(BATCH_SIZE, ranks.rank(), ranks.size()):
+        for indices, batch in dataset.by_length(ranks.rank(), ranks.size()):
             logits_BC = model(dataset.task.name, *batch.to(device).inputs)
             logits_NC[indices] = logits_BC.float().cpu().numpy()
             done += len(indices) * ranks.size()

@@ -220,6 +220,15 @@ def score(task: TaskSpec, logits_NC: npt.NDArray[Any], targets_N: npt.NDArray[An
     return Score(task.metric, value, len(targets_N))
 
 
+def count_confusions(
+    targets_N: npt.NDArray[Any], predicted_N: npt.NDArray[Any], num_classes: int
+) -> npt.NDArray[np.int64]:
+    """Count rows by true class and predicted class, (C, C)."""
+    counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(counts_CC, (targets_N.astype(int), predicted_N.astype(int)), 1)
+    return counts_CC
+
+
 def _score_of_classes(
     task: TaskSpec, predicted_N: npt.NDArray[Any], targets_N: npt.NDArray[Any]
 ) -> Score:
@@ -228,8 +237,7 @@ def _score_of_classes(
     A class counts in macro F1 if a row has it or it is predicted, as in scikit-learn.
     """
     num_classes = len(task.labels)
-    counts_CC = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(counts_CC, (targets_N, predicted_N), 1)
+    counts_CC = count_confusions(targets_N, predicted_N, num_classes)
     right_C, total_C = counts_CC.diagonal(), counts_CC.sum(0) + counts_CC.sum(1)
     f1 = 2 * right_C[total_C > 0] / total_C[total_C > 0]
     return Score(

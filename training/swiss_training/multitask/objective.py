@@ -142,15 +142,10 @@ class Multitask:
     def _make_model(
         self, pretrained: PretrainedEncoder, tasks: tuple[TaskSpec, ...]
     ) -> MultitaskModel:
-        longest = pretrained.encoder.config.longest_input
-        if self.config.max_length > longest:
-            raise ConfigurationError(
-                f"max_length is {self.config.max_length}, the encoder takes {longest} tokens"
-            )
         model_config = ModelConfig(
             encoder=pretrained.encoder.config,
             pooling=self.config.pooling,
-            max_length=self.config.max_length or longest,
+            max_length=pretrained.longest_input(self.config.max_length),
             tasks=tasks,
             pair_encoding=self.config.pair_encoding,
             heads=self.config.heads,
@@ -236,7 +231,9 @@ class Multitask:
             train = {name: stream.dataset for name, stream in self.streams.items()}
             drawn = self._count_drawn(self.num_steps)
             rows = {name: stream.rows(drawn[name]) for name, stream in self.streams.items()}
-            self.teacher.teach(train, rows, folder, self.device, self.autocast, self.observer)
+            self.teacher.cache_logits(
+                train, rows, folder, self.device, self.autocast, self.observer
+            )
 
     def _sample(self, number: int, num_epochs: int) -> list[tuple[str, ...]]:
         """The tasks of each update of an epoch."""

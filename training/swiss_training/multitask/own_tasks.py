@@ -66,7 +66,7 @@ def find_task(config: TrainConfig, name: str, observer: Observer = NOBODY) -> Ta
 
 
 def _check_regular(file: DataFile) -> None:
-    if file.path.exists() and not (file.path.is_file() or file.path.is_dir()):
+    if file.path.exists() and not file.path.is_file():
         raise DataError(
             f"{file}: is not a regular file, but the file of a task of your own is read several"
             " times",

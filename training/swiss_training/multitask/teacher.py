@@ -13,7 +13,6 @@ from swiss_training import checkpoint
 from swiss_training.checkpoint import Checkpoint
 from swiss_training.distributed import ranks
 from swiss_training.multitask.data import TaskDataset
-from swiss_training.multitask.evaluation import BATCH_SIZE
 from swiss_training.multitask.examples import Examples
 from swiss_training.multitask.model import MultitaskModel, load_model
 from swiss_training.observer import NOBODY, Observer
@@ -53,7 +52,7 @@ class Teacher:
         """Hash of the teacher's weights."""
         return f"sha256 {self._directory.manifest.files[WEIGHTS].sha256[:16]}"
 
-    def teach(
+    def cache_logits(
         self,
         datasets: Mapping[str, TaskDataset],
         rows: Mapping[str, npt.NDArray[np.int64]],
@@ -62,7 +61,7 @@ class Teacher:
         autocast: torch.autocast,
         observer: Observer = NOBODY,
     ) -> None:
-        """Give every dataset the teacher's logits of some rows, from the cache or computed.
+        """Give every dataset the teacher's logits of some rows, computed once and cached.
 
         What is computed is saved every minute, so that a run that was stopped here computes
         only the rest. The other rows keep NaN as their logits.
@@ -122,7 +121,7 @@ class Teacher:
             done = 0
             with torch.inference_mode(), autocast:
                 # The batches are the same ones however often the run was stopped.
-                for indices, batch in own.batches_by_length(BATCH_SIZE, ranks.rank(), ranks.size()):
+                for indices, batch in own.by_length(ranks.rank(), ranks.size()):
                     of_batch = rows[name][indices]
                     if np.isnan(logits[name][of_batch]).any():
                         logits_BC = model(name, *batch.to(next(model.parameters()).device).inputs)
