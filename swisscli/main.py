@@ -157,7 +157,6 @@ def _define_options(
     """  # noqa: D301
 
 
-@console.color_scope()
 def _run(group: _Group, args: Sequence[str]) -> int:
     """Run a command line; every error ends here, as a message and an exit status."""
     try:
@@ -182,6 +181,8 @@ def _run(group: _Group, args: Sequence[str]) -> int:
             for line in _format_traceback(error):
                 console.status(line)
         return _report(error)
+    finally:
+        console.choose_color(Color.AUTO)  # for the next command line of this process
 
 
 def _invoke(group: _Group, args: Sequence[str]) -> int:

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from enum import StrEnum
 from typing import Protocol, TextIO
 
@@ -22,22 +21,14 @@ class Color(StrEnum):
     NEVER = "never"
 
 
-_color: ContextVar[Color] = ContextVar("color", default=Color.AUTO)
-
-
-@contextmanager
-def color_scope() -> Iterator[None]:
-    """Confine what `choose_color` sets to a block."""
-    before = _color.set(Color.AUTO)
-    try:
-        yield
-    finally:
-        _color.reset(before)
+# The process has one choice, for all its threads, as it has one standard output and error.
+_color = Color.AUTO
 
 
 def choose_color(color: Color) -> None:
-    """Set when to colour, until the end of the `color_scope`."""
-    _color.set(color)
+    """Set when to colour what this process writes."""
+    global _color
+    _color = color
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -47,9 +38,8 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 def is_colored(stream: TextIO | None) -> bool:
     """Whether to colour what goes to a stream: `--color`, then `NO_COLOR` and `TERM`."""
-    color = _color.get()
-    if color is not Color.AUTO:
-        return color is Color.ALWAYS
+    if _color is not Color.AUTO:
+        return _color is Color.ALWAYS
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return is_terminal(stream) and not is_plain
 
