@@ -9,6 +9,7 @@ from swiss_evaluation.data import EvaluationInput, EvaluationSource, read_input
 from swiss_training.multitask.metrics import Evaluation
 from swisscli.core.errors import Problems
 from swisscli.core.events import Advance, Note, Step
+from swisscli.core.io import atomic
 from swisscli.core.model.directory import ModelDirectory
 from swisscli.core.tasks import TASKS, Split
 
@@ -16,7 +17,7 @@ _SPLITS: tuple[Split, ...] = ("dev", "test")
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """What to evaluate.
 
     Attributes:
@@ -31,7 +32,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class EvaluationDone:
     """The evaluation is complete and its files are written.
 
     Attributes:
@@ -43,10 +44,10 @@ class Evaluated:
     files: dict[Path, int]
 
 
-Event = Step | Note | Evaluated
+Event = Step | Note | EvaluationDone
 
 
-def prepare(request: Request) -> EvaluationInput:
+def prepare(request: EvaluationRequest) -> EvaluationInput:
     """Check and read everything that an evaluation needs, before any long work.
 
     Raises:
@@ -60,7 +61,8 @@ def prepare(request: Request) -> EvaluationInput:
     with problems.collect():
         # The tasks of a model that cannot be opened are unknown, so check the files of all tasks.
         tasks = model.config.tasks if model else tuple(TASKS.values())
-        leaderboard.check_folder(request.output, tasks, force=request.force)
+        names = leaderboard.file_names(tasks, _SPLITS)
+        atomic.check_files(request.output, names, force=request.force)
     with problems.collect():
         inputs = read_input(request.source, model, _SPLITS)
     problems.check()
@@ -68,7 +70,9 @@ def prepare(request: Request) -> EvaluationInput:
     return inputs
 
 
-def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Iterator[Event]:
+def evaluate(
+    request: EvaluationRequest, inputs: EvaluationInput, advance: Advance
+) -> Iterator[Event]:
     """Measure a model on its dev rows, and write its predictions for dev and test.
 
     Args:
@@ -93,7 +97,7 @@ def evaluate(request: Request, inputs: EvaluationInput, advance: Advance) -> Ite
                 yield Note(f"{name}: no {split} row has an id, so no predictions are written")
                 continue
             file = leaderboard.file_name(rows.task, split)
-            contents[file] = leaderboard.content(predicted)
-            files[request.output / file] = contents[file].count("\n") - 1
-    leaderboard.write(request.output, contents)
-    yield Evaluated(Evaluation(scores), files)
+            contents[file] = leaderboard.content(predicted).encode("utf-8")
+            files[request.output / file] = contents[file].count(b"\n") - 1
+    atomic.write_files(request.output, contents)
+    yield EvaluationDone(Evaluation(scores), files)

@@ -5,7 +5,7 @@ import gzip
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +62,27 @@ def check_folder(path: Path) -> None:
         )
 
 
+def check_files(folder: Path, names: Iterable[str], *, force: bool) -> None:
+    """Check before any work that `write_files` can write files and replaces nothing unasked.
+
+    Args:
+        folder: Folder of the files. It may be missing.
+        names: Names of the files.
+        force: Whether to replace existing files.
+
+    Raises:
+        ConfigurationError: if the folder is not a folder or not writable, or a file exists and
+            `force` is not set.
+    """
+    check_folder(folder)
+    present = [name for name in names if (folder / name).exists()]
+    if present and not force:
+        raise ConfigurationError(
+            f"{folder}: already holds {', '.join(present)}",
+            hint="name another folder with `output=DIR`, or add `force=True`",
+        )
+
+
 def _is_same_file(output: Path | None, name: Path) -> bool:
     try:
         if output is not None:
@@ -112,19 +133,37 @@ def open_beside(path: Path) -> Iterator[BinaryIO]:
         _rename(partial, path)
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write several files, all or none: all are complete before the first is renamed.
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files by name, all or none: all are complete before the first is renamed.
+
+    Args:
+        folder: Folder of the files; created if it is missing.
+        contents: Content of each file; nothing happens without a file.
 
     Raises:
         OutputError: if a file cannot be written.
     """
-    with contextlib.ExitStack() as stack:
-        partials = {path: stack.enter_context(_partial_file(path)) for path in contents}
-        for path, content in contents.items():
-            with _create(partials[path], path) as stream:
-                stream.write(content)
-        for path, partial in partials.items():
-            _rename(partial, path)
+    if not contents:
+        return
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(str(folder), error) from None
+    try:
+        with contextlib.ExitStack() as stack:
+            paths = {folder / name: content for name, content in contents.items()}
+            partials = {path: stack.enter_context(_partial_file(path)) for path in paths}
+            for path, content in paths.items():
+                with _create(partials[path], path) as stream:
+                    stream.write(content)
+            for path, partial in partials.items():
+                _rename(partial, path)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):  # a file that was renamed before stays
+                folder.rmdir()
+        raise
 
 
 @contextlib.contextmanager

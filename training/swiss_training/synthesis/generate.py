@@ -39,15 +39,15 @@ class Made(NamedTuple):
 
 
 def choose_buckets(names: Sequence[str], tasks_to_rewrite: Iterable[str] = ()) -> list[Bucket]:
-    """The buckets by name.
+    """Choose buckets by name.
 
     Args:
-        names: Their names; none: all that can be made.
+        names: Names of buckets; empty for all that can be made.
         tasks_to_rewrite: The tasks that have rows to rewrite.
 
     Raises:
-        ConfigurationError: if there is no such bucket, one has no rows to rewrite, or rows are
-            given that none rewrites.
+        ConfigurationError: if a bucket is unknown or lacks its rows, or no bucket rewrites the
+            rows of a task.
     """
     readable = {None, *tasks_to_rewrite}
     known = {each.reads for each in BUCKETS.values()}
@@ -86,11 +86,14 @@ def generate(
 
     Args:
         chosen: The buckets.
-        seed: Of all choices.
-        per_bucket: Most examples of a bucket. A bucket that has fewer gives all it has, and a
-            contrast set is never divided.
+        seed: Seed of all random choices.
+        per_bucket: Maximum number of examples per bucket. A bucket may have fewer, and a contrast
+            set is never divided.
         part: Which templates, words and rows are used.
         rows: Rows to rewrite by task.
+
+    Yields:
+        The sets with the names of their buckets.
     """
     for bucket in chosen:
         seen: set[tuple[Grain, tuple[str, ...]]] = set()
@@ -127,10 +130,10 @@ def _sets(
 
 
 def _rows(examples: Examples, seed: int, part: Part) -> Iterator[Example]:
-    """The rows of one part in random order, the classes taking turns.
+    """Yield the rows of one part in random order, the classes in turn.
 
-    Which part a row belongs to depends on its texts alone. A row whose label allows other classes
-    than one, or than all negative or all positive ones, is left out.
+    Only a row's texts decide to which part it belongs. A row is left out if its label allows
+    several classes, other than all negative or all positive ones.
     """
     by_label: dict[tuple[Grain, float], list[Example]] = {}
     for texts, target in zip(examples.texts, examples.targets, strict=True):
@@ -153,19 +156,12 @@ def _label(task: TaskSpec, target: Target) -> tuple[Grain, float] | None:
 
 
 def check_output(folder: Path, *, force: bool) -> None:
-    """Refuse to write over files, and where nothing can be written.
+    """Check that the files can be written and replace nothing unasked.
 
     Raises:
-        ConfigurationError: if the folder is none or cannot be written to, or it holds one of the
-            files and `force` is not set.
+        ConfigurationError: as `atomic.check_files` does.
     """
-    atomic.check_folder(folder)
-    present = [_file(grain) for grain in TASK_OF if (folder / _file(grain)).exists()]
-    if present and not force:
-        raise ConfigurationError(
-            f"{folder}: already holds {', '.join(present)}",
-            hint="name another folder with `output=DIR`, or add `force=True`",
-        )
+    atomic.check_files(folder, map(_file, TASK_OF), force=force)
 
 
 def _file(grain: Grain) -> str:
@@ -179,21 +175,16 @@ def write_files(folder: Path, made: Iterable[Made]) -> dict[str, int]:
         The number of rows of each file by its name; a grain without examples has no file.
 
     Raises:
-        ConfigurationError: if the folder cannot be made.
-        OutputError: if a file cannot be written.
+        OutputError: if the folder cannot be created or a file cannot be written.
     """
     tables: dict[Grain, list[list[str]]] = {grain: [] for grain in TASK_OF}
     for number, (bucket, examples) in enumerate(made):
         for each in examples:
             row = [*map(_cell, each.texts), f"{each.label:g}", bucket, str(number)]
             tables[each.grain].append(row)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{folder}: cannot be made: {error.strerror}") from None
     written = {grain: table for grain, table in tables.items() if table}
-    atomic.write_together(
-        {folder / _file(grain): _tsv(grain, table).encode() for grain, table in written.items()}
+    atomic.write_files(
+        folder, {_file(grain): _tsv(grain, table).encode() for grain, table in written.items()}
     )
     return {_file(grain): len(table) for grain, table in written.items()}
 
