@@ -1,12 +1,10 @@
 """`swiss match`: find the nearest texts of another file, or duplicates within one."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,30 +21,27 @@ from swisscli.commands.inputs import (
 from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.prediction import (
     Tally,
+    announce,
     column_choice,
     failed_record_error,
     find_output_format,
     open_predictor,
-    tell,
 )
-from swisscli.commands.prediction_table import TableWriter
+from swisscli.commands.result_writer import ResultOutput, is_plain
 from swisscli.core.columns import TEXT, InputColumns
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.atomic import open_output
 from swisscli.core.io.formats import ColumnChoice
 from swisscli.core.io.tables import Heading
-from swisscli.core.io.text import escape_control, is_blank
+from swisscli.core.io.text import is_blank
 from swisscli.core.model.directory import ModelDirectory, find_model
 from swisscli.core.records import Prediction, Record
 from swisscli.core.tasks import TaskSpec, resolve_tasks
 from swisscli.inference.chunks import Flush, chunks, eager_chunks
 from swisscli.inference.devices import parse_device
 from swisscli.inference.readers import RecordStream, Source, check_stdin_once, find_sources
-from swisscli.inference.writers.cells import ResultColumns, TableColumns, fresh_names
-from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
+from swisscli.inference.writers.cells import fresh_names
 from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import JsonlWriter, TableKeys
-from swisscli.inference.writers.parquet import TableParquetWriter
 
 if TYPE_CHECKING:
     from swisscli.inference.matching import Corpus, Match, Matcher
@@ -55,7 +50,6 @@ _READING = InputColumns(
     "match", (TEXT,), remedy="name the column to read with `columns`, by name or by number from 1"
 )
 _COLUMNS = ("rank", "match_line", "match_id", "match", "cosine")
-_MAX_LINES = 3
 
 
 @with_option_groups
@@ -131,10 +125,12 @@ def match(
     --threshold, these are the texts that do not repeat an earlier one.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no usable
-    model; 5 an extra is not installed; 6 the device does not exist.
+    model; 5 an extra is not installed; 6 the device is not available.
     """  # noqa: D301
     problems = Problems()
-    choice = column_choice(problems, table)
+    choice = ColumnChoice()
+    with problems.collect():
+        choice = column_choice(table)
     specs: tuple[TaskSpec, ...] = ()
     directory = None
     with problems.collect():
@@ -160,7 +156,9 @@ def match(
     with problems.collect():
         parse_device(model.device)
     inputs = [queries, *([corpus] if corpus else [])]
-    layout = find_output_format(problems, target, inputs)
+    layout = OutputFormat.TSV
+    with problems.collect():
+        layout = find_output_format(target, inputs)
     problems.check()
 
     from swisscli.inference.matching import Corpus, Matcher
@@ -172,8 +170,16 @@ def match(
         matcher = Matcher(
             predictor, searched, specs[0].name, top, candidates, threshold, among_itself
         )
-        writer = _writer(layout, target, specs[0])
-        tally = _match(matcher, sources[0], choice, target.file, writer, strict=strict)
+        output = ResultOutput(
+            path=target.file,
+            format=layout,
+            keep=not is_plain(target, layout),
+            with_texts=True,
+            full_text=target.full_text,
+            safe_csv=target.safe_csv,
+        )
+        writer = output.writer(specs[:1], with_file=False)
+        tally = _match(matcher, sources[0], choice, output, writer, strict=strict)
         console.note(f"{tally.counts['matched']:,} with a match among {len(searched):,} texts")
     tally.report(predictor.device, predictor.config.max_length)
     if tally.counts["failed"]:
@@ -217,7 +223,7 @@ class _Queries(RecordStream):
 
 def _fill(corpus: "Corpus", source: Source, choice: ColumnChoice, *, strict: bool) -> None:
     """Read the file to search in."""
-    tell(source)
+    announce(source)
     records = RecordStream(source, _READING, choice)
     counts: Counter[str] = Counter()
     with console.progress("texts to search in") as show:
@@ -256,18 +262,19 @@ def _match(
     matcher: "Matcher",
     source: Source,
     choice: ColumnChoice,
-    output: Path | None,
+    output: ResultOutput,
     writer: Writer,
     *,
     strict: bool,
 ) -> Tally:
     """Match and write. Return the counts of the queries."""
-    tell(source)
+    announce(source)
     tally = Tally("texts", strict_language=False)
     records = _Queries(source, _READING, choice, keep_fields=True)
-    shows_results = output is None and console.is_terminal(sys.stdout)
-    progress = nullcontext(console.ignore_progress) if shows_results else console.progress("texts")
-    with open_output(output) as write, progress as show:
+    progress = (
+        nullcontext(console.ignore_progress) if output.to_terminal else console.progress("texts")
+    )
+    with open_output(output.path) as write, progress as show:
         write(writer.begin(records))
         for chunk in (eager_chunks if source.is_pipe() else chunks)(records):
             if isinstance(chunk, Flush):
@@ -296,27 +303,4 @@ def _with_match(found: "Match") -> Prediction:
     names = (*names, *fresh_names(_COLUMNS, names))
     return replace(
         found.prediction, record=replace(record, names=names, fields=(*fields, *matched))
-    )
-
-
-def _writer(layout: OutputFormat, target: OutputOptions, task: TaskSpec) -> Writer:
-    to_terminal = target.file is None and console.is_terminal(sys.stdout)
-    clean = escape_control if to_terminal else str
-    if layout is OutputFormat.TABLE:
-        return TableWriter(
-            [task],
-            with_texts=True,
-            colored=target.file is None and console.is_colored(sys.stdout),
-            max_lines=None if target.full_text else _MAX_LINES,
-        )
-    if layout is OutputFormat.JSONL:
-        keys = TableKeys([task], with_file=False, warn=console.warning)
-        return JsonlWriter(keys, clean)
-    if layout is OutputFormat.PARQUET:
-        return TableParquetWriter([task], with_file=False, warn=console.warning)
-    if layout is OutputFormat.TSV and target.file is None:
-        return PlainWriter(ResultColumns([task], with_texts=True), clean, is_safe=target.safe_csv)
-    columns = TableColumns([task], with_file=False, warn=console.warning)
-    return DelimitedWriter(
-        columns, "," if layout is OutputFormat.CSV else "\t", clean, is_safe=target.safe_csv
     )

@@ -1,10 +1,7 @@
 """`swiss predict`: results on standard output, everything else on standard error."""
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,36 +28,20 @@ from swisscli.commands.prediction import (
     predict_chunks,
     select_shard,
 )
-from swisscli.commands.prediction_table import TableWriter
-from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.commands.result_writer import ResultOutput, is_plain
+from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.atomic import open_output
-from swisscli.core.io.text import escape_control
 from swisscli.core.tasks import TaskSpec
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
 from swisscli.inference.shards import parse_shard
-from swisscli.inference.writers.cells import Columns, ResultColumns, TableColumns
-from swisscli.inference.writers.delimited import DelimitedWriter, PlainWriter
-from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import JsonlWriter, Keys, ResultKeys, TableKeys
-from swisscli.inference.writers.parquet import TableParquetWriter
+from swisscli.inference.writers.formats import OutputFormat
 
 if TYPE_CHECKING:
     from swisscli.inference.summary.statistics import Summary
 
-_MAX_LINES = 3
 _TOP = 5
 """Number of the most extreme texts in a summary."""
-
-
-@dataclass(frozen=True)
-class _Output:
-    path: Path | None
-    format: OutputFormat
-    keep: bool
-    with_texts: bool
-    full_text: bool
-    safe_csv: bool
 
 
 @with_option_groups
@@ -125,9 +106,8 @@ def predict(
     results are the answers and the text.
 
     Exit status: 0 success; 1 some records failed; 2 wrong usage; 3 unreadable data; 4 no
-    usable model; 5 an extra is not installed; 6 the device does not exist.
+    usable model; 5 an extra is not installed; 6 the device is not available.
     """  # noqa: D301
-    problems = Problems()
     if ray.engine is Engine.RAY:
         from swisscli.commands.predict_ray import predict_on_ray
 
@@ -143,16 +123,17 @@ def predict(
             "--summary": summary,
             "--force": target.force,
         }
-        num_failed = predict_on_ray(problems, reading, model, answers, target, ray, unfit)
+        num_failed = predict_on_ray(reading, model, answers, target, ray, unfit)
         raise typer.Exit(1 if num_failed else 0)
-    inputs = find_inputs(problems, reading, model.model)
-    layout = find_output_format(problems, target, reading.files or ["-"])
-    is_plain = layout is OutputFormat.TABLE or (target.file is None and layout is OutputFormat.TSV)
+    inputs, problems = find_inputs(reading, model.model)
+    layout = OutputFormat.TSV
+    with problems.collect():
+        layout = find_output_format(target, reading.files or ["-"])
     has_columns = any(source.is_table for source in inputs.sources)
-    chosen = _Output(
+    chosen = ResultOutput(
         path=target.file,
         format=layout,
-        keep=has_columns and not only_results and (keep or not is_plain),
+        keep=has_columns and not only_results and (keep or not is_plain(target, layout)),
         with_texts=not no_text,
         full_text=target.full_text,
         safe_csv=target.safe_csv,
@@ -170,7 +151,8 @@ def predict(
             )
     with problems.collect():
         _check_layout(chosen, keep=keep, only_results=only_results)
-    check_model_options(problems, model, answers, inputs.tasks)
+    with problems.collect():
+        check_model_options(model, answers, inputs.tasks)
     chosen_shard = None
     with problems.collect():
         chosen_shard = None if shard is None else parse_shard(shard)
@@ -198,7 +180,7 @@ def _show_summary(summary: "Summary") -> None:
     console.block(summary_text(summary.as_json(), summary.scale, sys.stderr))
 
 
-def _check_layout(output: _Output, *, keep: bool, only_results: bool) -> None:
+def _check_layout(output: ResultOutput, *, keep: bool, only_results: bool) -> None:
     """Check that the options do not contradict each other.
 
     Raises:
@@ -224,7 +206,7 @@ def _predict(
     inputs: Inputs,
     model: ModelOptions,
     answers: AnswerOptions,
-    output: _Output,
+    output: ResultOutput,
     summary: "Summary | None",
     *,
     strict: bool,
@@ -232,12 +214,13 @@ def _predict(
     """Predict and write. Return the number of records that failed."""
     predictor = open_predictor(inputs.model, model, answers)
     tally = Tally("texts" if inputs.tasks[0].arity == 1 else "pairs", answers.strict_language)
-    shows_results = output.path is None and console.is_terminal(sys.stdout)
     show_progress = (
-        nullcontext(console.ignore_progress) if shows_results else console.progress("records")
+        nullcontext(console.ignore_progress) if output.to_terminal else console.progress("records")
     )
     with open_output(output.path) as write, show_progress as show:
-        writer = _writer(inputs, output, Decision(answers.classes, answers.threshold))
+        decision = Decision(answers.classes, answers.threshold)
+        tasks = [decision.with_answer_labels(task) for task in inputs.tasks]
+        writer = output.writer(tasks, with_file=len(inputs.sources) > 1)
 
         def begin(records: RecordStream) -> None:
             write(writer.begin(records))
@@ -253,39 +236,3 @@ def _predict(
         write(writer.end())
     tally.report(predictor.device, predictor.config.max_length)
     return tally.counts["failed"]
-
-
-def _writer(inputs: Inputs, output: _Output, decision: Decision) -> Writer:
-    tasks = [decision.with_answer_labels(task) for task in inputs.tasks]
-    to_terminal = output.path is None and console.is_terminal(sys.stdout)
-    clean: Callable[[str], str] = escape_control if to_terminal else str
-    with_file = len(inputs.sources) > 1
-    match output.format:
-        case OutputFormat.TABLE:
-            return TableWriter(
-                tasks,
-                with_texts=output.with_texts,
-                colored=output.path is None and console.is_colored(sys.stdout),
-                max_lines=None if output.full_text else _MAX_LINES,
-            )
-        case OutputFormat.JSONL:
-            keys: Keys = ResultKeys(tasks, with_texts=output.with_texts, with_file=with_file)
-            if output.keep:
-                keys = TableKeys(tasks, with_file=with_file, warn=console.warning)
-            return JsonlWriter(keys, clean)
-        case OutputFormat.PARQUET:
-            num_texts = tasks[0].arity if output.with_texts else 0
-            return TableParquetWriter(
-                tasks,
-                with_file=with_file,
-                warn=console.warning,
-                num_texts=None if output.keep else num_texts,
-            )
-    columns: Columns = ResultColumns(tasks, with_texts=output.with_texts)
-    if output.keep:
-        columns = TableColumns(tasks, with_file=with_file, warn=console.warning)
-    if output.format is OutputFormat.CSV:
-        return DelimitedWriter(columns, ",", clean, is_safe=output.safe_csv)
-    if output.keep and output.path is not None:
-        return DelimitedWriter(columns, "\t", clean, is_safe=output.safe_csv)
-    return PlainWriter(columns, clean, is_safe=output.safe_csv)

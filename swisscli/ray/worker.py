@@ -13,9 +13,8 @@ from swisscli.inference.chunks import chunks
 from swisscli.inference.decision import Decision
 from swisscli.inference.predictor import Predictor
 from swisscli.inference.readers import RecordStream, Source
-from swisscli.inference.writers.formats import OutputFormat, Writer
-from swisscli.inference.writers.jsonl import JsonlWriter, Keys, ResultKeys, TableKeys
-from swisscli.inference.writers.parquet import TableParquetWriter
+from swisscli.inference.writers.formats import Writer
+from swisscli.inference.writers.make import make_writer
 from swisscli.ray.plan import Count, Job, Report
 
 _MAX_FAILURES = 20
@@ -36,9 +35,15 @@ class PartWorker:
         return Predictor(str(self._job.model), **self._job.options)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Predict parts by number. Return what refused a part as text, empty if nothing did.
+        """Predict parts by number.
 
         A part that is predicted again, because its worker was killed, replaces its results.
+
+        Args:
+            batch: Numbers of the parts under `part`.
+
+        Returns:
+            The numbers under `part`, and under `refusal` the error of each as text, or "".
         """
         numbers = [int(number) for number in batch["part"]]
         return {"part": numbers, "refusal": list(map(self._save_part, numbers))}
@@ -77,15 +82,13 @@ class PartWorker:
         tasks = [
             decision.with_answer_labels(task) for task in resolve_tasks(self._job.tasks, known)
         ]
-        warn = report.warnings.append
-        with_file = self._job.num_sources > 1
-        if self._job.format is OutputFormat.PARQUET:
-            num_texts = None if source.is_table else tasks[0].arity
-            return TableParquetWriter(tasks, with_file=with_file, warn=warn, num_texts=num_texts)
-        keys: Keys = ResultKeys(tasks, with_texts=True, with_file=with_file)
-        if source.is_table:
-            keys = TableKeys(tasks, with_file=with_file, warn=warn)
-        return JsonlWriter(keys, str)
+        return make_writer(
+            self._job.format,
+            tasks,
+            keep=source.is_table,
+            with_file=self._job.num_sources > 1,
+            warn=report.warnings.append,
+        )
 
 
 def count_records(job: Job, sources: Sequence[Source]) -> Count:
