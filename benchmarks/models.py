@@ -20,7 +20,6 @@ from swiss_export import bundle
 from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
-from swiss_export.precision.backend import Precision
 from swiss_export.verify import parity_batches
 from swiss_training.checkpoint import save_tensors
 from swiss_training.families.bert import BERT
@@ -29,6 +28,7 @@ from swiss_training.multitask.config import TrainConfig
 from swiss_training.multitask.metrics import Metrics
 from swiss_training.multitask.model import MultitaskModel, save_model
 from swisscli.core.model.directory import GRAPH, ModelDirectory
+from swisscli.core.model.graph import Precision
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.schema import write_json
 from swisscli.core.tasks import TASKS

@@ -47,7 +47,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Tally:
+class FailureCount:
     """The cases of one bucket, task and test.
 
     Attributes:
@@ -114,17 +114,17 @@ def run_cases(answers: Answers, made: Iterable[Made]) -> Iterator[Case]:
         yield from _unchanged_cases(bucket, known, answers)
 
 
-def count_failures(tested: Iterable[Case]) -> list[Tally]:
+def count_failures(tested: Iterable[Case]) -> list[FailureCount]:
     """Count cases and failures per bucket, task and test, in their order."""
     counts: dict[tuple[str, str, Test], list[int]] = {}
     for case in tested:
         count = counts.setdefault((case.bucket, case.task, case.test), [0, 0])
         count[0] += 1
         count[1] += case.is_failure
-    return [Tally(*key, *count) for key, count in counts.items()]
+    return [FailureCount(*key, *count) for key, count in counts.items()]
 
 
-def average_rates(tallies: Iterable[Tally]) -> dict[tuple[str, Test], float]:
+def average_rates(tallies: Iterable[FailureCount]) -> dict[tuple[str, Test], float]:
     """Average the buckets' failure rates by task and test. Every bucket counts the same."""
     rates: dict[tuple[str, Test], list[float]] = {}
     for each in tallies:

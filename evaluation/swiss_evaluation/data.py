@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from swiss_evaluation.backends import (
     Backend,
-    BackendName,
     Logits,
-    check_backend,
     choose_backend,
     open_backend,
     predict_logits,
@@ -24,7 +22,7 @@ from swiss_training.multitask.metrics import Score, score
 from swiss_training.multitask.rows import DataRow, read_split
 from swisscli.core.errors import DataError, Problems
 from swisscli.core.events import Advance, Note, Step
-from swisscli.core.model.directory import ModelDirectory
+from swisscli.core.model.directory import BackendName, ModelDirectory
 from swisscli.core.model.model_config import ModelConfig, parse_long_text
 from swisscli.core.tasks import Split, TaskSpec
 from swisscli.core.tokenization import Encoding, Tokenizer
@@ -46,7 +44,7 @@ class EvaluationSource:
     """
 
     model: Path
-    backend: str | None = None
+    backend: BackendName | None = None
     device: str = "auto"
     data: DataChoice = field(default_factory=DataChoice)
     long_text: str | None = None
@@ -198,18 +196,16 @@ def read_input(
         SwissError: if anything is wrong; one error lists everything.
     """
     problems = Problems()
-    wanted = backend = tokenizer = None
+    backend = tokenizer = None
     rows: dict[Split, dict[str, TaskRows]] = {}
     notes: list[str] = []
     with problems.collect():
         parse_device(source.device)
     with problems.collect():
-        wanted = check_backend(source.backend)
-    with problems.collect():
         parse_long_text(source.long_text)
     if model is not None:
         with problems.collect():
-            backend = choose_backend(model, wanted)
+            backend = choose_backend(model, source.backend)
         with problems.collect():
             tokenizer = Tokenizer.of(model)
         for task in sorted(source.data.tasks):
@@ -217,9 +213,9 @@ def read_input(
                 model.config.task(task)
     if model is not None or source.data.data is not None:
         with problems.collect():
-            where = source.data.config(source.model)
+            trained = source.data.config(source.model)
             if model is not None:
-                rows, notes = _read_splits(source.data, where, model.config, splits)
+                rows, notes = _read_splits(source.data, trained, model.config, splits)
     problems.check()
     if model is None:
         return None
@@ -229,9 +225,15 @@ def read_input(
 
 
 def _read_splits(
-    choice: DataChoice, where: TrainConfig, config: ModelConfig, splits: Sequence[Split]
+    choice: DataChoice, trained: TrainConfig, config: ModelConfig, splits: Sequence[Split]
 ) -> tuple[dict[Split, dict[str, TaskRows]], list[str]]:
     """Read the rows of every split.
+
+    Args:
+        choice: The data, as the caller names it.
+        trained: Configuration of training with these files.
+        config: The model's configuration.
+        splits: Splits to read.
 
     Returns:
         The rows, and messages on missing files and skipped rows.
@@ -243,7 +245,7 @@ def _read_splits(
     notes: list[str] = []
     problems = Problems()
     for split in splits:
-        found = find_files(where, config.tasks, split)
+        found = find_files(trained, config.tasks, split)
         absent = [note for files in found if (note := files.note)]
         for files in found:
             for file in files.missing:
@@ -253,7 +255,7 @@ def _read_splits(
         if split == "dev" and not any(files.present for files in found):
             problems.add(
                 DataError(
-                    f"{where.data or 'no data folder'}: no dev file of"
+                    f"{trained.data or 'no data folder'}: no dev file of"
                     f" {', '.join(task.name for task in config.tasks)}",
                     hint="name the folder with `data=DIR`, or files with `dev_files=TASK=FILE`;"
                     f" {'; '.join(absent)}",

@@ -9,8 +9,8 @@ from swiss_export.builder import Array
 from swiss_export.families import FAMILIES
 from swiss_export.heads import HeadBuilder
 from swiss_export.metadata import metadata
-from swiss_export.precision.backend import Precision, Range
-from swisscli.core.model.graph import INPUTS
+from swiss_export.precision.backend import Range
+from swisscli.core.model.graph import INPUTS, Precision
 from swisscli.core.model.model_config import ModelConfig
 
 

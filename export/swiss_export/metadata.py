@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from swiss_export.precision.backend import Precision
 from swisscli import __version__
-from swisscli.core.model.graph import EMBEDDING, INPUTS
+from swisscli.core.model.graph import EMBEDDING, INPUTS, Precision
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.model.version import FORMAT_VERSION
 

@@ -13,7 +13,7 @@ from swiss_export.builder import OPSET
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.precision import BACKENDS
-from swiss_export.precision.backend import Precision, Range
+from swiss_export.precision.backend import Range
 from swiss_export.temperature import (
     Calibration,
     LabelledLogits,
@@ -40,6 +40,7 @@ from swisscli.core.model.directory import (
     WEIGHTS,
     ModelDirectory,
 )
+from swisscli.core.model.graph import Precision
 from swisscli.core.model.model_config import ModelConfig
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import DeviceFallbackWarning, Session
@@ -55,7 +56,7 @@ SOURCES = (
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """What to export.
 
     Attributes:
@@ -107,7 +108,7 @@ class Exported:
 Event = Step | Note | Calibrated | Exported
 
 
-def export(request: Request) -> Iterator[Event]:
+def export(request: ExportRequest) -> Iterator[Event]:
     """Build, verify and write a run's graph. Only the last step changes files.
 
     Raises:
@@ -212,7 +213,7 @@ def open_run(run: Path, dev_tasks: Iterable[str]) -> ModelDirectory:
 
 
 def _find_dev_files(
-    request: Request, config: ModelConfig
+    request: ExportRequest, config: ModelConfig
 ) -> tuple[dict[str, list[DataFile]], str | None]:
     """Find the dev files of all tasks.
 
@@ -279,11 +280,13 @@ def _build(
     return _open_session(path, [task.output for task in config.tasks], precision)
 
 
-def _find_calibration_files(request: Request, config: ModelConfig) -> dict[str, list[DataFile]]:
-    """The labelled files that temperatures are fitted on besides the dev data.
+def _find_calibration_files(
+    request: ExportRequest, config: ModelConfig
+) -> dict[str, list[DataFile]]:
+    """Find the labelled files to fit temperatures on in addition to the dev data.
 
     Raises:
-        SwissError: listing every one that is missing, or whose labels are mapped wrongly.
+        SwissError: if a file is missing or its labels are mapped wrongly; lists all of them.
     """
     files: dict[str, list[DataFile]] = {}
     problems = Problems()

@@ -1,9 +1,8 @@
 """`swiss attention`: read options, compute one head's attention, show or draw it."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,18 +11,12 @@ from swisscli.commands.extras import requires_extra
 from swisscli.commands.options import ForceOption
 from swisscli.core.errors import ConfigurationError, Problems
 
+if TYPE_CHECKING:
+    from swiss_evaluation.attention.reader import Attention
+
 _SUFFIXES = (".png", ".svg")
 _MAX_SHOWN = 48
 _ESCAPES = str.maketrans({"\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
-@dataclass(frozen=True)
-class _Request:
-    texts: tuple[str, ...]
-    model: Path
-    layer: int | None
-    head: int
-    output: Path | None
 
 
 def attention(
@@ -87,45 +80,43 @@ def attention(
 
             check_output(output, force=force, inputs=())
     with requires_extra("report"):
+        from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_size
         from swisscli.core.model.directory import default_model
 
-        place = model
-        if place is None:
+        path = model
+        if path is None:
             with problems.collect():
-                place = default_model()
-        _show_attention(_Request(texts, place or Path(), layer, head, output), problems)
+                path = default_model()
+        with problems.collect():
+            directory = open_directory(path or Path())
+            size = read_size(directory)
+            chosen = size.layers - 1 if layer is None else layer
+            size.check(chosen, head)
+        problems.check()
+        _show_attention(AttentionReader(directory).read(texts), chosen, head, output)
 
 
-def _show_attention(request: _Request, problems: Problems) -> None:
-    """Compute, then draw to the file or show on standard output."""
-    from swiss_evaluation.attention.reader import AttentionReader, open_directory, read_size
-
-    with problems.collect():
-        directory = open_directory(request.model)
-        size = read_size(directory)
-        layer = size.layers - 1 if request.layer is None else request.layer
-        size.check(layer, request.head)
-    problems.check()
-    found = AttentionReader(directory).read(request.texts)
-    matrix = found.probabilities_LHTT[layer, request.head]
+def _show_attention(found: "Attention", layer: int, head: int, output: Path | None) -> None:
+    """Draw an attention head to the file, or show it on standard output."""
+    matrix = found.probabilities_LHTT[layer, head]
     if found.truncated:
         console.warning(f"the input is truncated to {len(found.tokens)} tokens, the model's limit")
-    if request.output is not None:
+    if output is not None:
         from swiss_evaluation.attention import heatmap
         from swisscli.core.io.atomic import open_beside
 
-        title = f"Layer {layer}, head {request.head}"
-        drawn = heatmap.render(found.tokens, matrix, title, request.output)
-        with open_beside(request.output) as stream:
+        title = f"Layer {layer}, head {head}"
+        drawn = heatmap.render(found.tokens, matrix, title, output)
+        with open_beside(output) as stream:
             stream.write(drawn)
-        console.note(f"wrote {request.output}, {len(found.tokens)} tokens")
+        console.note(f"wrote {output}, {len(found.tokens)} tokens")
     elif console.is_terminal(sys.stdout):
         shown = min(len(found.tokens), _MAX_SHOWN)
         if shown < len(found.tokens):
             console.warning(
                 f"the first {shown} of {len(found.tokens)} tokens are shown; -o FILE draws all"
             )
-        title = f"layer {layer}, head {request.head}: how each row attends to each column"
+        title = f"layer {layer}, head {head}: how each row attends to each column"
         rows = matrix[:shown, :shown].tolist()
         typer.echo(console.heat_table(title, found.tokens[:shown], rows), nl=False)
     else:

@@ -1,24 +1,30 @@
 """`swiss check`: read options, test a model on the buckets of errors, show the failure rates."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swiss_training.synthesis.source import Part
 from swisscli import console
 from swisscli.commands.examples import ExampleOptions, parse_examples
+from swisscli.commands.figures import (
+    FiguresFormat,
+    FiguresFormatOption,
+    default_format,
+    print_figures,
+)
 from swisscli.commands.option_groups import with_option_groups
+from swisscli.commands.options import DeviceOption
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io import atomic
 from swisscli.core.io.tsv import format_tsv
 
 if TYPE_CHECKING:
-    from swiss_evaluation.buckets import Case, Tally, Test
+    from swiss_evaluation.buckets import Case, FailureCount, Test
 
-FORMATS = ("table", "tsv", "json")
 _COLUMNS = (("bucket", 22), ("task", 12), ("test", 10), ("cases", 7), ("failures", 9), ("rate", 7))
 
 
@@ -36,9 +42,8 @@ def check(
     examples: ExampleOptions,
     count: Annotated[int, typer.Option(metavar="N", help="Maximum examples per bucket.")] = 200,
     split: Annotated[
-        str,
+        Part,
         typer.Option(
-            metavar="train|heldout",
             help="Templates and words that swiss synthesize holds out, or those to train on.",
         ),
     ] = "heldout",
@@ -47,17 +52,8 @@ def check(
         typer.Option(metavar="FILE", help="Also write every failed case to a TSV file."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    output_format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="table|tsv|json",
-            help="Format of the rates. Default: table on a terminal, tsv otherwise.",
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Device that runs the model.")
-    ] = "auto",
+    output_format: FiguresFormatOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Measure how often a model fails in each bucket of errors.
 
@@ -77,30 +73,19 @@ def check(
                probability by at most 0.2. Sentiment counts as negative, neutral or positive.
 
     Exit status: 0 success, whatever the rates; 2 wrong usage; 3 unreadable data; 4 no usable
-    model; 6 the device does not exist.
+    model; 6 the device is not available.
     """  # noqa: D301
     from swiss_evaluation.buckets import Answers, average_rates, count_failures, run_cases
-    from swiss_training.multitask.examples import read_files
-    from swiss_training.synthesis.generate import generate
-    from swisscli.core.tasks import TASKS
     from swisscli.inference.predictor import Predictor
 
     problems = Problems()
-    choice = parse_examples(problems, examples, split=split, count=count)
-    if output_format not in (None, *FORMATS):
-        problems.add(
-            ConfigurationError(
-                f"unknown --format {output_format!r}", hint=f"choose one of: {', '.join(FORMATS)}"
-            )
-        )
+    with problems.collect():
+        choice = parse_examples(examples, part=split, count=count)
     with problems.collect():
         atomic.check_output(failures, force=force, inputs=[])
     problems.check()
     predictor = Predictor(model, device=device)
-    rows = {task: read_files(TASKS[task], each) for task, each in choice.files.items()}
-    made = list(
-        generate(choice.buckets, seed=examples.seed, per_bucket=count, part=choice.part, rows=rows)
-    )
+    made = list(choice.generate())
     with console.progress("texts") as advance:
         tested = list(run_cases(Answers(predictor, made, advance), made))
     if not tested:
@@ -109,8 +94,7 @@ def check(
             hint="name other buckets with --buckets",
         )
     tallies = count_failures(tested)
-    default = "table" if console.is_terminal(sys.stdout) else "tsv"
-    _show(tallies, average_rates(tallies), output_format or default)
+    _show(tallies, average_rates(tallies), output_format or default_format())
     if failures:
         failed = [case for case in tested if case.is_failure]
         with atomic.open_beside(failures) as stream:
@@ -119,9 +103,11 @@ def check(
 
 
 def _show(
-    tallies: "Sequence[Tally]", means: "Mapping[tuple[str, Test], float]", output_format: str
+    tallies: "Sequence[FailureCount]",
+    means: "Mapping[tuple[str, Test], float]",
+    output_format: FiguresFormat,
 ) -> None:
-    if output_format == "json":
+    if output_format is FiguresFormat.JSON:
         listed = [
             {
                 "bucket": each.bucket,
@@ -143,10 +129,7 @@ def _show(
         matching = [t for t in tallies if (t.task, t.test) == (task, test)]
         counts = (sum(t.cases for t in matching), sum(t.failures for t in matching))
         rows.append(("all", task, test, *map(str, counts), f"{rate:.3f}"))
-    if output_format == "table":
-        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
-    else:
-        typer.echo("\n".join("\t".join(row) for row in rows))
+    print_figures(_COLUMNS, rows, output_format)
 
 
 def _format_failures(failed: "Iterable[Case]") -> str:

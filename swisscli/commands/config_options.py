@@ -9,6 +9,7 @@ import typer
 
 from swiss_training.config import RunConfig
 from swisscli.commands.flags import flag_of, with_flags
+from swisscli.core.errors import ConfigurationError
 
 RUN_OPTIONS = {
     "encoder": "Hugging Face style directory, folder that swiss train or swiss pretrain wrote, name"
@@ -89,9 +90,11 @@ def with_options(
             flag, shown = f"{flag}/{off}", (flag if default else off).removeprefix("--")
         elif isinstance(default, dict):
             kind, shown, metavar = str, "", "TASK=N[,...]"
+        short = ("-o",) if key == "output" else ()
         about = with_flags(texts[key]) + (f"  [default: {shown}]" if shown else "")
         option = typer.Option(
             flag,
+            *short,
             help=about,
             show_default=False,
             metavar=metavar,
@@ -119,6 +122,28 @@ def _help_position(parameter: Parameter) -> int:
     info = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
     panel = getattr(info, "rich_help_panel", None)
     return 1 + PANELS.index(panel) if panel else 0
+
+
+def check_resume(
+    command: str, resume: Path | None, given: Mapping[str, Any], recipe: Path | None
+) -> None:
+    """Check that nothing is given that a resumed run has in its own configuration.
+
+    Args:
+        command: The command, such as `swiss train`.
+        resume: What to resume; None for a new run.
+        given: The options that the user set, by key.
+        recipe: The recipe that the user named.
+
+    Raises:
+        ConfigurationError: if something is given.
+    """
+    if resume and (given or recipe):
+        names = ", ".join(sorted([*given, *(["config"] if recipe else [])]))
+        raise ConfigurationError(
+            f"--resume takes the run's own configuration, but {names} was given",
+            hint=f"type: {command} --resume {resume}",
+        )
 
 
 def given_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """`swiss evaluate`: read options, measure, show the figures."""
 
 import json
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,12 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.figures import (
+    FiguresFormat,
+    FiguresFormatOption,
+    default_format,
+    print_figures,
+)
 from swisscli.commands.options import (
     BackendOption,
     DevFiles,
@@ -23,17 +27,10 @@ from swisscli.core.errors import Problems
 from swisscli.core.events import Note, Step
 
 if TYPE_CHECKING:
-    from swiss_evaluation.evaluate import Evaluated, Request
+    from swiss_evaluation.data import EvaluationInput
+    from swiss_evaluation.evaluate import EvaluationDone, EvaluationRequest
 
 _COLUMNS = (("task", 12), ("metric", 10), ("value", 8), ("rows", 8))
-
-
-class FiguresFormat(StrEnum):
-    """Format of the figures."""
-
-    TABLE = "table"
-    TSV = "tsv"
-    JSON = "json"
 
 
 def evaluate(
@@ -57,13 +54,7 @@ def evaluate(
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing prediction files.")
     ] = False,
-    output_format: Annotated[
-        FiguresFormat | None,
-        typer.Option(
-            "--format",
-            help="Format of the figures. Default: table on a terminal, tsv otherwise.",
-        ),
-    ] = None,
+    output_format: FiguresFormatOption = None,
     device: DeviceOption = "auto",
     long_text: LongTextOption = None,
 ) -> None:
@@ -86,29 +77,32 @@ def evaluate(
     problems = Problems()
     with requires_extra("train"):
         from swiss_evaluation.data import EvaluationSource
-        from swiss_evaluation.evaluate import Request
+        from swiss_evaluation.evaluate import EvaluationRequest, prepare
+        from swiss_training.multitask.data_files import DataChoice
 
+        choice = DataChoice(data)
+        with problems.collect():
+            choice = parse_dev_data(data, dev)
         source = EvaluationSource(
             model=run_or_newest(model),
             backend=backend,
             device=device,
-            data=parse_dev_data(data, dev, problems),
+            data=choice,
             long_text=long_text,
         )
-        on_terminal = console.is_terminal(sys.stdout)
-        default = FiguresFormat.TABLE if on_terminal else FiguresFormat.TSV
-        _evaluate(Request(source, output, force), problems, output_format or default)
+        request = EvaluationRequest(source, output, force)
+        with problems.collect():
+            inputs = prepare(request)
+        problems.check()
+        _evaluate(request, inputs, output_format or default_format())
 
 
-def _evaluate(request: "Request", problems: Problems, output_format: FiguresFormat) -> None:
+def _evaluate(
+    request: "EvaluationRequest", inputs: "EvaluationInput", output_format: FiguresFormat
+) -> None:
     """Evaluate, with the figures on standard output and the rest on standard error."""
     from swiss_evaluation import evaluate
 
-    inputs = None
-    with problems.collect():
-        inputs = evaluate.prepare(request)
-    problems.check()
-    assert inputs is not None
     done = None
     with console.progress("rows") as advance:
         for event in evaluate.evaluate(request, inputs, advance):
@@ -117,7 +111,7 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
                     console.status(description)
                 case Note(message):
                     console.warning(message)
-                case evaluate.Evaluated():
+                case evaluate.EvaluationDone():
                     done = event
     assert done is not None
     _show(done, output_format)
@@ -125,14 +119,11 @@ def _evaluate(request: "Request", problems: Problems, output_format: FiguresForm
         console.note(f"wrote {path}, {rows:,} rows")
 
 
-def _show(done: "Evaluated", output_format: FiguresFormat) -> None:
+def _show(done: "EvaluationDone", output_format: FiguresFormat) -> None:
     if output_format is FiguresFormat.JSON:
         typer.echo(json.dumps(done.evaluation.to_json(), indent=2))
         return
     scores = done.evaluation.scores.items()
-    rows = [line for task, score in scores for line in score.lines(task)]
-    rows.append(("overall", "mean", f"{done.evaluation.overall:.4f}", ""))
-    if output_format is FiguresFormat.TABLE:
-        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
-    else:
-        typer.echo("\n".join("\t".join(filter(None, row)) for row in rows))
+    rows: list[tuple[str, ...]] = [line for task, score in scores for line in score.lines(task)]
+    rows.append(("overall", "mean", f"{done.evaluation.overall:.4f}"))
+    print_figures(_COLUMNS, rows, output_format)

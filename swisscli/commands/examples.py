@@ -1,17 +1,19 @@
 """The options of `swiss synthesize` and `swiss check`: which examples of errors to make."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swiss_training.synthesis.source import Part
 from swisscli.commands.options import parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 
 if TYPE_CHECKING:
     from swiss_training.multitask.labels import DataFile
+    from swiss_training.synthesis.generate import Made
     from swiss_training.synthesis.registry import Bucket
-    from swiss_training.synthesis.source import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,33 +44,52 @@ class ExampleChoice:
         buckets: The buckets.
         files: The files to rewrite, by task.
         part: The part of templates, words and rows to use.
+        count: Maximum examples per bucket.
+        seed: Seed of all random choices.
     """
 
     buckets: "list[Bucket]"
     files: "dict[str, list[DataFile]]"
-    part: "Part"
+    part: Part
+    count: int
+    seed: int
+
+    def generate(self) -> "Iterator[Made]":
+        """Read the files, and make the examples.
+
+        Raises:
+            DataError: if a file cannot be read.
+        """
+        from swiss_training.multitask.examples import read_files
+        from swiss_training.synthesis.generate import generate
+        from swisscli.core.tasks import TASKS
+
+        rows = {task: read_files(TASKS[task], each) for task, each in self.files.items()}
+        return generate(
+            self.buckets, seed=self.seed, per_bucket=self.count, part=self.part, rows=rows
+        )
 
 
-def parse_examples(
-    problems: Problems, options: ExampleOptions, *, split: str, count: int
-) -> ExampleChoice:
-    """Parse the options; mistakes become problems."""
+def parse_examples(options: ExampleOptions, *, part: Part, count: int) -> ExampleChoice:
+    """Understand the options.
+
+    Raises:
+        SwissError: if any is wrong; lists all problems.
+    """
     from swiss_training.synthesis.generate import choose_buckets
-    from swiss_training.synthesis.source import PARTS, as_part
 
+    problems = Problems()
     chosen: list[Bucket] = []
     files: dict[str, list[DataFile]] = {}
-    part = PARTS[0]
     with problems.collect():
         files = _parse_sources(options.source or [])
     with problems.collect():
         names = [name.strip() for each in options.buckets or [] for name in each.split(",")]
         chosen = choose_buckets(names, files)
-    with problems.collect():
-        part = as_part(split)
     if count < 1:
         problems.add(ConfigurationError(f"--count is {count}, but must be at least 1"))
-    return ExampleChoice(chosen, files, part)
+    problems.check()
+    return ExampleChoice(chosen, files, part, count, options.seed)
 
 
 def _parse_sources(specs: list[str]) -> "dict[str, list[DataFile]]":

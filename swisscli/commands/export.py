@@ -1,7 +1,5 @@
 """`swiss export`: read options, export, show the figures."""
 
-import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +7,15 @@ import typer
 
 from swisscli import console
 from swisscli.commands.extras import requires_extra
+from swisscli.commands.figures import default_format, print_figures
 from swisscli.commands.flags import with_flags
-from swisscli.commands.options import parse_dev_data, parse_files, run_or_newest
+from swisscli.commands.options import DevFiles, parse_dev_data, parse_files, run_or_newest
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.events import Note, Step
+from swisscli.core.model.graph import Precision
 
 if TYPE_CHECKING:
-    from swiss_export.pipeline import Exported, Request
+    from swiss_export.pipeline import Exported, ExportRequest
     from swiss_export.temperature import Calibration
 
 _COLUMNS = (
@@ -27,14 +27,6 @@ _COLUMNS = (
     ("drop", 8),
     ("largest difference of a logit", 12),
 )
-
-
-class Precision(StrEnum):
-    """Precision of the encoder in the graph."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    INT8 = "int8"
 
 
 def export(
@@ -52,7 +44,7 @@ def export(
             help="Precision of the encoder: fp32 runs anywhere; fp16 is for GPUs; int8 is for CPUs,"
             " a quarter of the size and about twice as fast.",
         ),
-    ] = Precision.FP32,
+    ] = "fp32",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -71,13 +63,7 @@ def export(
         str | None,
         typer.Option(help="Folder with the dev files, named as in the CS224N project."),
     ] = None,
-    dev: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TASK=FILE",
-            help="Dev file to use instead of the run's; TASK+=FILE adds one. Repeat for several.",
-        ),
-    ] = None,
+    dev: DevFiles = None,
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -113,8 +99,8 @@ def export(
     """  # noqa: D301
     with requires_extra("train"):
         from swiss_export.bundle import check_output
-        from swiss_export.pipeline import Request, open_run
-        from swiss_export.precision import BACKENDS
+        from swiss_export.pipeline import ExportRequest, open_run
+        from swiss_training.multitask.data_files import DataChoice
 
     problems = Problems()
     if not max_drop >= 0:
@@ -129,12 +115,14 @@ def export(
                 "--force needs a directory to replace", hint="name it with --output DIR"
             )
         )
-    choice = parse_dev_data(data, dev, problems)
+    choice = DataChoice(data)
+    with problems.collect():
+        choice = parse_dev_data(data, dev)
     calibration_files: dict[str, list[str]] = {}
     with problems.collect():
-        named, besides = parse_files("--calibration", calibration or [], may_be_own=True)
+        named, extra = parse_files("--calibration", calibration or [], may_be_own=True)
         calibration_files = {
-            task: [*named.get(task, ()), *besides.get(task, ())] for task in {**named, **besides}
+            task: [*named.get(task, ()), *extra.get(task, ())] for task in {**named, **extra}
         }
     if calibration_files and not calibrate:
         problems.add(
@@ -152,9 +140,9 @@ def export(
     problems.check()
     assert directory is not None
     _export(
-        Request(
+        ExportRequest(
             run=directory,
-            precision=next(name for name in BACKENDS if name == precision),
+            precision=precision,
             output=output,
             force=force,
             max_drop=max_drop,
@@ -165,7 +153,7 @@ def export(
     )
 
 
-def _export(request: "Request") -> None:
+def _export(request: "ExportRequest") -> None:
     """Export, with the steps on standard error and the figures on standard output."""
     from swiss_export import pipeline
 
@@ -210,9 +198,6 @@ def _show(exported: "Exported") -> None:
                 f"{difference:.2e}",
             )
         )
-    if console.is_terminal(sys.stdout):
-        typer.echo(console.fixed_table(_COLUMNS, rows, sys.stdout), nl=False)
-    else:
-        typer.echo("\n".join(map("\t".join, rows)))
+    print_figures(_COLUMNS, rows, default_format())
     graph = exported.directory / "model.onnx"
     console.note(f"wrote {graph}, {exported.graph_bytes / 1e6:.1f} MB")

@@ -5,7 +5,7 @@ from pathlib import Path
 from swiss_training.config import RunConfig
 from swiss_training.downloads import needs
 from swiss_training.downloads.cache import cache_folder
-from swiss_training.downloads.needs import Needs, Progress, fetch_needs
+from swiss_training.downloads.needs import FetchProgress, Needs, fetch_needs
 from swiss_training.multitask.config import TrainConfig
 from swisscli import console
 
@@ -23,7 +23,7 @@ def fetch(missing: Needs, *, offline: bool = False) -> None:
     try:
         with console.transfer(cache_folder()) as show:
 
-            def show_progress(progress: Progress) -> None:
+            def show_progress(progress: FetchProgress) -> None:
                 show(progress.name, progress.number, progress.count, progress.done, progress.size)
 
             fetch_needs(missing, show_progress, offline=offline, wait=wait)

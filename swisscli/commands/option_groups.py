@@ -11,14 +11,18 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Let parameters of a command be dataclasses, whose fields become options in their place.
 
     A field may be a dataclass too. Each field's type is `Annotated` with a Typer option, as that of
-    any other parameter.
+    any other parameter. A command's own `**options` stay as they are.
     """
 
     @wraps(command)
     def called_with_options(**options: Any) -> None:
-        command(**_arguments(command, options))
+        arguments = _take_arguments(command, options)
+        command(**arguments, **options)
 
-    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in _options(command)]
+    parameters = [
+        p if p.kind is Parameter.VAR_KEYWORD else p.replace(kind=Parameter.KEYWORD_ONLY)
+        for p in _options(command)
+    ]
     called_with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     called_with_options.__annotations__ = {p.name: p.annotation for p in parameters}
     return called_with_options
@@ -33,11 +37,14 @@ def _options(target: Callable[..., Any]) -> Iterator[Parameter]:
             yield parameter
 
 
-def _arguments(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+def _take_arguments(target: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the options what a command or a group names."""
     arguments = {}
     for name, parameter in signature(target).parameters.items():
-        group = _group_of(parameter)
-        arguments[name] = group(**_arguments(group, options)) if group else options[name]
+        if group := _group_of(parameter):
+            arguments[name] = group(**_take_arguments(group, options))
+        elif parameter.kind is not Parameter.VAR_KEYWORD:
+            arguments[name] = options.pop(name)
     return arguments
 
 

@@ -1,6 +1,5 @@
 """The options that several commands share."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,17 +7,11 @@ import typer
 
 from swisscli import console
 from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.model.directory import BackendName
 from swisscli.core.tasks import resolve_task, task_name
 
 if TYPE_CHECKING:
     from swiss_training.multitask.data_files import DataChoice
-
-
-class Backend(StrEnum):
-    """Backend that runs the model."""
-
-    ONNX = "onnx"
-    TORCH = "torch"
 
 
 RUNS = Path("runs")
@@ -38,12 +31,12 @@ DevFiles = Annotated[
     typer.Option(
         "--dev",
         metavar="TASK=FILE",
-        help="Dev file to use instead of the task's in --data; TASK+=FILE adds one. Repeat for"
-        " several.",
+        help="Dev file of a task, instead of the run's or the one in --data; TASK+=FILE adds one."
+        " Repeat for several.",
     ),
 ]
 BackendOption = Annotated[
-    Backend | None,
+    BackendName | None,
     typer.Option(
         "--backend",
         help="Run the graph, or the float32 weights with torch. Default: the graph if it exists.",
@@ -128,18 +121,16 @@ def parse_files(
     return own, extra
 
 
-def parse_dev_data(data: str | None, dev: list[str] | None, problems: Problems) -> "DataChoice":
-    """Parse `--data` and `--dev`.
+def parse_dev_data(data: str | None, dev: list[str] | None) -> "DataChoice":
+    """Return the data that `--data` and `--dev` name.
 
     Args:
         data: Value of `--data`.
         dev: Values of `--dev`.
-        problems: Receives the errors.
+
+    Raises:
+        ConfigurationError: if a value of `--dev` is wrong; lists all of them.
     """
     from swiss_training.multitask.data_files import DataChoice
 
-    files: dict[str, list[str]] = {}
-    extra: dict[str, list[str]] = {}
-    with problems.collect():
-        files, extra = parse_files("--dev", dev or [], may_be_own=True)
-    return DataChoice(data, files, extra)
+    return DataChoice(data, *parse_files("--dev", dev or [], may_be_own=True))

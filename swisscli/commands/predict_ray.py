@@ -13,7 +13,7 @@ from swisscli.commands.inputs import (
     RayOptions,
 )
 from swisscli.commands.prediction import MAX_WARNINGS, check_model_options, find_inputs
-from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import input_columns
 from swisscli.inference.writers.formats import OutputFormat
 from swisscli.ray.cluster import Resources, predict_parts, require_ray, with_device
@@ -25,7 +25,6 @@ _FORMATS = (OutputFormat.PARQUET, OutputFormat.JSONL)
 
 
 def predict_on_ray(
-    problems: Problems,
     reading: InputOptions,
     model: ModelOptions,
     answers: AnswerOptions,
@@ -36,7 +35,6 @@ def predict_on_ray(
     """Predict on Ray. Return the number of records that failed.
 
     Args:
-        problems: The mistakes in the arguments so far.
         reading: The tasks and the inputs.
         model: The model.
         answers: How it answers.
@@ -44,10 +42,11 @@ def predict_on_ray(
         ray: What the pool of actors may use.
         unfit: Flags that have no meaning on Ray, and whether they are given.
     """
+    inputs, problems = find_inputs(reading, model.model, find_files)
     with problems.collect():
         require_ray()
-    inputs = find_inputs(problems, reading, model.model, find_files)
-    check_model_options(problems, model, answers, inputs.tasks)
+    with problems.collect():
+        check_model_options(model, answers, inputs.tasks)
     output, output_format = target.output, target.output_format
     for flag, is_given in unfit.items():
         if is_given:

@@ -58,13 +58,22 @@ class Inputs:
 
 
 def find_inputs(
-    problems: Problems,
-    options: InputOptions,
-    model: str | None,
-    find: FindSources = find_sources,
-) -> Inputs:
-    """Parse the options that say what to read; mistakes become problems."""
-    choice = column_choice(problems, options.table)
+    options: InputOptions, model: str | None, find: FindSources = find_sources
+) -> tuple[Inputs, Problems]:
+    """Understand the options that say what is read.
+
+    Args:
+        options: The options.
+        model: Value of `--model`, which decides the tasks.
+        find: Finds the sources.
+
+    Returns:
+        The inputs, as far as they are understood, and what is wrong with the options.
+    """
+    problems = Problems()
+    choice = ColumnChoice()
+    with problems.collect():
+        choice = column_choice(options.table)
     tasks: tuple[TaskSpec, ...] = ()
     sources: list[Source] = []
     directory = None
@@ -83,7 +92,7 @@ def find_inputs(
             )
         with problems.collect():
             choice.check(reading, (source.format for source in sources))
-    return Inputs(tasks, sources, choice, directory)
+    return Inputs(tasks, sources, choice, directory), problems
 
 
 def select_shard(inputs: Inputs, shard: Shard) -> Inputs:
@@ -93,22 +102,29 @@ def select_shard(inputs: Inputs, shard: Shard) -> Inputs:
     return replace(inputs, sources=sources)
 
 
-def column_choice(problems: Problems, options: TableOptions) -> ColumnChoice:
-    """Parse the choice of columns; a wrong delimiter becomes a problem."""
+def column_choice(options: TableOptions) -> ColumnChoice:
+    """Return what the user says about the columns.
+
+    Raises:
+        ConfigurationError: if the delimiter is wrong.
+    """
     columns = options.columns
-    choice = ColumnChoice(
-        options.header, tuple(map(str.strip, columns.split(","))) if columns is not None else ()
+    return ColumnChoice(
+        options.header,
+        tuple(map(str.strip, columns.split(","))) if columns is not None else (),
+        delimiter=None if options.delimiter is None else parse_delimiter(options.delimiter),
     )
-    if options.delimiter is not None:
-        with problems.collect():
-            choice = replace(choice, delimiter=parse_delimiter(options.delimiter))
-    return choice
 
 
 def check_model_options(
-    problems: Problems, model: ModelOptions, answers: AnswerOptions, tasks: Sequence[TaskSpec]
+    model: ModelOptions, answers: AnswerOptions, tasks: Sequence[TaskSpec]
 ) -> None:
-    """Check the model's options, and that they apply to the tasks."""
+    """Check the options of the model and its answers before the model is opened.
+
+    Raises:
+        ConfigurationError: if any is wrong, or does not apply to the tasks; lists all problems.
+    """
+    problems = Problems()
     with problems.collect():
         parse_device(model.device)
     with problems.collect():
@@ -126,15 +142,19 @@ def check_model_options(
             raise ConfigurationError(
                 f"--threshold does not apply to {names}", hint="it is for paraphrase"
             )
+    problems.check()
 
 
-def find_output_format(
-    problems: Problems, options: OutputOptions, inputs: Sequence[str]
-) -> OutputFormat:
-    """Return the format of the results; mistakes in the output's options become problems.
+def find_output_format(options: OutputOptions, inputs: Sequence[str]) -> OutputFormat:
+    """Return the format of the results.
 
-    Default: the extension's; without a file, a table on a terminal and otherwise TSV.
+    Without `--format` it is the extension's; without a file, a table on a terminal and else TSV.
+
+    Raises:
+        SwissError: if the output cannot be written, or an option does not apply to the format;
+            lists all problems.
     """
+    problems = Problems()
     layout = OutputFormat.TSV
     with problems.collect():
         check_output(options.file, force=options.force, inputs=inputs)
@@ -155,6 +175,7 @@ def find_output_format(
             raise ConfigurationError(
                 f"--safe-csv does not apply to the format {layout}", hint="leave it out"
             )
+    problems.check()
     return layout
 
 
@@ -206,12 +227,12 @@ def predict_chunks(
     weights = [1] if len(sizes) == 1 else [size or 0 for size in sizes]
     is_known = None not in sizes or len(sizes) == 1
     for index, source in enumerate(inputs.sources):
-        tell(source)
+        announce(source)
         records = RecordStream(source, reading, inputs.choice, keep_fields=keep_fields)
         begin(records)
-        cut = eager_chunks if source.is_pipe() else chunks
+        to_chunks = eager_chunks if source.is_pipe() else chunks
         num_done = 0
-        with closing(predictor.predict_chunks(names, cut(records))) as predicted:
+        with closing(predictor.predict_chunks(names, to_chunks(records))) as predicted:
             for chunk in predicted:
                 readable = _take_until_failure(chunk) if strict else chunk
                 yield records, readable
@@ -226,8 +247,8 @@ def predict_chunks(
                     raise failed_record_error(source, failed[0].record.line, failure_of(failed))
 
 
-def tell(source: Source) -> None:
-    """Tell how an ambiguous argument was understood."""
+def announce(source: Source) -> None:
+    """Say on standard error what an input is read as, if that is not obvious."""
     if source.texts:
         texts = [text for texts in source.texts for text in texts]
         shown = ", ".join(

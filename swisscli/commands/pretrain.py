@@ -1,7 +1,7 @@
 """`swiss pretrain`: read options, pretrain, show what happens."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from swisscli.commands.config_options import (
     RUN_PANELS,
     ConfigOption,
     ResumeOption,
+    check_resume,
     given_options,
     with_options,
 )
@@ -20,12 +21,6 @@ from swisscli.commands.extras import requires_extra
 from swisscli.commands.options import OfflineOption
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import parse_delimiter
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from swiss_training.events import Event
-    from swiss_training.interruption import Interruption
 
 _OPTIONS = {
     "output": "Run folder to create; it becomes the encoder's directory.",
@@ -96,34 +91,28 @@ def pretrain(
         given["columns"] = [name.strip() for name in columns.split(",")]
     if delimiter is not None:
         given["delimiter"] = parse_delimiter(delimiter)
-    if not resume:
+    check_resume(PretrainConfig.command, resume, given, config)
+    if resume:
+        run(resume, offline=offline)
+    else:
         new = PretrainConfig.read(config, **given) if config else PretrainConfig(**given)
         run(new, offline=offline)
-        return
-    if given or config:
-        names = ", ".join(sorted([*given, *(["config"] if config else [])]))
-        raise ConfigurationError(
-            f"--resume takes the run's own configuration, but {names} was given",
-            hint=f"type: swiss pretrain --resume {resume}",
-        )
-    run(resume, offline=offline)
 
 
-def run(what: PretrainConfig | Path, *, offline: bool = False) -> None:
+def run(start: PretrainConfig | Path, *, offline: bool = False) -> None:
     """Pretrain a new run, or resume the one in a folder, and show its events.
 
     The loss on the held-out text goes to standard output, the rest to standard error.
 
     Args:
-        what: The configuration of a new run, or the folder or checkpoint to resume.
+        start: The configuration of a new run, or the folder or checkpoint to resume.
         offline: Whether nothing may be fetched.
     """
     with requires_extra("train"):
         from swiss_training.distributed import ranks
         from swiss_training.masked_lm import objective
-        from swiss_training.run_folder import folder_of
     from swisscli.commands.fetching import fetch_again
-    from swisscli.commands.training import follow
+    from swisscli.commands.training import folder_of_run, follow
     from swisscli.console.training import TrainingDisplay
 
     if ranks.started_by_torchrun():
@@ -131,20 +120,14 @@ def run(what: PretrainConfig | Path, *, offline: bool = False) -> None:
             "swiss pretrain trains in one process", hint="start it without torchrun"
         )
 
-    def train(stop: "Interruption") -> "Iterator[Event]":
-        if isinstance(what, Path):
-            return objective.resume(what, stop, display)
-        return objective.fit(what, stop, display)
-
-    if isinstance(what, Path):
-        folder = folder_of(what)
+    folder = folder_of_run(start)
+    if isinstance(start, Path):
         fetch_again(folder, PretrainConfig, offline=offline)
     else:
-        folder = Path(what.output)
-        _fetch(what, offline=offline)
+        _fetch(start, offline=offline)
     with TrainingDisplay() as display:
         display.line("reading text and encoder")
-        finished = follow(train, folder, PretrainConfig, display)
+        finished = follow(objective, PretrainConfig, start, display)
     if finished.best:
         assert isinstance(finished.best, objective.DevLoss)
         typer.echo(f"dev\tloss\t{finished.best.loss:.4f}\t{finished.best.num_tokens}")

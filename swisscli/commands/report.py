@@ -20,7 +20,7 @@ from swisscli.core.errors import ConfigurationError, DataError, Problems
 from swisscli.core.events import Note, Step
 
 if TYPE_CHECKING:
-    from swiss_evaluation.report.build import Request
+    from swiss_evaluation.report.build import ReportInput, ReportRequest
 
 _MAX_PAIRS = 8
 
@@ -92,34 +92,43 @@ def report(
     problems = Problems()
     with requires_extra("report"):
         from swiss_evaluation.data import EvaluationSource
-        from swiss_evaluation.report.attention_views import Choice
-        from swiss_evaluation.report.build import Request
+        from swiss_evaluation.report.attention_views import AttentionChoice
+        from swiss_evaluation.report.build import ReportRequest, prepare
+        from swiss_training.multitask.data_files import DataChoice
 
+        choice = DataChoice(data)
+        with problems.collect():
+            choice = parse_dev_data(data, dev)
         source = EvaluationSource(
             model=run_or_newest(model),
             backend=backend,
             device=device,
-            data=parse_dev_data(data, dev, problems),
+            data=choice,
         )
-        chosen_layers = _parse_numbers("--layers", layers, problems) if layers is not None else ()
-        chosen_heads = _parse_numbers("--heads", heads, problems)
+        chosen_layers: tuple[int, ...] = ()
+        with problems.collect():
+            chosen_layers = _parse_numbers("--layers", layers) if layers is not None else ()
+        chosen_heads: tuple[int, ...] = ()
+        with problems.collect():
+            chosen_heads = _parse_numbers("--heads", heads)
         texts: tuple[tuple[str, ...], ...] = ()
         with problems.collect():
             texts = _read_texts(pair, pairs)
-        choice = Choice(texts, chosen_layers, chosen_heads)
-        _report(Request(source, output, force, choice, errors), problems)
+        views = AttentionChoice(texts, chosen_layers, chosen_heads)
+        request = ReportRequest(source, output, force, views, errors)
+        with problems.collect():
+            prepared = prepare(request)
+        problems.check()
+        _report(request, prepared)
 
 
-def _parse_numbers(option: str, given: str, problems: Problems) -> tuple[int, ...]:
+def _parse_numbers(option: str, given: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(part) for part in given.split(",")))
     except ValueError:
-        problems.add(
-            ConfigurationError(
-                f"{option} {given!r} is not a list of numbers", hint=f"for example: {option} 1,6,11"
-            )
-        )
-        return ()
+        raise ConfigurationError(
+            f"{option} {given!r} is not a list of numbers", hint=f"for example: {option} 1,6,11"
+        ) from None
 
 
 def _read_texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[str, ...], ...]:
@@ -153,15 +162,10 @@ def _read_texts(pair: tuple[str, str] | None, file: Path | None) -> tuple[tuple[
     return tuple(texts)
 
 
-def _report(request: "Request", problems: Problems) -> None:
+def _report(request: "ReportRequest", prepared: "ReportInput") -> None:
     """Write the page, with the steps on standard error."""
     from swiss_evaluation.report import build
 
-    prepared = None
-    with problems.collect():
-        prepared = build.prepare(request)
-    problems.check()
-    assert prepared is not None
     with console.progress("rows") as advance:
         for event in build.report(request, prepared, advance):
             match event:

@@ -204,7 +204,7 @@ def run(request: _Request) -> None:
     from swisscli.console.training import TrainingDisplay
 
     selection = reproduction.use_cache(request.selection, request.named)
-    entries = ledger.read(selection.folder, Entry.from_json)
+    entries = ledger.read(selection.folder, Entry)
     check_ledger(selection, entries)
     plan, lacking = reproduction.plan(selection, entries)
     left = [experiment for experiment, state in plan if state != "done"]
@@ -238,21 +238,13 @@ def run(request: _Request) -> None:
 
 def _run_one(experiment: "Experiment", count: str, request: _Request) -> Entry:
     """Run one experiment to its end, and add it to the ledger."""
-    from swiss_training.events import Interrupted
     from swiss_training.experiments import reproduction
-    from swiss_training.interruption import Interruption
+    from swisscli.commands.training import follow_one_of_many
     from swisscli.console.training import TrainingDisplay
 
     with TrainingDisplay() as display:
         display.line(f"{count}: {experiment.name}")
-        with Interruption() as stop:
-            display.follow(stop)
-            for event in reproduction.run(experiment, stop, display):
-                # Elsewhere than on a terminal, its steps would bury the lines of the runs.
-                if console.is_terminal(sys.stderr):
-                    display.show(event)
-                if isinstance(event, Interrupted):
-                    stop.obey()
+        follow_one_of_many(lambda stop: reproduction.run(experiment, stop, display), display)
         entry = reproduction.make_entry(request.selection, experiment, request.command)
         ledger.append(request.selection.folder, entry)
         reproduction.remove_working_files(experiment, keep_model=request.keep_models)
@@ -272,7 +264,7 @@ def show_ledger(table: Table, small: bool, output: Path | None, layout: TableFor
     """
     name = full_name(table, small)
     folder = output or OUTPUT / name
-    entries = ledger.read(folder, Entry.from_json)
+    entries = ledger.read(folder, Entry)
     if other := sorted({entry.table for entry in entries} - {name}):
         raise ConfigurationError(
             f"{folder / ledger.FILE}: holds entries of {', '.join(other)}, not of {name}",

@@ -27,7 +27,7 @@ from swisscli.commands.prediction import (
     predict_chunks,
 )
 from swisscli.commands.summary_text import summary_text
-from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.atomic import check_output, open_beside, open_output
 from swisscli.inference.decision import Decision
 from swisscli.inference.readers import RecordStream
@@ -96,9 +96,9 @@ def summarize(
 
     Exit status: that of swiss predict.
     """  # noqa: D301
-    problems = Problems()
-    inputs = find_inputs(problems, reading, model.model)
-    check_model_options(problems, model, answers, inputs.tasks)
+    inputs, problems = find_inputs(reading, model.model)
+    with problems.collect():
+        check_model_options(model, answers, inputs.tasks)
     groupings: list[Grouping] = []
     for text in by or []:
         with problems.collect():

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from swiss_training.synthesis.source import Part
 from swisscli import console
 from swisscli.commands.examples import ExampleOptions, parse_examples
 from swisscli.commands.option_groups import with_option_groups
@@ -17,13 +18,17 @@ def synthesize(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for the files, one per task and set of labels."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the files, one per task and set of labels.",
+        ),
     ] = None,
     count: Annotated[int, typer.Option(metavar="N", help="Maximum examples per bucket.")] = 1000,
     split: Annotated[
-        str,
+        Part,
         typer.Option(
-            metavar="train|heldout",
             help="Templates, words and rows to train on, or those held out for measuring.",
         ),
     ] = "train",
@@ -49,14 +54,8 @@ def synthesize(
 
     Exit status: 0 success; 2 wrong usage; 3 unreadable data.
     """  # noqa: D301
-    from swiss_training.multitask.examples import read_files
-    from swiss_training.synthesis.generate import (
-        check_output,
-        generate,
-        write_files,
-    )
+    from swiss_training.synthesis.generate import check_output, write_files
     from swiss_training.synthesis.registry import BUCKETS
-    from swisscli.core.tasks import TASKS
 
     if listed:
         width = max(map(len, BUCKETS))
@@ -64,7 +63,8 @@ def synthesize(
             typer.echo(f"{each.name:{width}}  {each.summary}")
         return
     problems = Problems()
-    choice = parse_examples(problems, examples, split=split, count=count)
+    with problems.collect():
+        choice = parse_examples(examples, part=split, count=count)
     if output is None:
         problems.add(ConfigurationError("no --output", hint="name a folder with --output DIR"))
     else:
@@ -72,10 +72,6 @@ def synthesize(
             check_output(output, force=force)
     problems.check()
     assert output is not None
-    rows = {task: read_files(TASKS[task], each) for task, each in choice.files.items()}
-    made = generate(
-        choice.buckets, seed=examples.seed, per_bucket=count, part=choice.part, rows=rows
-    )
-    written = write_files(output, made)
+    written = write_files(output, choice.generate())
     for name, size in written.items():
         console.note(f"wrote {output / name}, {size:,} rows")

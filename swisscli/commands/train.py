@@ -1,45 +1,34 @@
 """`swiss train`: read options, train, show what happens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from swiss_training.multitask.config import TrainConfig
 from swisscli import console
-from swisscli.commands.config_options import ConfigOption, ResumeOption, with_options
+from swisscli.commands.config_options import ResumeOption, check_resume, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import flag_of
-from swisscli.commands.options import OfflineOption
+from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.train_options import (
     OPTIONS,
     PANELS,
-    AwlOption,
-    DevFilesOption,
-    TasksOption,
-    TrainFilesOption,
+    TrainOptions,
     check_dev_files,
     chosen_text,
     read_options,
 )
-from swisscli.core.errors import ConfigurationError, Problems
-
-if TYPE_CHECKING:
-    from swiss_training.events import Event
-    from swiss_training.interruption import Interruption
+from swisscli.core.errors import ConfigurationError
 
 
 @with_options(TrainConfig, OPTIONS, PANELS)
+@with_option_groups
 def train(
-    train_files: TrainFilesOption = None,
-    dev_files: DevFilesOption = None,
-    tasks: TasksOption = None,
-    config: ConfigOption = None,
-    offline: OfflineOption = False,
+    choice: TrainOptions,
     resume: ResumeOption = None,
-    awl: AwlOption = False,
     **options: Any,
 ) -> None:
     """Train one encoder with a head per task.
@@ -62,43 +51,29 @@ def train(
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder or checkpoint; 5 the extra is not installed; 6 the device is not available.
     """  # noqa: D301
-    problems = Problems()
-    typed = read_options(
-        problems,
-        recipe=config,
-        train_files=train_files,
-        dev_files=dev_files,
-        tasks=tasks,
-        awl=awl,
-        options=options,
-    )
-    if resume and (typed.given or config):
-        names = ", ".join(sorted([*typed.given, *(["config"] if config else [])]))
-        problems.add(
-            ConfigurationError(
-                f"--resume takes the run's own configuration, but {names} was given",
-                hint=f"type: swiss train --resume {resume}",
-            )
-        )
+    typed, problems = read_options(choice, options)
+    with problems.collect():
+        check_resume(TrainConfig.command, resume, typed.given, choice.config)
     typed = typed.with_tasks_of_files()
-    what: Path | TrainConfig | None = resume
+    start: Path | TrainConfig | None = resume
     chosen = {}
     if not resume:
         with problems.collect():
-            what = typed.read()
-    if isinstance(what, TrainConfig):
-        chosen = typed.chosen(what)
-        check_dev_files(what, problems)
-        for key, why in what.unused_options().items():
+            start = typed.read()
+    if isinstance(start, TrainConfig):
+        chosen = typed.chosen(start)
+        with problems.collect():
+            check_dev_files(start)
+        for key, why in start.unused_options().items():
             if key in typed.given:  # with its default value, which a recipe may hold as well
                 problems.add(ConfigurationError(f"{flag_of(key)} is given, but {why}"))
     problems.check()
-    assert what is not None
-    run(what, chosen, data_is_named="data" in typed.given, offline=offline)
+    assert start is not None
+    run(start, chosen, data_is_named="data" in typed.given, offline=choice.offline)
 
 
 def run(
-    what: TrainConfig | Path,
+    start: TrainConfig | Path,
     chosen: Mapping[str, Any] = MappingProxyType({}),
     *,
     data_is_named: bool = False,
@@ -109,7 +84,7 @@ def run(
     The dev metrics of the best state go to standard output, the rest to standard error.
 
     Args:
-        what: The configuration of a new run, or the folder or checkpoint to resume.
+        start: The configuration of a new run, or the folder or checkpoint to resume.
         chosen: Values that were chosen for the user, which are told.
         data_is_named: Whether the user named the data folder, so that no data is fetched.
         offline: Whether nothing may be fetched.
@@ -119,25 +94,25 @@ def run(
     from swisscli.commands.training import join_ranks
 
     with join_ranks():
-        what = _run_to_resume(what)
-        _train(what, chosen, data_is_named=data_is_named, offline=offline)
+        start = _run_to_resume(start)
+        _train(start, chosen, data_is_named=data_is_named, offline=offline)
 
 
-def _run_to_resume(what: TrainConfig | Path) -> TrainConfig | Path:
+def _run_to_resume(start: TrainConfig | Path) -> TrainConfig | Path:
     """Resume the run that torchrun's processes had begun, if torchrun has restarted them."""
     from swiss_training.distributed import ranks
     from swiss_training.run_folder import RunFolder, folder_of
 
     if not ranks.restarts():
-        return what
-    if isinstance(what, Path):
-        return folder_of(what)
-    folder = RunFolder(Path(what.output), TrainConfig)
-    return folder.path if ranks.from_first(folder.was_begun_with(what)) else what
+        return start
+    if isinstance(start, Path):
+        return folder_of(start)
+    folder = RunFolder(Path(start.output), TrainConfig)
+    return folder.path if ranks.from_first(folder.was_begun_with(start)) else start
 
 
 def _train(
-    what: TrainConfig | Path,
+    start: TrainConfig | Path,
     chosen: Mapping[str, Any],
     *,
     data_is_named: bool,
@@ -146,28 +121,20 @@ def _train(
     """Train, and show the events and at the end the figures."""
     from swiss_training.multitask import objective
     from swiss_training.multitask.metrics import Evaluation
-    from swiss_training.run_folder import folder_of
     from swisscli.commands.fetching import fetch_again
-    from swisscli.commands.training import follow
+    from swisscli.commands.training import folder_of_run, follow
     from swisscli.console.training import TrainingDisplay
 
-    if isinstance(what, Path):
-        folder = folder_of(what)
+    folder = folder_of_run(start)
+    if isinstance(start, Path):
         fetch_again(folder, TrainConfig, offline=offline)
     else:
-        folder = Path(what.output)
-        what = _fetch(what, data_is_named=data_is_named, offline=offline)
-
-    def train(stop: "Interruption") -> "Iterator[Event]":
-        if isinstance(what, Path):
-            return objective.resume(what, stop, display)
-        return objective.fit(what, stop, display)
-
+        start = _fetch(start, data_is_named=data_is_named, offline=offline)
     with TrainingDisplay() as display:
         if chosen:
             display.line(chosen_text(chosen))
         display.line("reading data and encoder")
-        finished = follow(train, folder, TrainConfig, display)
+        finished = follow(objective, TrainConfig, start, display)
     assert isinstance(finished.best, Evaluation)
     for task, score in finished.best.scores.items():
         for line in score.lines(task):

@@ -1,6 +1,6 @@
 """The options of `swiss train`, which `swiss tune` shares, and the configuration that they make."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,19 +17,16 @@ from swisscli.commands.config_options import (
     RUN,
     RUN_OPTIONS,
     RUN_PANELS,
+    ConfigOption,
     given_options,
 )
 from swisscli.commands.flags import flag_of
-from swisscli.commands.options import parse_files
+from swisscli.commands.options import OfflineOption, parse_files
 from swisscli.core.errors import ConfigurationError, Problems
 from swisscli.core.io.formats import parse_delimiter
-from swisscli.core.methods import HEADS, METHODS, HeadSpec, MethodSpec, method_options, methods_of
+from swisscli.core.methods import HEADS, METHODS, method_names, method_options
 from swisscli.core.model.directory import PACKAGED, ModelDirectory, packaged_model
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS, task_name, task_names
-
-
-def _listed(specs: Iterable[MethodSpec | HeadSpec]) -> str:
-    return ", ".join(spec.name for spec in specs)
 
 
 def _help_of_methods() -> Iterator[tuple[str, str]]:
@@ -55,16 +52,16 @@ OPTIONS = {
     "output": "Run folder to create; it becomes the model directory.",
     "pooling": "cls: first token through the pooler; mean: mean of the last hidden states.",
     "pair_encoding": "Encode two texts as one sequence, or separately.",
-    "heads": f"{_listed(HEADS)}.",
+    "heads": f"{', '.join(head.name for head in HEADS)}.",
     "long_text": "What prediction reads of a text beyond the longest input: head, head-tail or"
     " chunks.",
     "freeze_encoder": 'Train only the heads (the paper\'s "pretrain").',
     "freeze_layers": "Keep the embeddings and this number of the lowest encoder layers as they are:"
     " faster, and less memory; 0: train all.",
-    "weighting": f"Loss weighting: {_listed(methods_of('weighting'))}.",
+    "weighting": f"Loss weighting: {', '.join(method_names('weighting'))}.",
     "awl_learning_rate": "Peak learning rate of the loss weighting's parameters.",
-    "aggregation": f"Gradient aggregation: {_listed(methods_of('aggregation'))}.",
-    "sampler": f"Task sampler: {_listed(methods_of('sampler'))}.",
+    "aggregation": f"Gradient aggregation: {', '.join(method_names('aggregation'))}.",
+    "sampler": f"Task sampler: {', '.join(method_names('sampler'))}.",
     "teacher": "Run folder of a trained model to distil from.",
     **dict(_help_of_methods()),
     "ema_decay": "Keep a moving average of the weights, with this decay; 0: off.",
@@ -100,7 +97,7 @@ PANELS = {
 _TASK_NAMES = ", ".join(task_names())
 _TRAIN_TABLES = ("train_files", "extra_train_files")
 
-TrainFilesOption = Annotated[
+_TrainFiles = Annotated[
     list[str] | None,
     typer.Option(
         "--train",
@@ -111,7 +108,7 @@ TrainFilesOption = Annotated[
         rich_help_panel=COMMON,
     ),
 ]
-DevFilesOption = Annotated[
+_DevFiles = Annotated[
     list[str] | None,
     typer.Option(
         "--dev",
@@ -121,7 +118,7 @@ DevFilesOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-TasksOption = Annotated[
+_Tasks = Annotated[
     str | None,
     typer.Option(
         help=f"Tasks to train: any of {', '.join(TASKS)}, and tasks of your own. Default:"
@@ -132,7 +129,7 @@ TasksOption = Annotated[
         rich_help_panel=DATA,
     ),
 ]
-AwlOption = Annotated[
+_Awl = Annotated[
     bool,
     typer.Option(
         "--awl",
@@ -142,9 +139,21 @@ AwlOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What the options of a command line make of a configuration.
+    """The options of a training run that `OPTIONS` does not declare."""
+
+    train_files: _TrainFiles = None
+    dev_files: _DevFiles = None
+    tasks: _Tasks = None
+    config: ConfigOption = None
+    offline: OfflineOption = False
+    awl: _Awl = False
+
+
+@dataclass(frozen=True)
+class TypedConfig:
+    """A configuration as a command line has it.
 
     Attributes:
         recipe: The recipe that they override; None for the defaults.
@@ -154,7 +163,7 @@ class TrainOptions:
     recipe: Path | None
     given: dict[str, Any]
 
-    def with_tasks_of_files(self) -> "TrainOptions":
+    def with_tasks_of_files(self) -> "TypedConfig":
         """Train the custom tasks that files are given for, if no tasks are named.
 
         If those are all, their recipe is taken.
@@ -167,7 +176,7 @@ class TrainOptions:
         if own and "tasks" not in given:
             given["tasks"] = [*DEFAULT_TASKS, *own] if "data" in given else named
         is_own = bool(own) and not set(given["tasks"]) & TASKS.keys()
-        return TrainOptions(OWN_LABELS if is_own else None, given)
+        return TypedConfig(OWN_LABELS if is_own else None, given)
 
     def read(self, **changes: Any) -> TrainConfig:
         """Make the configuration.
@@ -188,30 +197,20 @@ class TrainOptions:
         return {key: value for key, value in values.items() if value != ""}
 
 
-def read_options(
-    problems: Problems,
-    *,
-    recipe: Path | None,
-    train_files: list[str] | None,
-    dev_files: list[str] | None,
-    tasks: str | None,
-    awl: bool,
-    options: dict[str, Any],
-) -> TrainOptions:
+def read_options(choice: TrainOptions, options: Mapping[str, Any]) -> tuple[TypedConfig, Problems]:
     """Read what was typed.
 
     Args:
-        problems: Where wrong values are collected.
-        recipe: The value of `ConfigOption`; so on for the next four.
-        train_files: Training files.
-        dev_files: Dev files.
-        tasks: Tasks, with commas.
-        awl: Whether `--awl` was given.
+        choice: The values of the options that `TrainOptions` declares.
         options: The values of the options that `OPTIONS` declares, by key.
+
+    Returns:
+        What could be read, and what is wrong with the rest.
     """
+    problems = Problems()
     given = given_options(options)
-    if tasks is not None:
-        wanted = [name.strip() for name in tasks.split(",")]
+    if choice.tasks is not None:
+        wanted = [name.strip() for name in choice.tasks.split(",")]
         known = []
         for name in wanted:
             with problems.collect():
@@ -221,7 +220,7 @@ def read_options(
     if "delimiter" in given:
         with problems.collect():
             given["delimiter"] = parse_delimiter(given["delimiter"])
-    for split, specs in (("train", train_files), ("dev", dev_files)):
+    for split, specs in (("train", choice.train_files), ("dev", choice.dev_files)):
         with problems.collect():
             own, extra = parse_files(f"--{split}", specs or [], may_be_own=True)
             tables = {f"{split}_files": own, f"extra_{split}_files": extra}
@@ -231,10 +230,10 @@ def read_options(
             text = given.pop(option.key)
             with problems.collect():
                 given[option.key] = parse_task_numbers(flag_of(option.key), text)
-    if given.get("encoder") == PACKAGED and not recipe and "pooling" not in given:
+    if given.get("encoder") == PACKAGED and not choice.config and "pooling" not in given:
         with problems.collect():  # it was made for this pooling, and the other one is not in it
             given["pooling"] = ModelDirectory.open(packaged_model()).config.pooling
-    if awl:
+    if choice.awl:
         weighting = given.setdefault("weighting", "awl")
         if weighting != "awl":
             problems.add(
@@ -243,7 +242,7 @@ def read_options(
                     hint="give one of them",
                 )
             )
-    return TrainOptions(recipe, given)
+    return TypedConfig(choice.config, given), problems
 
 
 def chosen_text(chosen: Mapping[str, Any]) -> str:
@@ -252,15 +251,21 @@ def chosen_text(chosen: Mapping[str, Any]) -> str:
     return f"chosen for labels of your own: {values}"
 
 
-def check_dev_files(config: TrainConfig, problems: Problems) -> None:
-    """Check that dev files are of tasks that exist."""
-    for name in {*config.dev_files, *config.extra_dev_files} - {*TASKS, *config.tasks}:
+def check_dev_files(config: TrainConfig) -> None:
+    """Check that dev files are of tasks that exist.
+
+    Raises:
+        ConfigurationError: if not; lists all other tasks.
+    """
+    problems = Problems()
+    for name in sorted({*config.dev_files, *config.extra_dev_files} - {*TASKS, *config.tasks}):
         problems.add(
             ConfigurationError(
                 f"--dev names {name!r}, which is not among the tasks",
                 hint=f"a task of your own needs --train {name}=FILE; built in are: {_TASK_NAMES}",
             )
         )
+    problems.check()
 
 
 def parse_task_numbers(option: str, text: str) -> dict[str, float]:

@@ -5,18 +5,23 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import typer
 
 from swiss_training.config import RunConfig
-from swiss_training.events import Event, Finished, Saved, Started
+from swiss_training.events import Event, Finished, Interrupted, Saved, Started
 from swiss_training.interruption import Interruption
+from swiss_training.observer import Observer
+from swisscli import console
 from swisscli.commands.flags import with_flags
 from swisscli.core.errors import SwissError
 
 if TYPE_CHECKING:
     from swisscli.console.training import TrainingDisplay
+
+C = TypeVar("C", bound=RunConfig)
+C_contra = TypeVar("C_contra", bound=RunConfig, contravariant=True)
 
 
 @contextmanager
@@ -49,18 +54,32 @@ def join_ranks() -> Iterator[None]:
             raise
 
 
+class Trains(Protocol[C_contra]):
+    """A module that begins and resumes runs of one kind."""
+
+    def fit(self, config: C_contra, stop: Interruption, observer: Observer, /) -> Iterator[Event]:
+        """Train a new run."""
+
+    def resume(self, run: Path, stop: Interruption, observer: Observer, /) -> Iterator[Event]:
+        """Resume the run of a folder, or one of its checkpoints."""
+
+
+def folder_of_run(start: RunConfig | Path) -> Path:
+    """Return the folder of a run: of a new one, or of one that is resumed."""
+    from swiss_training.run_folder import folder_of
+
+    return folder_of(start) if isinstance(start, Path) else Path(start.output)
+
+
 def follow(
-    train: Callable[[Interruption], Iterator[Event]],
-    run: Path,
-    kind: type[RunConfig],
-    display: "TrainingDisplay",
+    objective: Trains[C], kind: type[C], start: C | Path, display: "TrainingDisplay"
 ) -> Finished:
     """Train to the end and show what happens; Ctrl-C saves and stops, a second one stops at once.
 
     Args:
-        train: Begins or resumes the run.
-        run: The run's folder.
-        kind: The kind of its configuration; it names the command that resumes it.
+        objective: What is trained.
+        kind: Class of the run's configuration; it names the command that resumes the run.
+        start: The configuration of a new run, or the folder or checkpoint to resume.
         display: Where to show it.
 
     Raises:
@@ -68,12 +87,17 @@ def follow(
     """
     from swiss_training.run_folder import RunFolder
 
+    run = folder_of_run(start)
     folder = RunFolder(run, kind)
     saved, finished = 0, None
     with Interruption() as stop:
         display.follow(stop)
         try:
-            for event in train(stop):
+            if isinstance(start, Path):
+                events = objective.resume(start, stop, display)
+            else:
+                events = objective.fit(start, stop, display)
+            for event in events:
                 display.show(event)
                 if isinstance(event, Started | Saved):
                     saved = event.step
@@ -92,3 +116,29 @@ def follow(
             display.line(with_flags(f"resume with: {folder.resuming}"))
             stop.obey()
     return finished
+
+
+def follow_one_of_many(
+    train: Callable[[Interruption], Iterator[Event]], display: "TrainingDisplay"
+) -> Interruption:
+    """Train one of several runs to its end; Ctrl-C saves and stops.
+
+    Args:
+        train: Begins or resumes the run.
+        display: Where to show it.
+
+    Returns:
+        The request to stop, which may have come after the last event.
+
+    Raises:
+        KeyboardInterrupt: if it was interrupted.
+    """
+    with Interruption() as stop:
+        display.follow(stop)
+        for event in train(stop):
+            # Elsewhere than on a terminal, its steps would bury the lines of the runs.
+            if console.is_terminal(sys.stderr):
+                display.show(event)
+            if isinstance(event, Interrupted):
+                stop.obey()
+    return stop

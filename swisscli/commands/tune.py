@@ -2,7 +2,6 @@
 
 import sys
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,27 +10,24 @@ import typer
 
 from swiss_training.experiments.paper_tables import OVERALL
 from swiss_training.multitask.config import TrainConfig
-from swiss_training.tuning.search import Search
+from swiss_training.tuning.search import Algorithm, Search
 from swiss_training.tuning.space import Dimension, Space, Values, parse
 from swiss_training.tuning.trial import Trial, best_of
 from swisscli import console
-from swisscli.commands.config_options import COMMON, SEARCH, ConfigOption, with_options
+from swisscli.commands.config_options import COMMON, SEARCH, with_options
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.flags import command_line, flag_of
-from swisscli.commands.options import OfflineOption
+from swisscli.commands.option_groups import with_option_groups
 from swisscli.commands.train_options import (
     OPTIONS,
     PANELS,
-    AwlOption,
-    DevFilesOption,
-    TasksOption,
-    TrainFilesOption,
+    TrainOptions,
     check_dev_files,
     chosen_text,
     read_options,
 )
 from swisscli.commands.trials_text import TrialsFormat, outcome_text, print_trials, values_text
-from swisscli.core.errors import ConfigurationError, Problems
+from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import task_name
 
 if TYPE_CHECKING:
@@ -39,14 +35,6 @@ if TYPE_CHECKING:
     from swiss_training.tuning.search_folder import SearchFolder
 
 _TRIALS = 20
-
-
-class Algorithm(StrEnum):
-    """How the values of trials are chosen."""
-
-    TPE = "tpe"
-    RANDOM = "random"
-    GRID = "grid"
 
 
 @dataclass(frozen=True)
@@ -73,8 +61,11 @@ class _Request:
 
 
 @with_options(TrainConfig, {k: v for k, v in OPTIONS.items() if k != "output"}, PANELS)
+@with_option_groups
 def tune(
     context: typer.Context,
+    choice: TrainOptions,
+    *,
     search: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +100,7 @@ def tune(
             " random values; or every combination.",
             rich_help_panel=SEARCH,
         ),
-    ] = Algorithm.TPE,
+    ] = "tpe",
     prune: Annotated[
         bool,
         typer.Option(
@@ -145,12 +136,6 @@ def tune(
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    train_files: TrainFilesOption = None,
-    dev_files: DevFilesOption = None,
-    tasks: TasksOption = None,
-    config: ConfigOption = None,
-    offline: OfflineOption = False,
-    awl: AwlOption = False,
     **options: Any,
 ) -> None:
     """Search for the best values of training options.
@@ -179,19 +164,24 @@ def tune(
     Exit status: 0 success; 2 wrong usage or configuration; 3 unreadable data; 4 no usable
     encoder; 5 an extra is not installed; 6 the device is not available.
     """  # noqa: D301
-    problems = Problems()
-    dimensions = _parse(search or [], problems)
+    typed, problems = read_options(choice, options)
+    found: dict[str, Dimension] = {}
+    for spec in search or []:
+        with problems.collect():
+            dimension = _parse(spec)
+            if dimension.key in found:
+                raise ConfigurationError(f"--search names {dimension.key} again")
+            found[dimension.key] = dimension
+    if not search:
+        problems.add(
+            ConfigurationError(
+                "--search is missing: which options are searched, and over which values",
+                hint="type for example: --search learning_rate=1e-5:1e-3:log",
+            )
+        )
     if trials is not None and trials < 1:
         problems.add(ConfigurationError(f"--trials is {trials}, but must be at least 1"))
-    typed = read_options(
-        problems,
-        recipe=config,
-        train_files=train_files,
-        dev_files=dev_files,
-        tasks=tasks,
-        awl=awl,
-        options=options,
-    )
+    dimensions = tuple(found.values())
     for dimension in dimensions:
         if dimension.key in typed.given:
             problems.add(
@@ -205,14 +195,15 @@ def tune(
     with problems.collect():
         space = Space.read(dimensions, typed.read)
     if space:
-        check_dev_files(space.base, problems)
+        with problems.collect():
+            check_dev_files(space.base)
         with problems.collect():
             unused = space.check()
             for key in sorted(typed.given.keys() & unused.keys()):
                 problems.add(ConfigurationError(f"{flag_of(key)} is given, but {unused[key]}"))
         with problems.collect():
             task = metric if metric == OVERALL else task_name(metric)
-            wanted = Search(space, task, algorithm.value, prune)
+            wanted = Search(space, task, algorithm, prune)
     problems.check()
     assert space is not None
     assert wanted is not None
@@ -224,45 +215,31 @@ def tune(
         wanted,
         _Request(
             output=output,
-            trials=trials or (None if algorithm is Algorithm.GRID else _TRIALS),
+            trials=trials or (None if algorithm == "grid" else _TRIALS),
             format=output_format or default,
             keep_models=keep_models,
-            offline=offline,
+            offline=choice.offline,
             data_is_named="data" in typed.given,
             command=command_line(context, leave_out=["output_format"]),
         ),
     )
 
 
-def _parse(specs: list[str], problems: Problems) -> tuple[Dimension, ...]:
-    """Read `OPTION=VALUES`, whose option may be written as a flag."""
-    if not specs:
-        problems.add(
-            ConfigurationError(
-                "--search is missing: which options are searched, and over which values",
-                hint="type for example: --search learning_rate=1e-5:1e-3:log",
-            )
+def _parse(spec: str) -> Dimension:
+    """Read `OPTION=VALUES`, whose option may be written as a flag.
+
+    Raises:
+        ConfigurationError: if it has another form, or the values are wrong.
+    """
+    name, separator, text = spec.partition("=")
+    if not separator:
+        raise ConfigurationError(
+            f"--search {spec!r} is not OPTION=VALUES",
+            hint="type for example: --search batch_size=8,16,32",
         )
     keys = {flag_of(key).strip("-"): key for key in TrainConfig.defaults()}
-    found: dict[str, Dimension] = {}
-    for spec in specs:
-        name, separator, text = spec.partition("=")
-        name = name.strip().removeprefix("--")
-        key = keys.get(name, name.replace("-", "_"))
-        if not separator:
-            problems.add(
-                ConfigurationError(
-                    f"--search {spec!r} is not OPTION=VALUES",
-                    hint="type for example: --search batch_size=8,16,32",
-                )
-            )
-            continue
-        if key in found:
-            problems.add(ConfigurationError(f"--search names {key} again"))
-            continue
-        with problems.collect():
-            found[key] = parse(key, text.strip())
-    return tuple(found.values())
+    name = name.strip().removeprefix("--")
+    return parse(keys.get(name, name.replace("-", "_")), text.strip())
 
 
 def run(search: Search, request: _Request) -> None:
@@ -336,9 +313,8 @@ def _run_one(
 ) -> None:
     """Run a trial to its end, and add it to the ledger and the list."""
     from swiss_training import ledger
-    from swiss_training.events import Interrupted
-    from swiss_training.interruption import Interruption
     from swiss_training.tuning.trial_run import TrialRun
+    from swisscli.commands.training import follow_one_of_many
     from swisscli.console.training import TrainingDisplay
 
     running = TrialRun(folder, trials, number, values)
@@ -346,14 +322,7 @@ def _run_one(
     with TrainingDisplay() as display:
         display.line(f"trial {number}{of}: {values_text(values)}")
         try:
-            with Interruption() as stop:
-                display.follow(stop)
-                for event in running.events(stop, display):
-                    # Elsewhere than on a terminal, its steps would bury the lines of the trials.
-                    if console.is_terminal(sys.stderr):
-                        display.show(event)
-                    if isinstance(event, Interrupted):
-                        stop.obey()
+            stop = follow_one_of_many(lambda stop: running.events(stop, display), display)
         except Exception:
             display.line(f"trial {number} has ended the search; to resume, type: {request.command}")
             raise

@@ -1,15 +1,15 @@
-"""What the unfinished word of a command line may become."""
+"""Candidates for the unfinished word of a command line."""
 
 import re
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
-from enum import Enum
+from enum import Enum, EnumType
 from importlib import import_module
 from inspect import signature
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from swisscli.commands import COMMANDS
 
@@ -23,12 +23,11 @@ _SPECIAL = re.compile(r"[^\w@%+=:,./\-]")
 
 
 def answer(shell: str, typed: Sequence[str]) -> None:
-    """Print the candidates, one a line.
+    """Print the candidates, one per line.
 
     Args:
         shell: `bash`, `zsh` or `fish`.
-        typed: The words after the program's name as they are typed, with quotes; the last is not
-            finished.
+        typed: The words after the program's name as typed, with quotes; the last is unfinished.
     """
     *words, last = typed or [""]
     if shell == "bash":  # --by=country comes as three words
@@ -50,11 +49,11 @@ def _unquoted(word: str) -> str:
 
 
 def candidates(words: Sequence[str], last: str) -> list[str]:
-    """What the unfinished word may become; empty where a file is expected.
+    """Find candidates for the unfinished word; empty where a file is expected.
 
     Args:
         words: The words before it, without the program's name.
-        last: Its beginning.
+        last: The unfinished word.
     """
     option, equals, value = last.partition("=")
     if equals and option.startswith("--"):
@@ -106,12 +105,14 @@ def _options(command: str) -> dict[str, Any]:
 
 def _choices(kind: Any) -> list[str]:
     """The values of an option that has a list of them."""
-    return [
-        str(member.value)
-        for part in (kind, *get_args(kind))
-        if isinstance(part, type) and issubclass(part, Enum)
-        for member in part
-    ]
+    found: list[str] = []
+    for part in (kind, *get_args(kind)):
+        if isinstance(part, EnumType):
+            members: Iterable[Enum] = part
+            found += [str(member.value) for member in members]
+        elif get_origin(part) is Literal:
+            found += get_args(part)
+    return found
 
 
 def _known_tasks(words: Sequence[str]) -> Sequence[Any]:

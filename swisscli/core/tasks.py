@@ -15,7 +15,7 @@ from swisscli.core.columns import TEXT, TEXT_A, TEXT_B, InputColumns, fold_name
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.text import escape_control
 
-Kind = Literal["multiclass", "binary", "regression"]
+TaskKind = Literal["multiclass", "binary", "regression"]
 Metric = Literal["accuracy", "pearson"]
 Split = Literal["train", "dev", "test"]
 
@@ -71,7 +71,7 @@ class TaskSpec:
 
     name: str
     aliases: tuple[str, ...]
-    kind: Kind
+    kind: TaskKind
     arity: int
     labels: tuple[str, ...]
     score_range: tuple[float, float] | None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from swisscli.core.errors import ConfigurationError
 
-Kind = Literal["auto", "cpu", "cuda", "tensorrt"]
+DeviceKind = Literal["auto", "cpu", "cuda", "tensorrt"]
 
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 _MAX_NAME_BYTES = 100
@@ -30,7 +30,7 @@ class Gpu:
     compute_capability: str
 
 
-def parse_device(device: str) -> tuple[Kind, int]:
+def parse_device(device: str) -> tuple[DeviceKind, int]:
     """Split a device into kind and index: `cuda:1` is `("cuda", 1)`.
 
     Raises:

@@ -130,9 +130,9 @@ def _try_model(model: str | os.PathLike[str] | None, facts: Facts) -> SwissError
         facts["model_works"] = f"no: {error.message}"
         return error
     facts["model_works"] = f"yes, a text was predicted on {predictor.device}"
-    told = [str(item.message) for item in caught if item.category is DeviceFallbackWarning]
+    fallbacks = [str(item.message) for item in caught if item.category is DeviceFallbackWarning]
     facts["device_auto"] = predictor.device
-    facts["device_reason"] = told[0] if told else _reason(predictor.device)
+    facts["device_reason"] = fallbacks[0] if fallbacks else _reason(predictor.device)
     return None
 
 

@@ -9,15 +9,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
-from swiss_evaluation.backends import BACKENDS
 from swiss_training.multitask.evaluation import predict_logits
 from swiss_training.multitask.metrics import Evaluation, score
 from swiss_training.multitask.model import MultitaskModel
+from swisscli.core.model.directory import BackendName
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.support.paths import COURSE_DATA, DATA, needs_shared_data
 from tests.support.program import check_refusal
@@ -116,7 +116,7 @@ def test_the_graph_and_torch_agree_and_the_graph_is_the_default(
 ) -> None:
     assert swiss("export", run).exit_code == 0
     outcomes = {}
-    for backend in (*BACKENDS, None):
+    for backend in (*get_args(BackendName), None):
         chosen = ("--backend", backend) if backend else ()
         outcomes[backend] = swiss(
             "evaluate", run, "--data", DATA, *chosen, "--output", f"p-{backend}"

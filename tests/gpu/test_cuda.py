@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 import torch
 
-from swiss_export.precision.backend import Precision
 from swiss_training.events import Finished, Saved, Started
 from swiss_training.masked_lm import objective as masked_lm
 from swiss_training.masked_lm.config import PretrainConfig
@@ -16,6 +15,7 @@ from swiss_training.multitask import objective as multitask
 from swiss_training.multitask.config import TrainConfig
 from swisscli import Predictor
 from swisscli.core.model.directory import GRAPH
+from swisscli.core.model.graph import Precision
 from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.inference.session import Session
 from tests.support.export import graph_of, random_inputs, torch_logits

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swiss_export.precision.backend import Precision
 from swiss_export.verify import Inputs
 from swiss_training.families.layers import ACTIVATIONS
 from swiss_training.multitask.model import MultitaskModel
+from swisscli.core.model.graph import Precision
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.support.export import graph_of, random_inputs, session_of, text_batches, torch_logits

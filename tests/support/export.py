@@ -12,9 +12,9 @@ from swiss_export.builder import Array
 from swiss_export.calibration import channel_ranges
 from swiss_export.graph import build_graph
 from swiss_export.precision import BACKENDS
-from swiss_export.precision.backend import Precision
 from swiss_export.verify import Inputs, parity_batches
 from swiss_training.multitask.model import MultitaskModel
+from swisscli.core.model.graph import Precision
 from swisscli.core.tasks import DEFAULT_TASKS
 from swisscli.core.tokenization import Tokenizer
 from swisscli.inference.session import Session

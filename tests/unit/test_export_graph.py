@@ -12,7 +12,6 @@ import torch
 
 import swisscli
 from swiss_export.builder import Array
-from swiss_export.precision.backend import Precision
 from swiss_export.precision.int8 import (
     quantize_rows,
     quantize_weight,
@@ -20,6 +19,7 @@ from swiss_export.precision.int8 import (
     uint8_steps,
 )
 from swiss_training.families.encoder import pool_mean
+from swisscli.core.model.graph import Precision
 from swisscli.core.model.model_config import Pooling
 from swisscli.core.tasks import DEFAULT_TASKS, TASKS
 from tests.support.export import constants_of, graph_of, random_inputs, session_of

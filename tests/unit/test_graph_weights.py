@@ -10,7 +10,6 @@ import torch
 from onnx import numpy_helper
 
 from swiss_export import pipeline
-from swiss_export.precision.backend import Precision
 from swiss_training.families.pretrained import load_pretrained
 from swiss_training.graph_weights import read_graph
 from swiss_training.multitask.model import load_model
@@ -22,6 +21,7 @@ from swisscli.core.model.directory import (
     ModelDirectory,
     packaged_model,
 )
+from swisscli.core.model.graph import Precision
 from swisscli.core.tokenization import Tokenizer, pad
 from swisscli.inference.predictor import Predictor
 from tests.support.paths import ENCODERS
@@ -36,7 +36,7 @@ def _exported(tmp_path: Path, family: str, precision: Precision) -> tuple[Path, 
         scale_D = model.get_parameter("encoder.layers.0.attention_norm.weight")
         scale_D[3] *= 40  # an outlier of what `up` reads
     run = write_run(tmp_path / "run", model)
-    request = pipeline.Request(
+    request = pipeline.ExportRequest(
         ModelDirectory.open(run), precision, output=tmp_path / "small", max_drop=1
     )
     for _ in pipeline.export(request):

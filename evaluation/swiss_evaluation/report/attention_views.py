@@ -26,7 +26,7 @@ _MAX_DEFAULT_CHARS = 90
 
 
 @dataclass(frozen=True)
-class Choice:
+class AttentionChoice:
     """Which attention to show.
 
     Attributes:
@@ -42,7 +42,7 @@ class Choice:
     @property
     def is_given(self) -> bool:
         """Whether the user chose anything."""
-        return self != Choice()
+        return self != AttentionChoice()
 
     def check(self, size: EncoderSize) -> None:
         """Check that the layers and heads exist.
@@ -83,7 +83,7 @@ def default_texts(rows: Sequence[TaskRows]) -> tuple[tuple[str, ...], ...]:
 
 
 def section(
-    reader: AttentionReader, choice: Choice, rows: Sequence[TaskRows]
+    reader: AttentionReader, choice: AttentionChoice, rows: Sequence[TaskRows]
 ) -> tuple[Section, dict[str, Any]]:
     """Build the section, and the data of every layer and head."""
     layers = choice.layers or default_layers(reader.size.layers)

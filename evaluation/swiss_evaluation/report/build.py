@@ -18,7 +18,7 @@ from swiss_evaluation.data import (
 )
 from swiss_evaluation.report import attention_views
 from swiss_evaluation.report.analysis import LabelledPredictions
-from swiss_evaluation.report.attention_views import Choice
+from swiss_evaluation.report.attention_views import AttentionChoice
 from swiss_evaluation.report.page import Page, Section, render
 from swiss_evaluation.report.sections import (
     architecture_section,
@@ -38,7 +38,7 @@ _VERSIONS = ("torch", "onnxruntime-gpu", "onnxruntime", "numpy", "tokenizers", "
 
 
 @dataclass(frozen=True)
-class Request:
+class ReportRequest:
     """What to report.
 
     Attributes:
@@ -52,7 +52,7 @@ class Request:
     source: EvaluationSource
     output: Path
     force: bool = False
-    choice: Choice = field(default_factory=Choice)
+    choice: AttentionChoice = field(default_factory=AttentionChoice)
     num_errors: int = 10
 
 
@@ -82,7 +82,7 @@ class ReportInput:
     without_weights: str | None
 
 
-def prepare(request: Request) -> ReportInput:
+def prepare(request: ReportRequest) -> ReportInput:
     """Check and read everything that a report needs, before any long work.
 
     Raises:
@@ -115,7 +115,7 @@ def prepare(request: Request) -> ReportInput:
     return ReportInput(inputs, entries, without_weights)
 
 
-def report(request: Request, prepared: ReportInput, advance: Advance) -> Iterator[Event]:
+def report(request: ReportRequest, prepared: ReportInput, advance: Advance) -> Iterator[Event]:
     """Measure a model on its dev rows and write the page.
 
     Args:
@@ -181,7 +181,7 @@ def _read_log(model: Path) -> list[dict[str, Any]]:
 
 def _attention_section(
     reader: AttentionReader | None,
-    choice: Choice,
+    choice: AttentionChoice,
     rows: Sequence[TaskRows],
     without_weights: str | None,
 ) -> tuple[Section, dict[str, Any] | None]:

@@ -9,8 +9,8 @@ from onnx import TensorProto
 from swiss_export.builder import Array, GraphBuilder
 from swiss_export.heads import linear
 from swiss_export.precision import BACKENDS
-from swiss_export.precision.backend import Linear, Norm, Precision, Range, SelfAttention
-from swisscli.core.model.graph import EMBEDDING
+from swiss_export.precision.backend import Linear, Norm, Range, SelfAttention
+from swisscli.core.model.graph import EMBEDDING, Precision
 from swisscli.core.model.model_config import ModelConfig
 
 

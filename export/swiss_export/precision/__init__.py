@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from swiss_export.builder import GraphBuilder
-from swiss_export.precision.backend import Precision, PrecisionBackend, Range
+from swiss_export.precision.backend import PrecisionBackend, Range
 from swiss_export.precision.cpu import CpuBackend
 from swiss_export.precision.fp16 import Float16Backend
 from swiss_export.precision.fp32 import Float32Products
 from swiss_export.precision.int8 import Int8Products
+from swisscli.core.model.graph import Precision
 
 
 @dataclass(frozen=True)

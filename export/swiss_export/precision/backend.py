@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from swiss_export.builder import Array, GraphBuilder
 
-Precision = Literal["fp32", "fp16", "int8"]
 Range = tuple[Array, Array]
 """Smallest and largest value of each channel, (I,) each."""
 

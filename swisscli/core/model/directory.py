@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from swisscli.core.errors import ConfigurationError, ModelError
 from swisscli.core.model.manifest import FileEntry, Manifest, sha256_of
@@ -19,6 +20,9 @@ GRAPH = "model.onnx"
 METRICS = "metrics.json"
 TRAIN_CONFIG = "train_config.toml"
 MANIFEST = "manifest.json"
+
+BackendName = Literal["onnx", "torch"]
+"""What runs a model: ONNX Runtime its graph, or torch its weights."""
 
 PREDICTION_FILES = (CONFIG, TOKENIZER, GRAPH)
 """Files that prediction needs, besides the manifest."""

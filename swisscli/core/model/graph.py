@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from swisscli.core.errors import ModelError
 
@@ -11,6 +12,9 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 EMBEDDING = "embedding"
 """Name of the output with the embedding of each sequence, (B, D), of length 1."""
+
+Precision = Literal["fp32", "fp16", "int8"]
+"""Precision of the encoder in the graph."""
 
 # The fields of onnx.proto3 in which a graph can be, by message: number -> the message in it.
 _PARTS = {

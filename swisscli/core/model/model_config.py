@@ -22,7 +22,7 @@ from swisscli.core.model.version import FORMAT_VERSION, check_format_version
 from swisscli.core.tasks import (
     MAX_LABELS,
     TASKS,
-    Kind,
+    TaskKind,
     TaskSpec,
     label_problem,
     own_task,
@@ -68,7 +68,7 @@ class _TaskEntry:
     """A task's entry in `config.json`; the name of a built-in task determines the rest."""
 
     name: Annotated[str, Text(100)]
-    kind: Annotated[Kind, Choice(get_args(Kind))]
+    kind: Annotated[TaskKind, Choice(get_args(TaskKind))]
     labels: Annotated[tuple[str, ...], ListOf(_read_label, most=MAX_LABELS)]
     arity: Annotated[int, Integer(1, 2)] = 1
     score_range: Annotated[

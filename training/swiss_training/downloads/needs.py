@@ -114,7 +114,7 @@ def _find_names(config: TrainConfig) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Progress:
+class FetchProgress:
     """The progress of fetching.
 
     Attributes:
@@ -132,13 +132,13 @@ class Progress:
     size: int | None
 
 
-def _show_nothing(progress: Progress) -> None:
+def _show_nothing(progress: FetchProgress) -> None:
     """Show no progress."""
 
 
 def fetch_needs(
     needs: Needs,
-    show: Callable[[Progress], None] = _show_nothing,
+    show: Callable[[FetchProgress], None] = _show_nothing,
     *,
     offline: bool = False,
     wait: Callable[[], None] = lambda: None,
@@ -176,7 +176,7 @@ def _fetch_files(
     client: httpx2.Client,
     data: Sequence[str],
     revisions: Sequence[hub.Revision],
-    show: Callable[[Progress], None],
+    show: Callable[[FetchProgress], None],
 ) -> None:
     jobs: list[tuple[RemoteFile, Path, dict[str, str]]] = []
     if data:
@@ -194,14 +194,14 @@ def _fetch_files(
 
 
 def _report(
-    show: Callable[[Progress], None],
+    show: Callable[[FetchProgress], None],
     name: str,
     number: int,
     count: int,
     done: int,
     size: int | None,
 ) -> None:
-    show(Progress(name, number, count, done, size))
+    show(FetchProgress(name, number, count, done, size))
 
 
 @contextmanager

@@ -6,8 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from swisscli.core.errors import ConfigurationError
-
 Part = Literal["train", "heldout"]
 """`train` to learn from, `heldout` to measure with; they share no template and no word."""
 
@@ -19,18 +17,6 @@ Word = Mapping[str, str]
 """A word or phrase: its forms by name. The form `""` is the first."""
 
 
-def as_part(name: str) -> Part:
-    """The part of this name.
-
-    Raises:
-        ConfigurationError: if there is none.
-    """
-    for part in PARTS:
-        if part == name:
-            return part
-    raise ConfigurationError(f"unknown `split` {name!r}", hint=f"choose one of: {', '.join(PARTS)}")
-
-
 def _lines(path: Path) -> Iterator[str]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -39,14 +25,14 @@ def _lines(path: Path) -> Iterator[str]:
 
 @cache
 def word_lists(part: Part) -> Mapping[str, tuple[Word, ...]]:
-    """The words of one part by the name of their list, such as `person` or `aspect@film`."""
+    """Return the words of one part by the name of their list, such as `person` or `aspect@film`."""
     lists: dict[str, tuple[Word, ...]] = {}
     for path in sorted((_FOLDER / "words").glob("*.txt")):
         name, forms, is_wanted = "", [""], False
         for line in _lines(path):
             if section := _SECTION.fullmatch(line):
                 name, forms = section["name"], (section["forms"] or "").split("/")
-                assert name not in lists, f"{path}: the list {name} is there twice"
+                assert name not in lists, f"{path}: the list {name} exists twice"
                 lists[name] = ()
                 continue
             for each in PARTS:
@@ -66,7 +52,7 @@ def _word(path: Path, forms: list[str], entry: str) -> Word:
 
 @cache
 def templates(name: str, part: Part) -> tuple[str, ...]:
-    """The templates of one part, one per line of `templates/NAME.txt`."""
+    """Return the templates of one part, one per line of `templates/NAME.txt`."""
     lines: list[str] = []
     current = ""
     for line in _lines(_FOLDER / "templates" / f"{name}.txt"):
