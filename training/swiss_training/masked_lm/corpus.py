@@ -45,7 +45,7 @@ def read_texts(config: PretrainConfig, observer: Observer = NOBODY) -> Iterator[
     for name in config.files:
         layout, is_empty = format_of(name), True
         assert layout is not None  # the configuration has checked it
-        if Path(name).exists() and not Path(name).is_file():
+        if Path(name).exists() and not (Path(name).is_file() or Path(name).is_dir()):
             raise DataError(
                 f"{name}: is not a regular file, but its text is read twice",
                 hint="save the text as a file first",
