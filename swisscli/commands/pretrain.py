@@ -109,16 +109,12 @@ def run(start: PretrainConfig | Path, *, offline: bool = False) -> None:
         offline: Whether nothing may be fetched.
     """
     with requires_extra("train"):
-        from swiss_training.distributed import ranks
         from swiss_training.masked_lm import objective
     from swisscli.commands.fetching import fetch_again
-    from swisscli.commands.training import folder_of_run, follow
+    from swisscli.commands.training import folder_of_run, follow, refuse_ranks
     from swisscli.console.training import TrainingDisplay
 
-    if ranks.started_by_torchrun():
-        raise ConfigurationError(
-            "swiss pretrain trains in one process", hint="start it without torchrun"
-        )
+    refuse_ranks("swiss pretrain")
 
     folder = folder_of_run(start)
     if isinstance(start, Path):

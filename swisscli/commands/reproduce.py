@@ -201,8 +201,10 @@ def run(request: _Request) -> None:
     with requires_extra("train"):
         from swiss_training.experiments import reproduction
     from swisscli.commands.fetching import fetch
+    from swisscli.commands.training import refuse_ranks
     from swisscli.console.training import TrainingDisplay
 
+    refuse_ranks("swiss reproduce")
     selection = reproduction.use_cache(request.selection, request.named)
     entries = ledger.read(selection.folder, Entry)
     check_ledger(selection, entries)

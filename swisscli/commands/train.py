@@ -94,21 +94,23 @@ def run(
     from swisscli.commands.training import join_ranks
 
     with join_ranks():
-        start = _run_to_resume(start)
+        start = _run_to_resume(start, data_is_named=data_is_named)
         _train(start, chosen, data_is_named=data_is_named, offline=offline)
 
 
-def _run_to_resume(start: TrainConfig | Path) -> TrainConfig | Path:
+def _run_to_resume(start: TrainConfig | Path, *, data_is_named: bool) -> TrainConfig | Path:
     """Resume the run that torchrun's processes had begun, if torchrun has restarted them."""
     from swiss_training.distributed import ranks
     from swiss_training.run_folder import RunFolder, folder_of
+    from swisscli.commands.fetching import check_inputs
 
     if not ranks.restarts():
         return start
     if isinstance(start, Path):
         return folder_of(start)
     folder = RunFolder(Path(start.output), TrainConfig)
-    return folder.path if ranks.from_first(folder.was_begun_with(start)) else start
+    begun, _ = check_inputs(start, data_is_named=data_is_named)
+    return folder.path if ranks.from_first(folder.was_begun_with(begun)) else start
 
 
 def _train(

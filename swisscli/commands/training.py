@@ -15,7 +15,7 @@ from swiss_training.interruption import Interruption
 from swiss_training.observer import Observer
 from swisscli import console
 from swisscli.commands.flags import with_flags
-from swisscli.core.errors import SwissError
+from swisscli.core.errors import ConfigurationError, SwissError
 
 if TYPE_CHECKING:
     from swisscli.console.training import TrainingDisplay
@@ -69,6 +69,21 @@ def folder_of_run(start: RunConfig | Path) -> Path:
     from swiss_training.run_folder import folder_of
 
     return folder_of(start) if isinstance(start, Path) else Path(start.output)
+
+
+def refuse_ranks(command: str) -> None:
+    """Refuse to run a command in each of several processes.
+
+    Raises:
+        ConfigurationError: if torchrun started this process as one of several.
+    """
+    from swiss_training.distributed import ranks
+
+    if ranks.started_by_torchrun():
+        raise ConfigurationError(
+            f"{command} runs in one process, but torchrun started several",
+            hint="start it without torchrun; only swiss train trains in several processes",
+        )
 
 
 def follow(

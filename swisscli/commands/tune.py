@@ -252,7 +252,9 @@ def run(search: Search, request: _Request) -> None:
         import torch  # noqa: F401
     from swiss_training.tuning.search_folder import BEST, SearchFolder
     from swisscli.commands.fetching import fetch
+    from swisscli.commands.training import refuse_ranks
 
+    refuse_ranks("swiss tune")
     search, needs = _check_inputs(search, data_is_named=request.data_is_named)
     folder = SearchFolder(request.output, search)
     folder.check()

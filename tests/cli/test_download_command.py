@@ -87,6 +87,16 @@ def test_a_resumed_run_fetches_what_the_cache_has_lost(
     assert "fetching 2/2 config.json" in outcome.stderr
 
 
+def test_a_run_with_fetched_data_resumes_when_torchrun_restarts_it(
+    swiss: Any, server: FileServer
+) -> None:
+    first = swiss("train", "--awl", *SMALL)
+    assert first.exit_code == 0, first.stderr
+    restarted = swiss("train", "--awl", *SMALL, TORCHELASTIC_RESTART_COUNT="1")
+    assert restarted.exit_code == 0, restarted.stderr
+    assert restarted.stdout == first.stdout
+
+
 def test_data_that_is_named_or_here_is_not_fetched(
     swiss: Any, server: FileServer, tmp_path: Path
 ) -> None:

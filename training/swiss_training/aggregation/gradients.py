@@ -41,6 +41,10 @@ class TaskGradients:
             self._gradients[task], works = reduction.start_sum(self._gradients[task])
             self._works += works
 
+    def finish(self) -> None:
+        """Wait until the gradients of all ranks are added up."""
+        ranks.wait(*self._works)
+
     @torch.no_grad()
     def combine(self, aggregation: Aggregation, generator: torch.Generator) -> None:
         """Set the shared gradients to the combination of the tasks' gradients by a method.
@@ -49,7 +53,6 @@ class TaskGradients:
             aggregation: The method.
             generator: Source of its random choices.
         """
-        ranks.wait(*self._works)
         device = self._shared[0].device
         tasks_K = torch.tensor(list(self._gradients), device=device)
         factors_K = aggregation(self._gram_matrix(device), tasks_K, generator)

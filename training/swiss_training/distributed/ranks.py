@@ -15,14 +15,18 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import PrefixStore, Store, _abort_process_group
 from torch.distributed.rendezvous import rendezvous
 
-from swisscli.core.errors import SwissError
+from swisscli.core.errors import ConfigurationError, SwissError
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)
 """Longest wait for another rank, which may be computing a teacher's logits or writing a file."""
+JOIN_TIMEOUT = timedelta(minutes=10)
+"""Longest wait for all ranks to start."""
+LEAVE_SECONDS = 60.0
+"""Longest wait of a rank that has ended for the others."""
 HEAD_START = 1.0
 """Seconds that the first rank has to report an error that all ranks share."""
 _store: Store | None = None
@@ -51,12 +55,22 @@ def join() -> Iterator[None]:
     Raises:
         LostRankError: if another process does not join in time.
     """
-    global _store
     if not started_by_torchrun():
         yield
         return
-    with _raise_lost_rank():
-        store, number, count = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    _enter()
+    try:
+        yield
+    except BaseException:
+        _leave(wait=False)
+        raise
+    _leave(wait=True)
+
+
+def _enter() -> None:
+    global _store
+    try:
+        store, number, count = next(iter(rendezvous("env://", timeout=JOIN_TIMEOUT)))
         # torchrun keeps its store when it restarts the processes.
         _store = PrefixStore(f"swiss/{restarts()}", store)
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -69,10 +83,42 @@ def join() -> Iterator[None]:
             world_size=count,
             timeout=TIMEOUT,
         )
+        store.set_timeout(TIMEOUT)
+    except ValueError as error:  # a variable is missing or wrong
+        raise ConfigurationError(
+            "RANK and WORLD_SIZE are set, but the ranks cannot find each other",
+            hint="start them with torchrun, or unset RANK and WORLD_SIZE to train in one process",
+            details=[str(error).splitlines()[0]],
+        ) from None
+    except RuntimeError as error:
+        raise LostRankError(
+            f"the {os.environ['WORLD_SIZE']} ranks cannot find each other",
+            hint="check that all of them started, and that each machine reaches MASTER_ADDR",
+            details=[str(error).splitlines()[0]],
+        ) from None
+
+
+def _leave(*, wait: bool) -> None:
+    """Leave the group, whose connections to this rank close.
+
+    Args:
+        wait: Whether to wait until every rank has ended or failed, but not long, since one may
+            have died. A rank that failed waits for nobody: the others may wait for an exchange that
+            it will not begin, and notice by its connections.
+    """
+    assert _store is not None
+    deadline = time.monotonic() + LEAVE_SECONDS
     try:
-        yield
+        with suppress(RuntimeError):  # the store is gone, since its machine has left
+            num_ended = _store.add("ended", 1)
+            while wait and num_ended < size() and time.monotonic() < deadline:
+                time.sleep(0.02)
+                num_ended = _store.add("ended", 0)
     finally:
-        dist.destroy_process_group()
+        if wait:
+            dist.destroy_process_group()
+        else:
+            _abort_process_group()
 
 
 def size() -> int:

@@ -283,9 +283,11 @@ class Multitask:
             torch.autograd.backward(self.loss(self.tasks[index], part) / len(updates))
             if gradients and (is_last or passes[number][0] != index):
                 gradients.take(index)
-        self.losses.add_up()
         if self._sum:
             self._sum.finish()
+        if gradients:
+            gradients.finish()
+        self.losses.add_up()  # the last exchange: a step that loses a rank leaves no trace
         if gradients:
             generator = torch.Generator()
             generator.manual_seed(self.config.seed + step)
