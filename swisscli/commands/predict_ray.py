@@ -12,14 +12,20 @@ from swisscli.commands.inputs import (
     OutputOptions,
     RayOptions,
 )
-from swisscli.commands.prediction import MAX_WARNINGS, check_model_options, find_inputs
+from swisscli.commands.prediction import (
+    MAX_WARNINGS,
+    Tally,
+    announce,
+    check_model_options,
+    find_inputs,
+)
 from swisscli.core.errors import ConfigurationError
 from swisscli.core.tasks import input_columns
 from swisscli.inference.writers.formats import OutputFormat
 from swisscli.ray.cluster import Resources, predict_parts, require_ray, with_device
 from swisscli.ray.folder import find_folder
 from swisscli.ray.plan import PART_BYTES, Job, Report, cut_into_parts, default_format
-from swisscli.ray.remote import find_files
+from swisscli.ray.remote import find_files, find_versions
 
 _FORMATS = (OutputFormat.PARQUET, OutputFormat.JSONL)
 
@@ -82,7 +88,11 @@ def predict_on_ray(
         directory=Path.cwd(),
         parts=cut_into_parts(inputs.sources, columns, inputs.choice, PART_BYTES),
         num_sources=len(inputs.sources),
+        versions=find_versions(inputs.sources),
     )
+    for source in inputs.sources:
+        announce(source)
+    tally = Tally("texts" if columns.arity == 1 else "pairs", answers.strict_language)
     try:
         with console.progress("records") as show:
             reports = predict_parts(
@@ -91,21 +101,24 @@ def predict_on_ray(
     except KeyboardInterrupt:
         console.warning(f"stopped; to resume {output}, add --resume to the same command")
         raise
-    return _report_outcome(output, reports)
+    tally.counts.update(
+        read=sum(report.count.records for report in reports),
+        failed=sum(report.num_failed for report in reports),
+        blank=sum(report.num_blank for report in reports),
+        truncated=sum(report.num_truncated for report in reports),
+        out_of_domain=sum(report.num_out_of_domain for report in reports),
+    )
+    _report_outcome(output, reports, tally, inputs.model.config.max_length)
+    return tally.counts["failed"]
 
 
-def _report_outcome(output: str, reports: list[Report]) -> int:
+def _report_outcome(output: str, reports: list[Report], tally: Tally, max_length: int) -> None:
     for warning in dict.fromkeys(warning for report in reports for warning in report.warnings):
         console.warning(warning)
-    failures = [failure for report in reports for failure in report.failures]
-    for failure in failures[:MAX_WARNINGS]:
+    for failure in [failure for report in reports for failure in report.failures][:MAX_WARNINGS]:
         console.warning(failure)
-    num_failed = sum(report.num_failed for report in reports)
-    num_records = sum(report.count.records for report in reports)
-    if num_failed > MAX_WARNINGS:
-        console.warning(f"failed: {num_failed:,} records, {MAX_WARNINGS} shown above")
+    tally.report("Ray", max_length)
     console.status(
-        f"{output}: parts: {len(reports):,}; records in and out: {num_records:,}, each once, by"
-        f" count and checksum of their ids; failed: {num_failed:,}"
+        f"{output}: parts: {len(reports):,}; records in and out: {tally.counts['read']:,}, each"
+        f" once, by count and checksum of their ids; failed: {tally.counts['failed']:,}"
     )
-    return num_failed

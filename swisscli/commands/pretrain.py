@@ -19,7 +19,6 @@ from swisscli.commands.config_options import (
 )
 from swisscli.commands.extras import requires_extra
 from swisscli.commands.options import OfflineOption
-from swisscli.core.errors import ConfigurationError
 from swisscli.core.io.formats import parse_delimiter
 
 _OPTIONS = {

@@ -18,14 +18,26 @@ from swisscli.core.errors import (
 )
 from swisscli.core.processor import allowed_cores
 from swisscli.inference.readers import Source
+from swisscli.ray.filesystems import reason_of
 from swisscli.ray.plan import Count, Job, Report
+from swisscli.ray.remote import find_versions
 from swisscli.ray.worker import PartWorker, count_records
 
 if TYPE_CHECKING:
     import ray.data
 
 _EMBEDDED_STORE_BYTES = 100 << 20
-_KINDS = {kind.exit_code: kind for kind in (ConfigurationError, ModelError, DeviceError)}
+_KINDS = {
+    kind.exit_code: kind
+    for kind in (
+        SwissError,
+        ConfigurationError,
+        DataError,
+        ModelError,
+        MissingExtraError,
+        DeviceError,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -92,10 +104,9 @@ def predict_parts(
     missing = [number for number in range(len(job.parts)) if number not in done]
     show(sum(report.count.records for report in done.values()), len(done) / len(job.parts))
     with _connect(resources) as ray:
+        room = _count_actors(ray, resources)
         job.begin()
-        size = min(
-            resources.concurrency or _count_free_actors(ray, resources), max(1, len(missing))
-        )
+        size = min(resources.concurrency or room, max(1, len(missing)))
         # Needs no core of its own: reading is a small share of predicting.
         count = ray.remote(num_cpus=0)(count_records)
         counts = [count.remote(job, sources[start::size]) for start in range(size)]
@@ -116,6 +127,13 @@ def predict_parts(
             f" {expected.records:,} of the inputs: an input changed during the run",
             hint="predict again, to another folder",
         )
+    now = find_versions(sources)
+    if changed := [path for path in now if now[path] != job.versions[path]]:
+        raise DataError(
+            f"{changed[0]}: changed during the run, so {job.folder} may hold answers to both its"
+            " versions",
+            hint="predict again, to another folder",
+        )
     return reports
 
 
@@ -134,11 +152,35 @@ def _predict_in_pool(
     )
 
 
-def _count_free_actors(ray: Any, resources: Resources) -> int:
+def _count_actors(ray: Any, resources: Resources) -> int:
+    """How many actors the cluster has room for; at least 1, since a cluster may grow.
+
+    Raises:
+        DeviceError: if the cluster is this machine alone and has too few GPUs.
+        ConfigurationError: if it has too little memory.
+    """
     have = ray.cluster_resources()
-    by_core = int(have.get("CPU", 1)) // resources.threads
-    by_gpu = int(have.get("GPU", 0) / resources.gpus) if resources.gpus else by_core
-    return max(1, min(by_core, by_gpu))
+    needs = {"CPU": resources.threads, "GPU": resources.gpus, "memory": resources.memory or 0}
+    count = min(int(have.get(name, 0) / need) for name, need in needs.items() if need)
+    if not count and not _address():
+        if resources.gpus > have.get("GPU", 0):
+            raise DeviceError(
+                f"`actor_gpus` is {resources.gpus:g}, but this machine has"
+                f" {have.get('GPU', 0):g} GPUs that Ray finds",
+                hint="leave it out, or name a cluster with GPUs in RAY_ADDRESS",
+            )
+        raise ConfigurationError(
+            f"`actor_memory` is {(resources.memory or 0) >> 20:,} MB, but Ray has"
+            f" {int(have.get('memory', 0)) >> 20:,} MB to reserve here",
+            hint="lower it, or leave it out",
+        )
+    return max(1, count)
+
+
+def _address() -> str | None:
+    """The address of the user's cluster; None for one that is started here."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
 
 
 @contextmanager
@@ -156,16 +198,17 @@ def _connect(resources: Resources) -> Iterator[Any]:
             "object_store_memory": _EMBEDDED_STORE_BYTES,
             "include_dashboard": False,
         }
-        settings = {} if os.environ.get("RAY_ADDRESS") else embedded
+        settings = {} if _address() else embedded
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **settings)
-        except ConnectionError as error:
-            reason = str(error).partition("\n")[0]
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            if not _address():
+                raise SwissError(f"Ray cannot start on this machine: {reason_of(error)}") from error
             raise ConfigurationError(
-                f"RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}: {reason}",
+                f"RAY_ADDRESS={_address()}: {reason_of(error)}",
                 hint="start the cluster, set RAY_AUTH_TOKEN if it asks for a token, or unset"
                 " RAY_ADDRESS for an embedded one",
-            ) from None
+            ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -173,6 +216,14 @@ def _connect(resources: Resources) -> Iterator[Any]:
         # Ray prints what happens to workers; standard output is for results.
         with redirect_stdout(sys.stderr):
             yield ray
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None) or error  # of a task: what it raised
+        if isinstance(cause, SwissError):
+            raise cause from None
+        raise SwissError(
+            f"Ray gave up: {type(cause).__name__}: {reason_of(cause)}",
+            hint="to add the missing parts, type the same command with `resume=True`",
+        ) from error
     finally:
         if is_ours:
             ray.shutdown()
@@ -180,7 +231,7 @@ def _connect(resources: Resources) -> Iterator[Any]:
 
 def _make_error(refusal: str) -> SwissError:
     code, hint, message = refusal.split("\n", 2)
-    return _KINDS.get(int(code), DataError)(message, hint=hint or None)
+    return _KINDS[int(code)](message, hint=hint or None)
 
 
 def with_device(job: Job, resources: Resources) -> Job:

@@ -53,6 +53,9 @@ class Report:
     Attributes:
         count: Records written.
         num_failed: Records that failed.
+        num_blank: Records with a blank text.
+        num_truncated: Records that were truncated.
+        num_out_of_domain: Records that do not look like English.
         failures: Descriptions of the first of them.
         warnings: Warnings about the columns.
         pid: Process that predicted it.
@@ -60,6 +63,9 @@ class Report:
 
     count: Count = field(default_factory=Count)
     num_failed: int = 0
+    num_blank: int = 0
+    num_truncated: int = 0
+    num_out_of_domain: int = 0
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     pid: int = 0
@@ -80,6 +86,7 @@ class Job:
         directory: Folder to which paths of inputs are relative.
         parts: The parts: sources, each reduced to some of its records.
         num_sources: Number of inputs that they are parts of.
+        versions: What changes when the inputs do, by file; see `find_versions`.
     """
 
     tasks: tuple[str, ...]
@@ -92,6 +99,7 @@ class Job:
     directory: Path
     parts: tuple[Source, ...]
     num_sources: int
+    versions: dict[str, list[Any]]
 
     def output(self, number: int) -> str:
         """Name of the results of a part."""
@@ -169,11 +177,6 @@ class Job:
 
     def _plan(self) -> dict[str, Any]:
         manifest = (self.model / MANIFEST).read_bytes()
-        changed = {
-            part.path: Path(part.path).stat().st_mtime_ns
-            for part in self.parts
-            if Path(part.path).exists()
-        }
         plan = {
             "version": 1,
             "tasks": self.tasks,
@@ -185,7 +188,7 @@ class Job:
             },
             "columns": asdict(self.choice),
             "format": self.format,
-            "inputs": changed,
+            "inputs": self.versions,
             "parts": [
                 [part.path, part.format, part.part and asdict(part.part)] for part in self.parts
             ],

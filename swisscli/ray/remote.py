@@ -4,14 +4,15 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from swisscli.core.columns import InputColumns
 from swisscli.core.errors import ConfigurationError, DataError
 from swisscli.core.io.formats import InputFormat, format_of
 from swisscli.inference.readers import STDIN, Source, find_sources
-from swisscli.ray.filesystems import find_filesystem, is_url, reason_of
+from swisscli.ray.filesystems import find_filesystem, find_version, is_url, reason_of
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,23 @@ def find_files(
         for path in paths
         for name in (_matching(path) if is_url(path) else [path])
     ]
+
+
+def find_versions(sources: Sequence[Source]) -> dict[str, list[Any]]:
+    """What changes when the inputs do: size, and tag or time, of each file.
+
+    Raises:
+        DataError: if a file has gone.
+    """
+    versions = {}
+    for source in sources:
+        inside = [str(Path(source.path, name)) for name in source.documents]
+        for path in inside or [source.path]:
+            try:
+                versions[path] = find_version(path)
+            except Exception as error:  # drivers raise exceptions of their own
+                raise DataError(f"{path}: cannot be read: {reason_of(error)}") from None
+    return versions
 
 
 def _matching(url: str) -> list[str]:

@@ -34,6 +34,11 @@ class PartWorker:
     def _predictor(self) -> Predictor:
         return Predictor(str(self._job.model), **self._job.options)
 
+    @cached_property
+    def _keeps_columns(self) -> bool:
+        """Whether results have the columns of tables, as in one process if one input is a table."""
+        return any(part.is_table for part in self._job.parts)
+
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Predict parts by number.
 
@@ -49,34 +54,41 @@ class PartWorker:
         return {"part": numbers, "refusal": list(map(self._save_part, numbers))}
 
     def _save_part(self, number: int) -> str:
+        # An exception would be tried again, on every worker.
         try:
             with chdir(self._job.directory):
                 self._job.save(number, self._predict_part(number))
         except SwissError as error:
-            # An exception would be tried again, on every worker.
             return f"{error.exit_code}\n{error.hint or ''}\n{error.message}"
+        except Exception as error:
+            where = f"{self._job.parts[number].path}: part {number}"
+            return f"{SwissError.exit_code}\n\n{where}: {type(error).__name__}: {error}"
         return ""
 
     def _predict_part(self, number: int) -> Report:
         job, source = self._job, self._job.parts[number]
         report = Report(pid=os.getpid())
-        writer = self._writer(source, report)
-        records = RecordStream(source, job.columns, job.choice, keep_fields=source.is_table)
+        writer = self._writer(report)
+        records = RecordStream(source, job.columns, job.choice, keep_fields=self._keeps_columns)
         with job.folder.write(job.output(number)) as write:
             write(writer.begin(records))
             for chunk in self._predictor.predict_chunks(job.tasks, chunks(records)):
                 write(writer.rows(chunk))
                 for predictions in chunk:
-                    report.count.add(source.path, predictions[0].record.line)
+                    first, line = predictions[0], predictions[0].record.line
+                    report.count.add(source.path, line)
+                    report.num_blank += first.skipped == "empty"
+                    report.num_truncated += first.truncated
+                    report.num_out_of_domain += first.out_of_domain
                     if error := failure_of(predictions):
                         report.num_failed += 1
                         if len(report.failures) < _MAX_FAILURES:
-                            where = f"{source.path}:{predictions[0].record.line}"
+                            where = f"{source.path}:{line}"
                             report.failures.append(f"{where}: {error.code}: {error.message}")
             write(writer.end())
         return report
 
-    def _writer(self, source: Source, report: Report) -> Writer:
+    def _writer(self, report: Report) -> Writer:
         decision = Decision(self._job.options["classes"], self._job.options["threshold"])
         known = self._predictor.config.tasks
         tasks = [
@@ -85,7 +97,7 @@ class PartWorker:
         return make_writer(
             self._job.format,
             tasks,
-            keep=source.is_table,
+            keep=self._keeps_columns,
             with_file=self._job.num_sources > 1,
             warn=report.warnings.append,
         )

@@ -40,8 +40,9 @@ def test_map_batches_of_ray():
 
 
 def test_map_in_pandas_of_spark():
-    pytest.importorskip("pyspark", reason="pyspark is not installed")
-    pytest.importorskip("pandas", reason="pandas is not installed")
+    missing = "is not installed (pip install --group spark)"
+    pytest.importorskip("pyspark", reason=f"pyspark {missing}")
+    pytest.importorskip("pandas", reason=f"pandas {missing}")
     if not shutil.which("java"):
         pytest.skip("Spark needs Java, which is not installed")
     assert len(re.findall(r"positive|neutral|negative", run(SPARK))) >= 3

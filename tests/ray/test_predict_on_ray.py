@@ -1,8 +1,10 @@
 """`swiss predict --engine ray` and `swisscli.ray`, on one small embedded cluster."""
 
+import gzip
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -11,9 +13,11 @@ import pytest
 
 import swisscli.ray
 from swisscli.core.model.directory import find_model
+from tests.support.program import PROGRAM, check_refusal, wait_for
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytest.importorskip("ray.data", reason="the extra ray is not installed")
+pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
 
 
@@ -61,6 +65,22 @@ def write_texts(folder, count):
     return names
 
 
+def once_a_part_is_done(folder, act):
+    """Start a thread that acts on the report of the part that is done first."""
+
+    def wait():
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            for report in (folder / "out" / "_swiss").glob("part-*.json"):
+                act(json.loads(report.read_text()))
+                return
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
 def test_answers_are_those_of_one_process_to_the_bit(predict, swiss, tmp_path, monkeypatch):
     monkeypatch.delenv("SWISS_MODEL")
     model = ("--model", find_model(None))
@@ -91,21 +111,89 @@ def test_json_is_written_as_json(predict, swiss, tmp_path):
     assert part.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
+def test_every_format_is_answered_as_in_one_process(predict, swiss, tmp_path):
+    csv = "error,text,sentiment_score\n" + "".join(f'e{n},"a\nfilm {n}",0\n' for n in range(30))
+    texts = {
+        "empty.txt": "",
+        "lines.txt": "good film\r\n\r\nbad film",
+        "table.csv": csv,  # with names that the answers have, too
+        "table.tsv": "id\ttext\n7\tgood\n",
+        "keys.jsonl": '{"text": "good", "x": [1]}\n{"text": 5}\n{"y": 1, "text": "bad"}\n',
+        "list.json": '[{"text": "good"}, {"text": "schön"}]',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text.encode())
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    table = pyarrow.table({"text": ["good", None, "bad"], "number": [1, 2, 3]})
+    parquet.write_table(table, tmp_path / "groups.parquet", row_group_size=1)
+    names = [*texts, *(f"{name}.gz" for name in texts), "groups.parquet"]
+    predict(*names, "--batch-tokens", 1, "--format", "jsonl", exit_code=1)
+    whole = swiss("predict", "sst", *names, "--batch-tokens", 1, "-o", "whole.jsonl")
+    assert whole.exit_code == 1
+    found = b"".join(path.read_bytes() for path in parts(tmp_path / "out"))
+    assert found == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_pairs_and_several_tasks_are_answered_as_in_one_process(cluster, swiss, tmp_path):
+    (tmp_path / "pairs.csv").write_text("id,a,b\n1,good,bad\n2,good film,\n3,film,film\n")
+    ask = ("predict", "paraphrase,similarity", "pairs.csv", "--columns", "a,b", "--batch-tokens", 1)
+    outcome = swiss(*ask, *RAY, "-o", "out")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert swiss(*ask, "-o", "whole.parquet").exit_code == 0
+    assert rows(tmp_path / "out") == parquet.read_table(tmp_path / "whole.parquet").to_pylist()
+
+
+def test_what_one_process_warns_about_is_said(predict, tmp_path):
+    (tmp_path / "a.txt").write_text("good film\n" + "film " * 2000 + "\n")
+    outcome = predict("a.txt")
+    assert "truncated to 16 tokens: 1 of 2 records" in outcome.stderr
+
+
+def test_a_file_that_cannot_be_read_ends_it_with_its_name(cluster, swiss, tmp_path):
+    (tmp_path / "good.txt").write_text("good film\n")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1")
+    (tmp_path / "broken.txt.gz").write_bytes(gzip.compress(b"good film\n" * 1000)[:-20])
+    for name in ("missing.txt", "broken.parquet", "broken.txt.gz"):
+        outcome = swiss("predict", "sst", "good.txt", name, *RAY, "-o", f"out-{name}")
+        check_refusal(outcome, 3, [name])
+
+
+def test_more_than_this_machine_has_is_refused(cluster, swiss, tmp_path):
+    (tmp_path / "a.txt").write_text("good film\n")
+    for option, status, message in (
+        (("--actor-gpus", 0.5), 6, "--actor-gpus is 0.5, but this machine has 0 GPUs"),
+        (("--actor-memory", 10**9), 2, "--actor-memory is 1,000,000,000 MB, but Ray has"),
+    ):
+        check_refusal(
+            swiss("predict", "sst", "a.txt", *RAY, *option, "-o", "out"), status, [message]
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_cluster_of_ray_address_is_joined(cluster, environment, tmp_path):
+    (tmp_path / "a.txt").write_text("good film\n")
+    done = subprocess.run(
+        [*PROGRAM, "predict", "sst", "a.txt", *map(str, RAY), "-o", "out"],
+        cwd=tmp_path,
+        env=environment | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [row["text"] for row in rows(tmp_path / "out")] == ["good film"]
+    assert len(ray.nodes()) == 1
+
+
 def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(predict, tmp_path):
     names = write_texts(tmp_path, 40)
     killed: list[int] = []
 
-    def kill_first_worker():
-        deadline = time.monotonic() + 300
-        while not killed and time.monotonic() < deadline:
-            for report in (tmp_path / "out" / "_swiss").glob("part-*.json"):
-                killed.append(json.loads(report.read_text())["pid"])
-                os.kill(killed[0], signal.SIGKILL)
-                return
-            time.sleep(0.001)
+    def kill(report):
+        killed.append(report["pid"])
+        os.kill(killed[0], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_first_worker)
-    killer.start()
+    killer = once_a_part_is_done(tmp_path, kill)
     outcome = predict(*names)
     killer.join()
     assert outcome.stdout == b""
@@ -114,7 +202,39 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost_or_doubled(predict, tmp
     assert "records in and out: 800, each once" in outcome.stderr
     expected = [(name, line) for name in names for line in range(1, 21)]
     assert [(row["file"], row["line"]) for row in rows(tmp_path / "out")] == expected
-    assert not list((tmp_path / "out").rglob("*.partial"))
+    assert not list((tmp_path / "out").rglob(".swiss-*"))
+
+
+def test_an_input_that_changes_during_the_run_is_noticed(predict, tmp_path):
+    names = write_texts(tmp_path, 40)
+    other = "another film\n" * 20
+    writer = once_a_part_is_done(tmp_path, lambda _: (tmp_path / names[0]).write_text(other))
+    outcome = predict(*names, exit_code=3)
+    writer.join()
+    assert f"{names[0]}: changed during the run" in outcome.stderr
+
+
+def test_a_run_that_is_stopped_resumes(predict, environment, tmp_path):
+    names = write_texts(tmp_path, 90)
+    process = subprocess.Popen(
+        [*PROGRAM, "predict", "sst", *names, *map(str, RAY), "-o", "out"],
+        cwd=tmp_path,
+        env=environment | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    state = tmp_path / "out" / "_swiss"
+    wait_for(lambda: len(list(state.glob("part-*.json"))) > 2, process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 130, stderr
+    assert "to resume out, add --resume to the same command" in stderr
+    assert len(parts(tmp_path / "out")) < 90
+    assert "records in and out: 1,800, each once" in predict(*names, "--resume").stderr
+    expected = [(name, line) for name in names for line in range(1, 21)]
+    assert [(row["file"], row["line"]) for row in rows(tmp_path / "out")] == expected
+    assert not list((tmp_path / "out").rglob(".swiss-*"))
 
 
 def test_resume_adds_the_missing_parts_and_nothing_else(predict, swiss, tmp_path):
@@ -133,6 +253,11 @@ def test_resume_adds_the_missing_parts_and_nothing_else(predict, swiss, tmp_path
     assert "records in and out: 80, each once" in outcome.stderr
     assert {path.name: path.read_bytes() for path in parts(tmp_path / "out")} == before
     assert (tmp_path / "out" / "part-00002.parquet").stat().st_mtime_ns == kept
+    assert "records in and out: 80" in predict(*names, "--batch-tokens", 1, "--resume").stderr
+    assert {path.name: path.read_bytes() for path in parts(tmp_path / "out")} == before
+    (tmp_path / names[0]).write_text("another film\n" * 20)
+    changed = swiss("predict", "sst", *names, *RAY, "-o", "out", "--batch-tokens", 1, "--resume")
+    check_refusal(changed, 2, ["was started with other inputs"])
 
 
 def test_inputs_and_results_may_be_urls(cluster, swiss, tmp_path):
@@ -173,6 +298,7 @@ def test_what_ray_cannot_do_is_refused_before_any_work(swiss, tmp_path):
         (("a.txt", "--engine", "ray", "-o", "out", "--summary"), "--summary does not apply"),
         (("a.txt", "--engine", "ray", "-o", "out", "--format", "csv"), "parquet or jsonl"),
         (("-", "--engine", "ray", "-o", "out"), "not standard input"),
+        (("a.txt", "--engine", "ray", "-o", "a.txt"), "exists and is not a folder"),
         (("a.txt", "--resume"), "--engine ray"),
     ):
         outcome = swiss("predict", "sst", *arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from swiss_training.distributed import ranks, reduction
-from swiss_training.multitask import evaluation
+from swiss_training.multitask import data
 from swiss_training.multitask import objective as multitask
 from swiss_training.run_folder import PREVIOUS
 from swisscli.core.methods import MethodSpec, method_names, methods_of
@@ -101,7 +101,7 @@ def main() -> None:
     folder, encoder = map(Path, sys.argv[1:])
     torch.set_num_threads(1)
     reduction.BUCKET_BYTES = BUCKET_BYTES
-    evaluation.BATCH_SIZE = DEV_BATCH
+    vars(data)["EVALUATION_BATCH"] = DEV_BATCH  # imported by name
     with ranks.join():
         for run in sorted(folder.glob("resumed *")):
             for _ in multitask.resume(run / PREVIOUS):

@@ -14,7 +14,7 @@ from swisscli.inference.writers.formats import OutputFormat
 from swisscli.ray.filesystems import find_filesystem
 from swisscli.ray.folder import Folder, find_folder
 from swisscli.ray.plan import Job, Report, cut_into_parts
-from swisscli.ray.remote import find_files
+from swisscli.ray.remote import find_files, find_versions
 from swisscli.ray.worker import PartWorker, count_records
 
 pytest.importorskip("fsspec", reason="the extra ray is not installed")
@@ -26,7 +26,10 @@ CSV = b"id,text\n1,good film\n2,bad film\n3,\n4,dull\n"
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """A bucket on this machine; pip install 'moto[server]'."""
+    """A bucket on this machine.
+
+    moto is in no group: its botocore needs an older dateutil than constraints.txt has.
+    """
     server_module = pytest.importorskip("moto.server", reason="moto[server] is not installed")
     from pyarrow.fs import S3FileSystem
 
@@ -75,6 +78,7 @@ def make_job(folder: Folder, urls: list[str], model: Path) -> Job:
         directory=Path.cwd(),
         parts=cut_into_parts(sources, SENTIMENT, ColumnChoice(), 20),
         num_sources=len(sources),
+        versions=find_versions(sources),
     )
 
 
@@ -105,6 +109,17 @@ def test_parts_of_files_behind_urls_are_written_behind_one(place: str, tiny_mode
     names = {f"part-{number:05}.jsonl" for number in range(last + 1)}
     assert job.folder.names() == names | {"_swiss"}
     assert len(job.folder.names("_swiss")) == last + 2
+
+
+def test_an_input_that_has_changed_is_not_resumed(place: str, tiny_model: Path) -> None:
+    url, out = f"{place}/a.csv", find_folder(f"{place}/out")
+    put(url, CSV)
+    make_job(out, [url], tiny_model).begin()
+    assert PartWorker(make_job(out, [url], tiny_model))({"part": [0]})["refusal"] == [""]
+    make_job(out, [url], tiny_model).check(resume=True)
+    put(url, CSV.replace(b"dull", b"fine!"))  # as many records
+    with pytest.raises(ConfigurationError, match="was started with other inputs"):
+        make_job(out, [url], tiny_model).check(resume=True)
 
 
 def test_an_error_leaves_nothing_half_written(place: str) -> None:
