@@ -286,6 +286,24 @@ def test_a_file_without_a_header_is_read_by_numbers(swiss: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("file", "options"),
+    [("pipes.csv", ("--delimiter", "pipe")), ("pipes.csv?delimiter=|", ())],
+)
+def test_a_delimiter_that_is_given_is_obeyed(
+    swiss: Any, tmp_path: Path, file: str, options: tuple[str, ...]
+) -> None:
+    table = _messages(tmp_path / "messages.csv").read_text()
+    (tmp_path / "pipes.csv").write_text(table.replace(",", "|"))
+    command = ("train", "--train", f"spam={file}", *TINY, "--max-steps", 2)
+    outcome = swiss(*command, *options, "--output", "a")
+    assert outcome.exit_code == 0, outcome.stderr
+    assert "2 classes: ham 27, spam 9" in outcome.stderr
+    outcome = swiss(*command, "--delimiter", "ab", "--output", "b")
+    assert outcome.exit_code == 2
+    assert "--delimiter 'ab' is not one character" in outcome.stderr
+
+
+@pytest.mark.parametrize(
     ("rows", "messages"),
     [
         (["a film,ham"] * 9, ("all 9 labels of spam are 'ham'", "two classes or more")),
