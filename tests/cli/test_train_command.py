@@ -83,7 +83,7 @@ def test_options_win_over_the_recipe(swiss: Any, tmp_path: Path) -> None:
             ("--tasks", "qa", "--train", "sst", "--sampling-weights", "sst=x", "--epochs", 0),
             2,
             (
-                "3 problems:",
+                "4 problems:",
                 "tasks names 'qa', which is not built in",
                 "--train 'sst' is not TASK=FILE",
                 "--sampling-weights 'sst=x' is not TASK=N",
@@ -238,6 +238,6 @@ def test_the_help_is_grouped_and_begins_with_the_common_options(swiss: Any) -> N
     )
     names = [name for name, _ in groups]
     assert names == ["Common options", "Data", "Model", "Methods", "Optimization", "Run", "Options"]
-    options = re.findall(r"^  (--[a-z-]+)", groups[0][1], re.M)
+    options = re.findall(r"^  (?:-o, )?(--[a-z-]+)", groups[0][1], re.M)
     assert len(options) == 10
     assert {"--train", "--data", "--encoder", "--awl", "--resume"} <= set(options)
