@@ -2,7 +2,7 @@
 
     pip install 'swissbert[ray]'
     python -m benchmarks.scale --model bert-tiny --texts 10000000
-    python -m benchmarks.scale --model packaged --texts 200000
+    python -m benchmarks.scale --model packaged --texts 100000
 
 Each way starts as a user would start it. A run over one text per file is the cost of starting; it
 is subtracted where a figure is per text. Every measurement is added to `scale.json` as it comes,
@@ -78,7 +78,7 @@ def write_texts(folder: Path, count: int) -> list[str]:
     for number, file in enumerate(files):
         with file.open("w") as stream:
             for index in range(number, max(count, NUM_FILES), NUM_FILES):
-                stream.write(f"{' '.join(rng.choices(WORDS, k=rng.randint(4, 16)))} {index}\n")
+                stream.write(f"{' '.join(rng.choices(WORDS, k=rng.randint(2, 8)))} {index}\n")
     return [str(file) for file in files]
 
 

@@ -21,8 +21,8 @@ NUM_MACHINES, NUM_GPUS = 100, 8
 CORES_PER_GPU = 8
 GPU_TEXTS = 50_000
 """Texts per second that a GPU computes, without reading and tokenizing. An assumption."""
-GFLOP_PER_TEXT = 0.34
-"""Two operations for each of MiniLM-L6's 10.6 million weights of products and 16 tokens."""
+GFLOP_PER_TEXT = 0.25
+"""Two operations for each of MiniLM-L6's 10.6 million weights of products and 12 tokens."""
 NUM_FILES = 64
 """Files with the texts; each is a part of Ray's."""
 
@@ -124,7 +124,7 @@ def _machine(measured: Sequence[Measured]) -> Iterator[str]:
 def _ways(measured: Sequence[Measured]) -> Iterator[str]:
     yield "## Each way"
     yield ""
-    yield "Short texts of 5 to 17 words, all different, in 64 files. *Start* is a run over one text"
+    yield "Short texts of 3 to 9 words, all different, in 64 files. *Start* is a run over one text"
     yield "per file; texts per second and processor time per text are without it. *Ratio* compares"
     yield "texts per second with one process. Memory is resident, the sum over all processes."
     yield "`bert-tiny` has two layers and random weights: it shows the cost of everything but the"
@@ -191,7 +191,7 @@ def _billion(measured: Sequence[Measured]) -> Iterator[str]:
         yield ""
         yield f"**{NUM_GPUS} GPUs.** Nothing was measured on one. Two rates limit a GPU. What it"
         yield f"computes is assumed to be {GPU_TEXTS:,} texts per second, which is"
-        yield f"{teraflops:.0f} TFLOP/s at {GFLOP_PER_TEXT} GFLOP a text (MiniLM-L6, 16 tokens)."
+        yield f"{teraflops:.0f} TFLOP/s at {GFLOP_PER_TEXT} GFLOP a text (MiniLM-L6, 12 tokens)."
         yield "What its processor cores read, tokenize and write is measured: through Ray and with"
         yield "the tiny encoder, a text takes"
         yield f"{tiny.processor_micros:,.1f} µs of processor time, so {CORES_PER_GPU} cores feed"
