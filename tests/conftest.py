@@ -69,6 +69,12 @@ def spawn(environment: dict[str, str], tmp_path: Path) -> Spawn:
 
 
 @pytest.fixture
+def without_coverage(environment: dict[str, str]) -> None:
+    """Start programs that `make coverage` does not measure: it would write a file of its own."""
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.fixture
 def read_terminal() -> Callable[[int], bytes]:
     """Read everything that a program writes to a terminal until it ends."""
 

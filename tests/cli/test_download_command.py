@@ -402,6 +402,7 @@ def test_ctrl_c_keeps_what_has_come_and_the_same_command_fetches_the_rest(
 
 
 @needs_shared_data
+@pytest.mark.usefixtures("without_coverage")
 def test_a_full_disk_is_said_and_what_has_come_is_kept(
     real: FileServer, spawn: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:

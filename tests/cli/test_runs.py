@@ -381,6 +381,7 @@ def test_a_pipe_that_would_have_to_be_read_twice_is_refused(
     assert not Path("run").exists()
 
 
+@pytest.mark.usefixtures("without_coverage")
 def test_a_second_interrupt_ends_the_run_at_once(spawn: Any, tmp_path: Path) -> None:
     process = spawn("train", *TINY, "--data", DATA, *ENDLESS, "--output", "run")
     wait_for(logged(tmp_path / "run", "StepsDone"), process)
@@ -399,6 +400,7 @@ def limit_files(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.usefixtures("without_coverage")
 @pytest.mark.parametrize("command", ["train", "pretrain"])
 def test_a_full_disk_is_named_and_the_run_resumes_once_there_is_room(
     spawn: Any, swiss: Any, tmp_path: Path, command: str
