@@ -262,6 +262,53 @@ def test_a_shared_number_is_changed_in_one_text() -> None:
     assert changed.texts[1] == kept.texts[1]
 
 
+def rewritten(name: str, *rows: tuple[Target, *tuple[str, ...]]) -> list[list[tuple[str, float]]]:
+    """What a bucket makes of rows of paraphrase: first texts and labels of each set."""
+    made = [m for part in PARTS for m in make(name, part=part, rows=rows_of("paraphrase", *rows))]
+    return [[(e.texts[0], e.label) for e in m.examples] for m in made]
+
+
+def test_names_with_roles_of_their_own_exchanged_are_no_paraphrase() -> None:
+    question = "Why did Rome attack Carthage so often?"
+    (swapped,) = rewritten("real-swaps", (1.0, question, "What made Rome fight Carthage?"))
+    assert swapped == [(question, 1.0), ("Why did Carthage attack Rome so often?", 0.0)]
+    # Whoever plays with somebody is played with; and of pairs that differ nothing is known.
+    assert not rewritten("real-swaps", (1.0, "Did Rome play with Carthage?", "Did they play?"))
+    assert not rewritten("real-swaps", (0.0, question, "When did Rome fall?"))
+    assert not rewritten("real-swaps", (1.0, "Did Rome attack Rome?", "Did Rome attack itself?"))
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_names_on_one_level_exchanged_keep_the_label(label: float) -> None:
+    question = "What is the difference between Java and Python today?"
+    (swapped,) = rewritten("real-mutual-swaps", (label, question, "How do they differ?"))
+    assert swapped == [("What is the difference between Python and Java today?", label)]
+
+
+def test_another_name_in_one_text_is_no_paraphrase() -> None:
+    cities = [word[""] for word in word_lists("train")["city"]]
+    rows = [(1.0, f"Where to eat in {c}?", f"What is a good place to eat in {c}?") for c in cities]
+    made = rewritten("real-names", *rows)
+    assert made
+    for (kept, same), (changed, other) in made:
+        assert (same, other) == (1.0, 0.0)
+        assert kept != changed
+        assert changed.startswith("Where to eat in ")
+    assert not rewritten("real-names", *((0.0, *texts) for _, *texts in rows))
+
+
+def test_noise_in_one_text_of_a_pair_keeps_the_label() -> None:
+    rows = [(float(n % 2), f"This is question number {n}.", f"Question {n}.") for n in range(40)]
+    labels = {(first, second): label for label, first, second in rows}
+    made = make("real-noisy-pairs", rows=rows_of("paraphrase", *rows))
+    assert len(made) > 10
+    for (example,) in (m.examples for m in made):
+        assert example.original is not None
+        assert example.texts[0] != example.original[0]
+        assert example.texts[1] == example.original[1]
+        assert example.label == labels[example.original]
+
+
 def test_a_row_belongs_to_one_part_alone() -> None:
     rows = rows_of("sentiment", *((float(n % 5), f"This is film number {n}.") for n in range(200)))
     originals = [
