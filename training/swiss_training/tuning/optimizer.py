@@ -57,7 +57,7 @@ def propose(search: Search, trials: Sequence[Trial], number: int) -> Values | No
 
 
 def is_worse(search: Search, trials: Sequence[Trial], scores: Sequence[float]) -> bool:
-    """Whether a trial's best score so far is below the median of the others' at that evaluation.
+    """Return whether a trial's best score is below the median of the others' at that evaluation.
 
     The first five trials are complete before any is stopped (Optuna's MedianPruner; Golovin et al.
     2017, Google Vizier, section 3.2.2).
@@ -74,7 +74,7 @@ def is_worse(search: Search, trials: Sequence[Trial], scores: Sequence[float]) -
 
 
 def importance(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
-    """How much each option mattered for being among the best trials.
+    """Compute how much each option mattered for being among the best trials.
 
     Returns:
         Shares of 1, the largest first (PED-ANOVA; Watanabe et al. 2023, arXiv:2304.10255); empty
@@ -89,7 +89,7 @@ def importance(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
 
 
 def _study(search: Search, trials: Sequence[Trial], draw: str = "") -> optuna.Study:
-    """The trials as Optuna knows them.
+    """Return the trials as Optuna knows them.
 
     Args:
         search: The search.

@@ -90,7 +90,7 @@ class SearchFolder:
         self._lock.release()
 
     def trials(self) -> list[Trial]:
-        """The trials that have ended, from the ledger.
+        """Return the trials that have ended, from the ledger.
 
         Raises:
             DataError: if the ledger is damaged.
@@ -98,11 +98,11 @@ class SearchFolder:
         return ledger.read(self.path, Trial)
 
     def folder_of(self, number: int) -> Path:
-        """The run folder of a trial."""
+        """Return the run folder of a trial."""
         return self.path / f"trial-{number:04}"
 
     def config_of(self, number: int, values: Values) -> TrainConfig:
-        """The configuration of a trial, in its run folder."""
+        """Return the configuration of a trial, in its run folder."""
         return replace(self.search.space.config(values), output=str(self.folder_of(number)))
 
     def settle(self, trials: Sequence[Trial], *, keep_models: bool) -> None:

@@ -162,7 +162,7 @@ def _number(key: str, text: str, kind: type[Any]) -> int | float:
 
 
 def format_value(value: Value) -> str:
-    """A value as it is typed."""
+    """Format a value as it is typed."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -198,7 +198,7 @@ class Space:
         return cls(dimensions, replace(base, **off))
 
     def config(self, values: Mapping[str, Value]) -> TrainConfig:
-        """The configuration of a trial.
+        """Return the configuration of a trial.
 
         Raises:
             ConfigurationError: if the values cannot be combined.
@@ -220,11 +220,11 @@ class Space:
         return values
 
     def _drawn(self, picked: Mapping[str, Value]) -> Values:
-        """Those of some values that a trial has."""
+        """Return those of some values that a trial has."""
         return self.draw(lambda dimension: picked[dimension.key])
 
     def grid(self) -> Iterator[Values]:
-        """Every combination that is possible, once each; none if an option is a real number."""
+        """Yield every possible combination, once each; none if an option is a real number."""
         listed = [d.all_values for d in self.dimensions]
         if None not in listed:
             yield from self._combinations(listed)
@@ -282,7 +282,7 @@ class Space:
         return unused or {}
 
     def _corners(self) -> Iterator[Values]:
-        """Combinations of the ends of ranges and all other values; first, one by one."""
+        """Yield combinations of the ends of ranges and all other values; first, one by one."""
         first = {d.key: d.ends[0] for d in self.dimensions}
         yield first
         for dimension in self.dimensions:
@@ -298,5 +298,5 @@ class Space:
 
 
 def identity(values: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-    """What is equal for equal values."""
+    """Return a key that is equal for equal values."""
     return tuple(sorted(values.items()))

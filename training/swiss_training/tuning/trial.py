@@ -58,6 +58,6 @@ class Trial:
 
 
 def best_of(trials: Iterable[Trial]) -> Trial | None:
-    """The complete trial with the highest score; the first of equal ones."""
+    """Return the complete trial with the highest score; the first of equal ones."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return min(complete, key=lambda trial: trial.rank, default=None)

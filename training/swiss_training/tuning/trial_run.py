@@ -107,7 +107,7 @@ class TrialRun:
                 )
 
     def _scores(self) -> list[float]:
-        """The metric at each evaluation, also at those before it was interrupted."""
+        """Return the metric at each evaluation, also at those before it was interrupted."""
         place = Place(self._folder.path / log.FILE)
         evaluations = [
             Evaluation.from_json(entry["evaluation"], place)
@@ -117,7 +117,7 @@ class TrialRun:
         return [evaluation.figures[self._search.metric] for evaluation in evaluations]
 
     def result(self, command: str) -> Trial:
-        """What came of it, from its folder.
+        """Return what came of it, from its folder.
 
         Args:
             command: The command that started it.
