@@ -299,7 +299,7 @@ def test_another_name_in_one_text_is_no_paraphrase() -> None:
 
 def test_noise_in_one_text_of_a_pair_keeps_the_label() -> None:
     rows = [(float(n % 2), f"This is question number {n}.", f"Question {n}.") for n in range(40)]
-    labels = {(first, second): label for label, first, second in rows}
+    labels: dict[tuple[str, ...], float] = {(a, b): label for label, a, b in rows}
     made = make("real-noisy-pairs", rows=rows_of("paraphrase", *rows))
     assert len(made) > 10
     for (example,) in (m.examples for m in made):
