@@ -1,9 +1,8 @@
 """The measurements of several ranks, and the page that compares them with the model."""
 
 import json
-import platform
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,9 @@ from benchmarks import network
 from benchmarks.distributed_rank import AFTER, CLOCK, PROCESSOR, SILENT, TRAINED
 from benchmarks.figures import Spread
 from benchmarks.network import Link, Message, Timeline, Wait
+from benchmarks.page import machine, table
 from swisscli import __version__
-from swisscli.core.processor import allowed_cores, processor
+from swisscli.core.processor import allowed_cores
 
 GIGABITS = (1, 10, 25, 100)
 RANKS = (2, 4, 8, 16, 32, 64)
@@ -136,24 +136,13 @@ def page(results: Results) -> Iterator[str]:
 
 def _machine(results: Results) -> Iterator[str]:
     entries = [*results.sums, *results.steps, *results.memory]
-    name, instruction_sets = processor()
-    loads = [entry["load"] for entry in entries]
-    yield "| | |"
-    yield "| --- | --- |"
-    for command in dict.fromkeys(entry["command"] for entry in entries):
-        yield f"| command | `{command}` |"
-    yield f"| date | {', '.join(sorted({entry['date'] for entry in entries}))} |"
-    yield f"| processor | {name or platform.machine()} ({', '.join(instruction_sets)}) |"
-    yield f"| cores | {allowed_cores()}; one thread per rank |"
-    yield f"| load before each measurement | {min(loads):.1f} to {max(loads):.1f} processes |"
-    yield f"| packages | torch {torch.__version__}, swiss {__version__} |"
-
-
-def _table(heads: Sequence[str], num_left: int, rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --- |' * num_left}{' ---: |' * (len(heads) - num_left)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
+    return machine(
+        (entry["command"] for entry in entries),
+        (entry["date"] for entry in entries),
+        [entry["load"] for entry in entries],
+        cores=f"{allowed_cores()}; one thread per rank",
+        packages=f"torch {torch.__version__}, swiss {__version__}",
+    )
 
 
 def _names(entry: Entry) -> tuple[str, ...]:
@@ -185,7 +174,7 @@ def _steps(results: Results) -> Iterator[str]:
     yield ""
     heads = ("parameters", "model, s", "after, clock", "as trained, clock")
     more = ("as trained, processor", "messages", "MB sent per rank")
-    yield from _table((*_NAMES, *heads, *more), 2, map(_step_row, results.steps))
+    yield from table((*_NAMES, *heads, *more), 2, map(_step_row, results.steps))
 
 
 def _step_row(entry: Entry) -> Sequence[str]:
@@ -233,7 +222,7 @@ def _sums(results: Results) -> Iterator[str]:
     yield ""
     heads = ("ranks", "bytes", "clock, ms", "predicted", "error")
     more = ("processor, ms", "predicted", "error")
-    yield from _table((*heads, *more), 0, (_sum_row(results, entry) for entry in results.sums))
+    yield from table((*heads, *more), 0, (_sum_row(results, entry) for entry in results.sums))
 
 
 def _sum_row(results: Results, entry: Entry) -> Sequence[str]:
@@ -257,7 +246,7 @@ def _check(results: Results) -> Iterator[str]:
     exchanged = [entry for entry in results.steps if entry["ranks"] > 1]
     heads = ("clock", "predicted", "error", "processor", "predicted", "error")
     rows = (_check_row(results, entry) for entry in exchanged)
-    yield from _table((*_NAMES, *heads), 2, rows)
+    yield from table((*_NAMES, *heads), 2, rows)
     yield ""
     for kind in (CLOCK, PROCESSOR):
         errors = [abs(_check_of(results, entry, kind)[2]) for entry in exchanged]
@@ -318,7 +307,7 @@ def _efficiencies(results: Results, faster: int, most_bandwidth: float) -> Itera
             shares = (efficiency(step, ranks, gigabits, most_bandwidth) for ranks in RANKS)
             row = (*_names(entry)[:3], str(gigabits), *(f"{share:.0%}" for share in shares))
             rows.append(row)
-    yield from _table((*_NAMES[:3], "Gbit/s", *(f"N = {ranks}" for ranks in RANKS)), 2, rows)
+    yield from table((*_NAMES[:3], "Gbit/s", *(f"N = {ranks}" for ranks in RANKS)), 2, rows)
 
 
 def state_bytes(parameters: int, surgery_tasks: int) -> int:
@@ -336,7 +325,7 @@ def _memory(results: Results) -> Iterator[str]:
     yield "buffers of gloo come on top of it."
     yield ""
     heads = ("formula, GB", "before, GB", "peak, GB", "grown, GB", "expected, GB")
-    yield from _table((*_NAMES, *heads), 2, map(_memory_row, results.memory))
+    yield from table((*_NAMES, *heads), 2, map(_memory_row, results.memory))
 
 
 def _memory_row(entry: Entry) -> Sequence[str]:

@@ -61,25 +61,29 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def write_model(folder: Path) -> Path:
-    """Write a graph as small as BERT tiny, with random weights: what is not the encoder's work."""
+    """Write a graph as small as BERT tiny, once: what is not the encoder's work."""
     from benchmarks.distributed import write_encoder
     from benchmarks.models import build
 
-    write_encoder(folder / TINY, TINY)
-    build(str(folder / TINY), folder, ["int8"])
-    return folder / "swiss-int8"
+    graph = folder / "swiss-int8"
+    if not graph.exists():
+        write_encoder(folder / TINY, TINY)
+        build(str(folder / TINY), folder, ["int8"])
+    return graph
 
 
 def write_texts(folder: Path, count: int) -> list[str]:
-    """Write short texts, all different, to files of the same size."""
+    """Write short texts, all different, to files of the same size, once."""
+    files = [folder / f"{number:02}.txt" for number in range(NUM_FILES)]
+    if folder.exists():
+        return list(map(str, files))
     rng = random.Random(1)
     folder.mkdir()
-    files = [folder / f"{number:02}.txt" for number in range(NUM_FILES)]
     for number, file in enumerate(files):
         with file.open("w") as stream:
             for index in range(number, max(count, NUM_FILES), NUM_FILES):
                 stream.write(f"{' '.join(rng.choices(WORDS, k=rng.randint(2, 8)))} {index}\n")
-    return [str(file) for file in files]
+    return list(map(str, files))
 
 
 def _descendants(process: int) -> Iterator[int]:
@@ -180,20 +184,31 @@ def _commands(way: str, files: Sequence[str], output: Path, workers: int) -> lis
     return [[*files, "--engine", "ray", "-o", str(output), "--concurrency", str(actors)]]
 
 
-def measure(folder: Path, way: str, model: str, texts: int, workers: int, command: str) -> Measured:
-    """Measure a way; files and results go to a folder."""
+def measure(
+    inputs: Path, output: Path, way: str, model: str, texts: int, workers: int, command: str
+) -> Measured:
+    """Measure a way.
+
+    Args:
+        inputs: Folder of texts and model, which all ways share.
+        output: Folder for the results.
+        way: One of `WAYS`.
+        model: Name of the model.
+        texts: Number of texts.
+        workers: Threads, shards or actors.
+        command: Command that measures, for the record.
+    """
     load = round(os.getloadavg()[0], 1)
-    options = ["--model", str(write_model(folder))] if model == TINY else []
+    options = ["--model", str(write_model(inputs))] if model == TINY else []
     count = texts // KILLED_SHARE if way == KILLED else texts
 
     def run(name: str, count: int, watch: Callable[[], object]) -> tuple[float, float, float]:
-        commands = _commands(
-            way, write_texts(folder / f"{name}-texts", count), folder / name, workers
-        )
+        files = write_texts(inputs / f"texts-{count}", count)
+        commands = _commands(way, files, output / name, workers)
         return _run([[*words, *options] for words in commands], watch)
 
     start, start_processor, _ = run("few", NUM_FILES, lambda: None)
-    killer = _Killer(folder / "many") if way == KILLED else None
+    killer = _Killer(output / "many") if way == KILLED else None
     seconds, processor, peak = run("many", count, killer or (lambda: None))
     return Measured(
         way=way,
@@ -225,15 +240,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     data = options.output / DATA
     done = read(data) if data.is_file() else []
-    for way in options.ways:
-        if (way, options.model) in {(one.way, one.model) for one in done}:
-            continue
-        print(f"{way}, {options.model}", flush=True)
-        with tempfile.TemporaryDirectory() as folder:
-            done.append(
-                measure(Path(folder), way, options.model, options.texts, options.workers, command)
-            )
-        data.write_text(to_json(done), encoding="utf-8")
+    sizes = options.model, options.texts, options.workers, command
+    with tempfile.TemporaryDirectory() as inputs:
+        for way in options.ways:
+            if (way, options.model) in {(one.way, one.model) for one in done}:
+                continue
+            print(f"{way}, {options.model}", flush=True)
+            with tempfile.TemporaryDirectory() as output:
+                done.append(measure(Path(inputs), Path(output), way, *sizes))
+            data.write_text(to_json(done), encoding="utf-8")
     (options.output / PAGE).write_text("\n".join(page(done)) + "\n", encoding="utf-8")
 
 

@@ -1,13 +1,13 @@
 """The measurements of many texts, and the page that estimates a billion from them."""
 
 import json
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.page import machine, table
 from swisscli import __version__
-from swisscli.core.processor import allowed_cores, processor
+from swisscli.core.processor import allowed_cores
 
 PROCESS, SHARDS, RAY, KILLED = WAYS = (
     "one process",
@@ -108,17 +108,13 @@ def page(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def _machine(measured: Sequence[Measured]) -> Iterator[str]:
-    name, instruction_sets = processor()
-    loads = [one.load for one in measured]
-    yield "| | |"
-    yield "| --- | --- |"
-    for command in dict.fromkeys(one.command for one in measured):
-        yield f"| command | `{command}` |"
-    yield f"| date | {', '.join(sorted({one.date for one in measured}))} |"
-    yield f"| processor | {name or platform.machine()} ({', '.join(instruction_sets)}) |"
-    yield f"| cores | {allowed_cores()} |"
-    yield f"| load before each measurement | {min(loads):.1f} to {max(loads):.1f} processes |"
-    yield f"| packages | swiss {__version__} |"
+    return machine(
+        (one.command for one in measured),
+        (one.date for one in measured),
+        [one.load for one in measured],
+        cores=str(allowed_cores()),
+        packages=f"swiss {__version__}",
+    )
 
 
 def _ways(measured: Sequence[Measured]) -> Iterator[str]:
@@ -131,19 +127,25 @@ def _ways(measured: Sequence[Measured]) -> Iterator[str]:
     yield "`bert-tiny` has two layers and random weights: it shows the cost of everything but the"
     yield "encoder, and how each way copes with a long run. Its answers mean nothing."
     yield ""
-    yield (
-        "| model | way | texts | workers | seconds | of these, start | texts/s | ratio |"
-        " processor, µs per text | peak MB |"
+    heads = ("model", "way", "texts", "workers", "seconds", "of these, start", "texts/s", "ratio")
+    more = ("processor, µs per text", "peak MB")
+    yield from table((*heads, *more), 2, (_way_row(measured, one) for one in measured))
+
+
+def _way_row(measured: Sequence[Measured], one: Measured) -> Sequence[str]:
+    alone = _find(measured, PROCESS, one.model)
+    return (
+        one.model,
+        one.way,
+        f"{one.texts:,}",
+        str(one.workers),
+        f"{one.seconds:,.1f}",
+        f"{one.start:.1f}",
+        f"{one.rate:,.0f}",
+        f"{one.rate / alone.rate:.2f}" if alone and one.way != KILLED else "",
+        f"{one.processor_micros:,.1f}",
+        f"{one.peak_mb:,.0f}",
     )
-    yield "| --- | --- |" + " ---: |" * 8
-    for one in measured:
-        alone = _find(measured, PROCESS, one.model)
-        ratio = f"{one.rate / alone.rate:.2f}" if alone and one.way != KILLED else ""
-        yield (
-            f"| {one.model} | {one.way} | {one.texts:,} | {one.workers} | {one.seconds:,.1f} |"
-            f" {one.start:.1f} | {one.rate:,.0f} | {ratio} | {one.processor_micros:,.1f} |"
-            f" {one.peak_mb:,.0f} |"
-        )
 
 
 def _ray(measured: Sequence[Measured]) -> Iterator[str]:
